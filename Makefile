@@ -1,0 +1,37 @@
+# `make demo` and `make test` each do the whole set-up first; a second time it takes no time.
+# Variables: VENV (default .venv), PYTHON (the interpreter that the environment is made from).
+VENV ?= .venv
+RUN := $(VENV)/bin/python
+
+.DEFAULT_GOAL := help
+.PHONY: help setup setup-demo demo test check format clean
+
+help:
+	@echo "make demo    set up, scan a synthetic two-storey building and reconstruct it: out/demo/preview.png"
+	@echo "make test    set up, then formatter, linter, type checker and tests"
+	@echo "make setup   set up only, MinkowskiEngine included"
+	@echo "make format  write the formatting that make test asks for"
+	@echo "make clean   remove results and caches (the environment in $(VENV) stays)"
+
+setup:
+	@VENV="$(VENV)" bash tools/setup.sh
+
+setup-demo:
+	@VENV="$(VENV)" bash tools/setup.sh --without-minkowski
+
+demo: setup-demo
+	@$(RUN) tools/demo.py
+
+test check: setup
+	$(RUN) -m ruff format --check .
+	$(RUN) -m ruff check .
+	$(RUN) -m mypy
+	$(RUN) -m pytest -q
+
+format: setup-demo
+	$(RUN) -m ruff format .
+	$(RUN) -m ruff check --fix .
+
+clean:
+	rm -rf out build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find sparse_convonet tests tools -name __pycache__ -type d -prune -exec rm -rf {} +
