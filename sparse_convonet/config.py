@@ -1,0 +1,168 @@
+"""The schema of an experiment: frozen dataclasses hold every default and every rule between keys.
+
+Experiments are small YAML files (see strict_yaml.py for `inherit_from` and what counts as an error).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import yaml
+
+from sparse_convonet.strict_yaml import read_record, record_from_mapping, record_to_mapping
+
+EngineName = Literal["auto", "minkowski", "native"]
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """The sparse model: point encoder, sparse U-Net, query and decoder."""
+
+    engine: EngineName = "auto"
+    points_per_voxel: int = 8  # more points of one voxel are dropped at random
+    pointnet_width: int = 32
+    pointnet_blocks: int = 3
+    widths: tuple[int, ...] = (32, 48, 64, 96, 128)  # channels at strides 1, 2, 4, ...
+    blocks_per_level: int = 1
+    dilate_from_stride: int = 4  # levels of this stride and coarser also cover neighbouring cells
+    feature_width: int = 32  # channels of a sampled feature
+    decoder_width: int = 32
+    decoder_blocks: int = 5
+    local_encoding: Literal["periodic", "raw"] = "periodic"
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Synthetic scenes, how they are observed, and where the field is queried."""
+
+    scenes: Literal["rooms", "buildings", "mixed"] = "mixed"
+    room_share: float = 0.5  # of the scenes of a batch, with scenes: mixed
+    observation: Literal["uniform", "scanner", "mixed"] = "mixed"
+    points: int = 10000
+    noise_m: float = 0.015
+    queries: int = 2048
+    near_surface_share: float = 0.5
+    near_surface_sigma_m: float = 0.05
+    voxel_size_m: tuple[float, float] = (0.04, 0.12)  # drawn anew for each scene
+    box_padding_m: float = 0.25  # uniform queries reach this far around the scene's box
+    furniture: str | None = None  # path of a furniture pack; null: the shipped one
+    crop_m: float = 6.0  # side of the crops that are cut from buildings
+
+
+@dataclass(frozen=True)
+class TrainingConfig:
+    """The training loop."""
+
+    steps: int = 10000
+    batch: int = 4
+    learning_rate: float = 1e-3
+    warmup_steps: int = 100
+    schedule: Literal["cosine", "constant"] = "cosine"
+    clip_norm: float = 10.0
+    weight_decay: float = 0.0
+    ema: float = 0.999  # decay of the averaged weights; 0: none
+    seed: int = 0
+    workers: int = 1
+    validate_every: int = 500
+    validation_scenes: int = 32
+    checkpoint_every: int = 200
+    picture_every: int = 500
+    mesh_every: int = 1000  # 0: never
+    minutes: float | None = None  # stop after this time; null: after `steps` only
+
+
+@dataclass(frozen=True)
+class MeshConfig:
+    """From the field to a mesh."""
+
+    cell_share: float = 0.5  # side of a mesh cell in voxels
+    threshold: float | None = None  # tau, a probability; null: the value stored with the weights
+
+
+@dataclass(frozen=True)
+class ExperimentConfig:
+    """Everything that one experiment needs."""
+
+    model: ModelConfig = field(default_factory=ModelConfig)
+    data: DataConfig = field(default_factory=DataConfig)
+    training: TrainingConfig = field(default_factory=TrainingConfig)
+    mesh: MeshConfig = field(default_factory=MeshConfig)
+
+
+_POSITIVE = (
+    "model.points_per_voxel model.pointnet_width model.blocks_per_level model.feature_width model.decoder_width "
+    "data.points data.queries data.near_surface_sigma_m data.crop_m training.steps training.batch "
+    "training.learning_rate training.clip_norm training.validate_every training.validation_scenes "
+    "training.checkpoint_every training.minutes mesh.cell_share"
+).split()
+_NOT_NEGATIVE = (
+    "model.pointnet_blocks model.decoder_blocks data.noise_m data.box_padding_m training.warmup_steps "
+    "training.weight_decay training.workers training.seed training.picture_every training.mesh_every"
+).split()
+
+
+def load_config(path: Path | str, overrides: Iterable[str] = ()) -> ExperimentConfig:
+    """Read an experiment from a YAML file and its ancestors; `overrides` are texts like "training.steps=100".
+
+    Raises ValueError, naming key and file, for unknown or missing keys, wrong types and values that do not
+    fit together; OSError when the file cannot be read.
+    """
+    config = read_record(ExperimentConfig, path, overrides)
+    check_config(config, str(path))
+    return config
+
+
+def config_from_mapping(values: Mapping[str, Any], source: str) -> ExperimentConfig:
+    """Build and check an experiment from plain nested values, such as those stored beside weights."""
+    config = record_from_mapping(ExperimentConfig, values, source)
+    check_config(config, source)
+    return config
+
+
+def config_to_mapping(config: ExperimentConfig) -> dict[str, Any]:
+    """The whole configuration as nested plain values, ready for YAML or JSON."""
+    return record_to_mapping(config)
+
+
+def save_resolved(config: ExperimentConfig, path: Path | str) -> None:
+    """Write every key with its value, so that `load_config(path)` gives the same configuration again."""
+    Path(path).write_text(yaml.safe_dump(config_to_mapping(config), sort_keys=False), encoding="utf-8")
+
+
+def check_config(config: ExperimentConfig, source: str) -> None:
+    """Raise ValueError, naming key and `source`, where values are out of range or do not fit together."""
+
+    def require(holds: bool, key: str, expected: str) -> None:
+        if not holds:
+            raise ValueError(f"{source}: {key}: expected {expected}, found {_lookup(config, key)!r}")
+
+    for key in _POSITIVE + _NOT_NEGATIVE:
+        value = _lookup(config, key)
+        if value is not None:
+            require(value > 0 if key in _POSITIVE else value >= 0, key, "more than 0" if key in _POSITIVE else ">= 0")
+    model, data, training, threshold = config.model, config.data, config.training, config.mesh.threshold
+    require(len(model.widths) > 0 and min(model.widths, default=0) > 0, "model.widths", "one positive width per level")
+    strides = [2**level for level in range(len(model.widths) + 1)]
+    require(
+        model.dilate_from_stride in strides,
+        "model.dilate_from_stride",
+        f"a stride of model.widths, or the next one for no dilation: one of {strides}",
+    )
+    low, high = data.voxel_size_m
+    require(0 < low <= high, "data.voxel_size_m", "two sizes in metres, 0 < smallest <= largest")
+    require(0 <= data.room_share <= 1, "data.room_share", "a share between 0 and 1")
+    require(0 <= data.near_surface_share <= 1, "data.near_surface_share", "a share between 0 and 1")
+    require(data.crop_m > 2 * high, "data.crop_m", f"more than twice the largest data.voxel_size_m ({high})")
+    require(0 <= training.ema < 1, "training.ema", "a decay in [0, 1)")
+    require(
+        training.warmup_steps < training.steps, "training.warmup_steps", f"less than training.steps ({training.steps})"
+    )
+    require(threshold is None or 0 < threshold < 1, "mesh.threshold", "null or a probability between 0 and 1")
+
+
+def _lookup(config: ExperimentConfig, key: str) -> Any:
+    section, name = key.split(".")
+    return getattr(getattr(config, section), name)

@@ -1,0 +1,103 @@
+"""The only place where metres, voxels, cell centres and packed voxel keys meet.
+
+World: metres, right-handed, z up, float64.  Voxel coordinates: float32 or float64, one unit is one
+voxel, `floor` gives the index of the voxel.  A cell of stride s with (integer, multiple of s)
+coordinate c covers [c, c + s) in voxel coordinates and its feature sits at its centre, c + s / 2.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+AXIS_BITS = 19
+BATCH_BITS = 6
+AXIS_LIMIT = 1 << (AXIS_BITS - 1)  # coordinates lie in [-AXIS_LIMIT, AXIS_LIMIT)
+BATCH_LIMIT = 1 << BATCH_BITS
+
+# Voxel borders are placed at an odd fraction of a voxel beside the lowest point, so that points
+# quantised to whole centimetres do not lie on borders, where rounding would decide their voxel.
+_BORDER_OFFSET = 0.3137
+
+
+def pack_keys(coordinates: torch.Tensor) -> torch.Tensor:
+    """Batched voxel coordinates (V, 4) int [batch, x, y, z] -> (V,) int64 keys.
+
+    Keys sort by batch, then x, y, z (z fastest).  Raises ValueError where a coordinate does not fit
+    19 bits or a batch index 6 bits.
+    """
+    if len(coordinates) == 0:
+        return torch.zeros(0, dtype=torch.int64, device=coordinates.device)
+    coordinates = coordinates.to(torch.int64)
+    low, high = coordinates.amin(0), coordinates.amax(0)
+    if int(low[1:].min()) < -AXIS_LIMIT or int(high[1:].max()) >= AXIS_LIMIT:
+        raise ValueError(
+            f"voxel coordinates: expected values in [-{AXIS_LIMIT}, {AXIS_LIMIT}), found "
+            f"{int(low[1:].min())} to {int(high[1:].max())}; use larger voxels or remove far outliers"
+        )
+    if int(low[0]) < 0 or int(high[0]) >= BATCH_LIMIT:
+        raise ValueError(f"batch index: expected 0 to {BATCH_LIMIT - 1}, found {int(low[0])} to {int(high[0])}")
+    shifted = coordinates[:, 1:] + AXIS_LIMIT
+    key = coordinates[:, 0]
+    for axis in range(3):
+        key = (key << AXIS_BITS) | shifted[:, axis]
+    return key
+
+
+def unpack_keys(keys: torch.Tensor) -> torch.Tensor:
+    """(V,) int64 keys -> (V, 4) int64 [batch, x, y, z]; the inverse of pack_keys."""
+    mask = (1 << AXIS_BITS) - 1
+    z = (keys & mask) - AXIS_LIMIT
+    y = ((keys >> AXIS_BITS) & mask) - AXIS_LIMIT
+    x = ((keys >> (2 * AXIS_BITS)) & mask) - AXIS_LIMIT
+    return torch.stack([keys >> (3 * AXIS_BITS), x, y, z], dim=1)
+
+
+def key_shift(dx: int, dy: int, dz: int) -> int:
+    """What to add to a packed key to move it by whole voxels (no axis may leave its range)."""
+    return (((dx << AXIS_BITS) + dy) << AXIS_BITS) + dz
+
+
+def up_rotation(up: str) -> np.ndarray:
+    """(3, 3) float64 rotation that takes a cloud with the given up axis ('x', 'y', 'z') to z up."""
+    rotations = {
+        "z": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
+        "y": [[1, 0, 0], [0, 0, -1], [0, 1, 0]],  # (x, y, z) -> (x, -z, y)
+        "x": [[0, 0, -1], [0, 1, 0], [1, 0, 0]],  # (x, y, z) -> (-z, y, x)
+    }
+    if up not in rotations:
+        raise ValueError(f"up axis: expected 'x', 'y' or 'z', found {up!r}")
+    return np.array(rotations[up], dtype=np.float64)
+
+
+@dataclass(frozen=True)
+class VoxelFrame:
+    """Where voxel (0, 0, 0) begins in the world, and how large a voxel is.
+
+    origin_world: (3,) float64, metres.  voxel_size_m: edge of a voxel of stride 1.
+    """
+
+    origin_world: np.ndarray
+    voxel_size_m: float
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.voxel_size_m) and self.voxel_size_m > 0):
+            raise ValueError(f"voxel size: expected a positive number of metres, found {self.voxel_size_m}")
+
+    @classmethod
+    def around(cls, points_world: np.ndarray, voxel_size_m: float) -> VoxelFrame:
+        """A frame that moves with the cloud: any shift of (N, 3) points shifts the origin alike."""
+        if len(points_world) == 0:
+            raise ValueError("voxel frame: expected at least one point, found none")
+        low = np.asarray(points_world, dtype=np.float64).min(axis=0)
+        return cls(low - _BORDER_OFFSET * voxel_size_m, voxel_size_m)
+
+    def to_voxels(self, points_world: np.ndarray) -> np.ndarray:
+        """(N, 3) metres -> (N, 3) float64 voxel coordinates."""
+        return (np.asarray(points_world, dtype=np.float64) - self.origin_world) / self.voxel_size_m
+
+    def to_world(self, points_voxel: np.ndarray) -> np.ndarray:
+        """(N, 3) voxel coordinates -> (N, 3) float64 metres."""
+        return np.asarray(points_voxel, dtype=np.float64) * self.voxel_size_m + self.origin_world

@@ -1,0 +1,101 @@
+"""The validated, frozen records that travel between the stages of the pipeline."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import trimesh
+
+
+def _require_rows(name: str, array: np.ndarray, columns: int, rows: int | None = None) -> None:
+    if array.ndim != 2 or array.shape[1] != columns:
+        raise ValueError(f"{name}: expected an array of shape (N, {columns}), found {array.shape}")
+    if rows is not None and len(array) != rows:
+        raise ValueError(f"{name}: expected {rows} rows, one per point or vertex, found {len(array)}")
+
+
+@dataclass(frozen=True)
+class PointCloud:
+    """Points as they were measured, in the frame of their file.
+
+    points: (N, 3) float64, in the units of the source (metres inside the pipeline).
+    colours: (N, 3) uint8 or None.  normals: (N, 3) float32 unit vectors or None.
+    Raises ValueError when the shapes do not agree.
+    """
+
+    points: np.ndarray
+    colours: np.ndarray | None = None
+    normals: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        _require_rows("points", self.points, 3)
+        for name in ("colours", "normals"):
+            array = getattr(self, name)
+            if array is not None:
+                _require_rows(name, array, 3, len(self.points))
+
+    def __len__(self) -> int:
+        return len(self.points)
+
+    def select(self, index: np.ndarray) -> PointCloud:
+        """The points that `index` names: a (N,) bool mask or an integer array."""
+        return PointCloud(
+            self.points[index],
+            None if self.colours is None else self.colours[index],
+            None if self.normals is None else self.normals[index],
+        )
+
+
+@dataclass(frozen=True)
+class Mesh:
+    """A triangle mesh with shared vertices.
+
+    vertices: (V, 3) float64.  faces: (F, 3) int64, counter-clockwise seen from outside.
+    normals: (V, 3) float32 or None.  colours: (V, 3) uint8 or None.
+    """
+
+    vertices: np.ndarray
+    faces: np.ndarray
+    normals: np.ndarray | None = None
+    colours: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        _require_rows("vertices", self.vertices, 3)
+        _require_rows("faces", self.faces, 3)
+        for name in ("normals", "colours"):
+            array = getattr(self, name)
+            if array is not None:
+                _require_rows(name, array, 3, len(self.vertices))
+
+    def to_trimesh(self) -> trimesh.Trimesh:
+        """The same mesh as a trimesh.Trimesh; nothing is merged or reordered."""
+        return trimesh.Trimesh(
+            self.vertices,
+            self.faces,
+            vertex_normals=self.normals,
+            vertex_colors=self.colours,
+            process=False,
+        )
+
+
+@dataclass(frozen=True)
+class TrainingSample:
+    """One observed scene with occupancy queries, in world metres, z up.
+
+    points_world: (N, 3) float32.  queries_world: (Q, 3) float32.  occupied: (Q,) bool.
+    voxel_size_m: the voxel size at which the scene is to be encoded.
+    """
+
+    points_world: np.ndarray
+    queries_world: np.ndarray
+    occupied: np.ndarray
+    voxel_size_m: float
+
+    def __post_init__(self) -> None:
+        _require_rows("points_world", self.points_world, 3)
+        _require_rows("queries_world", self.queries_world, 3)
+        if self.occupied.shape != (len(self.queries_world),):
+            raise ValueError(
+                f"occupied: expected shape ({len(self.queries_world)},), one per query, found {self.occupied.shape}"
+            )
