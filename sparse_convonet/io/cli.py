@@ -1,0 +1,77 @@
+"""What every command line tool shares: bad input becomes one clear sentence and exit code 2."""
+
+from __future__ import annotations
+
+import errno
+import logging
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+
+logger = logging.getLogger(__name__)
+
+
+def run_tool(main: Callable[[list[str] | None], int | None], arguments: list[str] | None = None) -> NoReturn:
+    """Call `main(arguments)` (None: the command line) and exit with what it returns (None counts as 0).
+
+    ValueError, OSError and running out of memory print `error: <one sentence>` to stderr and exit with code 2,
+    Ctrl-C exits with 130.  Every other exception is a fault of the program and keeps its traceback, which
+    logging at level DEBUG shows for the caught ones too.
+    """
+    try:
+        code = main(arguments) or 0
+    except KeyboardInterrupt:
+        _exit("interrupted; nothing that was being written has been kept", EXIT_INTERRUPTED)
+    except (ValueError, OSError, MemoryError, RuntimeError) as error:
+        if isinstance(error, RuntimeError) and not _is_out_of_memory(error):
+            raise
+        logger.debug("the tool stopped", exc_info=True)
+        _exit(_sentence(error), EXIT_BAD_INPUT)
+    sys.exit(code)
+
+
+def _exit(sentence: str, code: int) -> NoReturn:
+    sys.stderr.write(f"error: {sentence}\n")
+    sys.exit(code)
+
+
+def _is_out_of_memory(error: RuntimeError) -> bool:
+    """torch reports a lack of memory as a RuntimeError, on CUDA as its own subclass."""
+    text = str(error)
+    return type(error).__name__ == "OutOfMemoryError" or "can't allocate memory" in text or "out of memory" in text
+
+
+def _sentence(error: Exception) -> str:
+    """The error's own message on one line; for errors of the operating system, what they mean."""
+    if isinstance(error, (MemoryError, RuntimeError)):
+        return "out of memory; use a larger voxel size, fewer points or smaller tiles"
+    if isinstance(error, OSError) and error.errno is not None:
+        # Errors raised in this package carry a sentence; those of the system a number, a phrase and a file name.
+        name = str(error.filename) if error.filename is not None else None
+        if name is not None:
+            return _system_sentence(error.errno, name, error.strerror or "")
+        if error.errno in (errno.ENOSPC, errno.EDQUOT) and "while writing" not in (error.strerror or ""):
+            return "disk full; free some space or choose another folder"
+        return _one_line(error.strerror or str(error))
+    return _one_line(str(error)) or type(error).__name__
+
+
+def _system_sentence(number: int, name: str, phrase: str) -> str:
+    sentences = {
+        errno.ENOENT: f"{name} does not exist; check the path",
+        errno.EACCES: f"no permission to open {name}; check its owner and mode",
+        errno.EPERM: f"no permission to open {name}; check its owner and mode",
+        errno.EISDIR: f"{name} is a folder, expected a file",
+        errno.ENOTDIR: f"{name}: a part of the path is a file, expected a folder",
+        errno.EROFS: f"{name} lies on a read-only disk; choose another folder",
+        errno.ENOSPC: f"disk full while writing {name}; free some space or choose another folder",
+        errno.EDQUOT: f"disk quota used up while writing {name}; free some space or choose another folder",
+    }
+    return sentences.get(number, f"{name}: {_one_line(phrase)}")
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split())

@@ -1,0 +1,40 @@
+"""Find points at exactly the same place."""
+
+from __future__ import annotations
+
+import numpy as np
+
+# Odd multipliers of splitmix64, one per axis, and one to mix them.
+_MULTIPLIERS = (0x9E3779B97F4A7C15, 0xBF58476D1CE4E5B9, 0x94D049BB133111EB)
+_MIXER = 0xD6E8FEB86659FD93
+
+
+def place_keys(points: np.ndarray) -> np.ndarray:
+    """(N, 3) -> (N,) uint64, equal for equal points and, but for one pair in 2^64, different for others.
+
+    Sorting one number is far faster than sorting rows.  NaN equals NaN of the same bits.
+    """
+    bits = (np.ascontiguousarray(points, dtype=np.float64) + 0.0).view(np.uint64)  # + 0.0: -0 and 0 are one
+    keys = np.zeros(len(points), dtype=np.uint64)
+    for axis, multiplier in enumerate(_MULTIPLIERS):
+        keys = (keys ^ (bits[:, axis] * np.uint64(multiplier))) * np.uint64(_MIXER)
+        keys ^= keys >> np.uint64(32)
+    return keys
+
+
+def repeats_earlier(points: np.ndarray) -> np.ndarray:
+    """(N, 3) -> (N,) bool: whether the point repeats an earlier one exactly."""
+    keys = place_keys(points)
+    order = np.argsort(keys, kind="stable")  # among equal keys the earliest comes first
+    repeated = np.zeros(len(points), dtype=bool)
+    repeated[order[1:]] = keys[order[1:]] == keys[order[:-1]]
+    return repeated
+
+
+def first_of_each_place(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(N, 3) -> ((P,) int64 the first point at each place, in their order; (N,) int64 the place of each point)."""
+    _, first, place = np.unique(place_keys(points), return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    rank = np.empty(len(order), dtype=np.int64)
+    rank[order] = np.arange(len(order))
+    return first[order], rank[place.reshape(-1)]

@@ -1,0 +1,261 @@
+"""Parse PLY files of every encoding into plain arrays, and write binary ones.
+
+Own reader on purpose: Open3D returns an empty cloud for a damaged file, and other readers lose doubles or accept
+truncated lists.  Format: Greg Turk's PLY 1.0 (ascii, binary_little_endian, binary_big_endian).
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from sparse_convonet.io.number_text import parse_numbers
+from sparse_convonet.io.refusals import unreadable
+
+KIND = "a PLY file"
+SCALARS = {
+    "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2",
+    "uint16": "u2", "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4", "float": "f4", "float32": "f4",
+    "double": "f8", "float64": "f8", "int64": "i8", "uint64": "u8",
+}  # fmt: skip
+ORDERS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
+
+
+@dataclass(frozen=True)
+class ListColumn:
+    """A list property: row i holds lengths[i] of the values, which are stored one row after the other."""
+
+    lengths: np.ndarray  # (rows,) int64
+    values: np.ndarray  # (lengths.sum(),)
+
+
+Column = np.ndarray | ListColumn
+
+
+@dataclass
+class _Property:
+    name: str
+    kind: str  # numpy type without byte order
+    length_kind: str | None = None  # numpy type of the length of a list, None for a scalar
+
+
+@dataclass
+class _Element:
+    name: str
+    count: int
+    properties: list[_Property] = field(default_factory=list)
+
+    @property
+    def has_lists(self) -> bool:
+        return any(item.length_kind for item in self.properties)
+
+
+def read_elements(path: Path, content: bytes) -> dict[str, dict[str, Column]]:
+    """The elements of a PLY file by name, each with its properties by name.
+
+    path: for messages only.  content: the whole file.  Numbers keep the file's type; fractions in
+    ascii files are float64.
+    Raises ValueError for a damaged header, a truncated body or text where numbers belong.
+    """
+    order, elements, start = _parse_header(path, content)
+    if not order:
+        return _read_ascii(path, content[start:], elements, content[:start].count(b"\n") + 1)
+    found: dict[str, dict[str, Column]] = {}
+    for element in elements:
+        read = _read_varying if element.has_lists else _read_fixed
+        found[element.name], start = read(path, content, start, element, order)
+    return found
+
+
+def _parse_header(path: Path, content: bytes) -> tuple[str, list[_Element], int]:
+    """(byte order, elements, offset of the body)."""
+    if not re.match(rb"ply[ \t]*[\r\n]", content):
+        raise unreadable(path, f"{KIND} (first line 'ply')", f"{content[:12]!r}")
+    # The body of a binary file may begin with the byte of a line end, so the header's own line end decides.
+    end = re.search(rb"[\r\n]end_header[ \t]*(\r\n|\n|\r)", content[: 1 << 20])
+    if end is None:
+        raise unreadable(path, KIND, "no line 'end_header'")
+    start = end.end()
+    if end.group(1) == b"\r\n" and b"\r\n" not in content[: end.start() + 1]:
+        start -= 1
+    order, elements = None, []
+    for line in content[: end.start()].decode("latin-1").splitlines()[1:]:
+        words = line.split()
+        if not words or words[0] in ("comment", "obj_info"):
+            continue
+        try:
+            if words[0] == "format":
+                order = ORDERS[words[1]]
+            elif words[0] == "element":
+                elements.append(_Element(words[1], int(words[2])))
+            elif words[0] == "property" and words[1] == "list":
+                length_kind = SCALARS[words[2]]
+                elements[-1].properties.append(_Property(words[4], SCALARS[words[3]], length_kind))
+            elif words[0] == "property":
+                elements[-1].properties.append(_Property(words[2], SCALARS[words[1]]))
+            else:
+                raise KeyError(words[0])
+        except (KeyError, IndexError, ValueError) as error:
+            raise unreadable(path, f"{KIND} header", f"the line {line!r}") from error
+        if elements and elements[-1].count < 0:
+            raise unreadable(path, f"{KIND} header", f"the negative count {line!r}")
+    if order is None:
+        raise unreadable(path, f"{KIND} header", "no line 'format'")
+    return order, elements, start
+
+
+def _truncated(path: Path, element: _Element, found: int) -> ValueError:
+    return unreadable(path, f"{element.count} rows of element {element.name!r}", f"only {found}: the file is truncated")
+
+
+def _read_fixed(path: Path, content: bytes, start: int, element: _Element, order: str) -> tuple[dict[str, Column], int]:
+    """A binary element of scalars only: one structured array."""
+    dtype = np.dtype([(f"{index}", order + item.kind) for index, item in enumerate(element.properties)])
+    end = start + element.count * dtype.itemsize
+    if end > len(content):
+        raise _truncated(path, element, max(0, len(content) - start) // max(1, dtype.itemsize))
+    rows = np.frombuffer(content, dtype, element.count, start) if dtype.itemsize else np.zeros(element.count, dtype)
+    return {item.name: _native(rows[f"{index}"]) for index, item in enumerate(element.properties)}, end
+
+
+def _native(values: np.ndarray) -> np.ndarray:
+    return np.ascontiguousarray(values, dtype=values.dtype.newbyteorder("="))
+
+
+def _read_varying(
+    path: Path, content: bytes, start: int, element: _Element, order: str
+) -> tuple[dict[str, Column], int]:
+    """A binary element with lists: at once where all rows have the lengths of the first, else row by row."""
+    uniform = _read_uniform_lists(content, start, element, order)
+    if uniform is not None:
+        return uniform
+    pieces: list[list[np.ndarray]] = [[] for _ in element.properties]
+    types = [np.dtype(order + item.kind) for item in element.properties]
+    length_types = [np.dtype(order + item.length_kind) if item.length_kind else None for item in element.properties]
+    offset = start
+    for row in range(element.count):
+        for index, (kind, length_kind) in enumerate(zip(types, length_types, strict=True)):
+            length = 1
+            if length_kind is not None and offset + length_kind.itemsize <= len(content):
+                length = int(np.frombuffer(content, length_kind, 1, offset)[0])
+                offset += length_kind.itemsize
+            if length < 0 or offset + length * kind.itemsize > len(content):
+                raise _truncated(path, element, row)
+            pieces[index].append(np.frombuffer(content, kind, length, offset))
+            offset += length * kind.itemsize
+    return _columns(element, pieces), offset
+
+
+def _columns(element: _Element, pieces: list[list[np.ndarray]]) -> dict[str, Column]:
+    columns: dict[str, Column] = {}
+    for item, arrays in zip(element.properties, pieces, strict=True):
+        values = _native(np.concatenate(arrays)) if arrays else np.zeros(0, item.kind)
+        lengths = np.array([len(array) for array in arrays], dtype=np.int64)
+        columns[item.name] = ListColumn(lengths, values) if item.length_kind else values
+    return columns
+
+
+def _read_uniform_lists(
+    content: bytes, start: int, element: _Element, order: str
+) -> tuple[dict[str, Column], int] | None:
+    """The element, provided that every row's lists are as long as those of the first row; else None."""
+    fields: list[tuple] = []
+    offset = start
+    for index, item in enumerate(element.properties):
+        if item.length_kind is None:
+            fields.append((f"{index}", order + item.kind))
+            offset += np.dtype(item.kind).itemsize
+            continue
+        length_kind = np.dtype(order + item.length_kind)
+        if offset + length_kind.itemsize > len(content):
+            return None
+        length = int(np.frombuffer(content, length_kind, 1, offset)[0])
+        offset += length_kind.itemsize + length * np.dtype(item.kind).itemsize
+        if length < 0 or offset > len(content):
+            return None
+        fields += [(f"length {index}", length_kind), (f"{index}", order + item.kind, (length,))]
+    dtype = np.dtype(fields)
+    end = start + element.count * dtype.itemsize
+    if end > len(content):
+        return None
+    rows = np.frombuffer(content, dtype, element.count, start)
+    columns: dict[str, Column] = {}
+    for index, item in enumerate(element.properties):
+        values = _native(rows[f"{index}"])
+        if item.length_kind is None:
+            columns[item.name] = values
+            continue
+        lengths = rows[f"length {index}"].astype(np.int64)
+        if np.any(lengths != values.shape[1]):
+            return None
+        columns[item.name] = ListColumn(lengths, values.reshape(-1))
+    return columns, end
+
+
+def _read_ascii(path: Path, body: bytes, elements: list[_Element], first_line: int) -> dict[str, dict[str, Column]]:
+    numbers = parse_numbers(path, body, first_line)
+    found: dict[str, dict[str, Column]] = {}
+    start = 0
+    for element in elements:
+        width = len(element.properties)
+        if not element.has_lists:
+            if start + element.count * width > len(numbers):
+                raise _truncated(path, element, (len(numbers) - start) // max(1, width))
+            rows = numbers[start : start + element.count * width].reshape(element.count, width)
+            found[element.name] = {
+                item.name: _as_declared(rows[:, i], item) for i, item in enumerate(element.properties)
+            }
+            start += rows.size
+            continue
+        pieces: list[list[np.ndarray]] = [[] for _ in element.properties]
+        for row in range(element.count):
+            for index, item in enumerate(element.properties):
+                length = 1
+                if item.length_kind and start < len(numbers):
+                    length = int(numbers[start])
+                    start += 1
+                if length < 0 or start + length > len(numbers):
+                    raise _truncated(path, element, row)
+                pieces[index].append(numbers[start : start + length])
+                start += length
+        found[element.name] = _columns(element, pieces)
+    return found
+
+
+def _as_declared(values: np.ndarray, item: _Property) -> np.ndarray:
+    """Whole numbers in their declared type; fractions stay float64, since text may hold more than a float."""
+    if item.kind[0] == "f" or not np.all(np.isfinite(values)):
+        return values
+    return values.astype(np.int64).astype(item.kind)
+
+
+def write_elements(path: Path, elements: dict[str, np.ndarray]) -> None:
+    """Write structured arrays as a binary little-endian PLY; a field of shape (k,) becomes a list of k values."""
+    names = {"i4": "int", "u1": "uchar", "f4": "float", "f8": "double"}
+    header = ["ply", "format binary_little_endian 1.0"]
+    bodies = []
+    for element, rows in elements.items():
+        header.append(f"element {element} {len(rows)}")
+        fields: list[tuple[str, str] | tuple[str, str, tuple[int, ...]]] = []
+        assert rows.dtype.names is not None
+        for name in rows.dtype.names:
+            kind = rows.dtype[name].base.str.lstrip("<|")
+            if rows.dtype[name].shape:
+                header.append(f"property list uchar {names[kind]} {name}")
+                fields += [(f"length {name}", "u1"), (name, kind, rows.dtype[name].shape)]
+            else:
+                header.append(f"property {names[kind]} {name}")
+                fields.append((name, kind))
+        packed = np.zeros(len(rows), dtype=fields)
+        for name in rows.dtype.names:
+            packed[name] = rows[name]
+            if rows.dtype[name].shape:
+                packed[f"length {name}"] = rows.dtype[name].shape[0]
+        bodies.append(packed)
+    with path.open("wb") as file:
+        file.write(("\n".join([*header, "end_header"]) + "\n").encode("ascii"))
+        for packed in bodies:
+            file.write(packed.data)

@@ -1,0 +1,45 @@
+"""The checks and sentences with which readers refuse a file: what, expected, found, what to do."""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from types import ModuleType
+
+
+def require_file(path: Path) -> None:
+    """Raise FileNotFoundError where there is no file, ValueError where it is a folder or empty."""
+    if not path.exists():
+        raise FileNotFoundError(f"{path} does not exist; check the path")
+    if path.is_dir():
+        raise ValueError(f"{path}: expected a file, found a folder; name the file in it")
+    if path.stat().st_size == 0:
+        raise ValueError(f"{path}: expected points or a mesh, found an empty file; export or copy it again")
+
+
+def require_points(path: Path, count: int) -> None:
+    """Raise ValueError where a file that could be read holds no point at all."""
+    if count == 0:
+        raise ValueError(f"{path}: expected at least one point, found none; export the scan again")
+
+
+def unreadable(path: Path, kind: str, found: str) -> ValueError:
+    """The error for a file whose content is not what its suffix says, or is damaged."""
+    return ValueError(f"{path}: expected {kind}, found {found}; check that the file is complete or export it again")
+
+
+def damaged(path: Path, kind: str, error: Exception) -> ValueError:
+    """The error for a file whose parser gave up, with the parser's own words on one line."""
+    words = " ".join(str(error).split())[:120] or type(error).__name__
+    return unreadable(path, kind, f"damaged or truncated data ({words})")
+
+
+def require_package(package: str, extra: str, purpose: str) -> ModuleType:
+    """Import an optional package, or raise ValueError naming the extra that brings it."""
+    try:
+        return importlib.import_module(package)
+    except ImportError as error:
+        raise ValueError(
+            f"{purpose} needs the package {package}, which is not installed; "
+            f"run: pip install 'sparse_convonet[{extra}]'"
+        ) from error

@@ -1,0 +1,129 @@
+"""What a cloud looks like before anything is done to it: size, spacing, and guesses of its up axis and units."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from sparse_convonet.structures import PointCloud
+
+_SPACING_SAMPLE = 10_000
+_UP_SAMPLE = 200_000
+_UP_CELLS = 300  # cells along the longest edge: some 10 cm in a building of 30 m
+_ROBUST_QUANTILES = (0.005, 0.995)
+
+# Larger than these, and the numbers are hardly metres.
+_LARGEST_EXTENT_M = 500.0
+_LARGEST_SPACING_M = 1.0
+# What a scan of a room or building usually has; the guess between millimetres and centimetres goes by the nearest.
+_USUAL_EXTENT_M, _USUAL_HEIGHT_M, _USUAL_SPACING_M = 15.0, 4.0, 0.015
+_SCALES = {"millimetres": 0.001, "centimetres": 0.01}
+
+
+@dataclass(frozen=True)
+class CloudSummary:
+    """Facts about a cloud and guesses, each with a confidence from 0 (a toss) to 1.
+
+    points: how many.  extent: (3,) float64, highest minus lowest coordinate.  spacing: median distance to the nearest
+    other place that holds a point.  Both in the units of the cloud; spacing_m and extent_m in metres, by the scale.
+    up: 'x', 'y' or 'z'.  units: 'metres', 'centimetres' or 'millimetres'; feet pass for metres.
+    suggested_scale: what to multiply coordinates by to get metres, if the guess of the units is right.
+    """
+
+    points: int
+    extent: np.ndarray
+    spacing: float
+    up: str
+    up_confidence: float
+    units: str
+    units_confidence: float
+    suggested_scale: float
+
+    @property
+    def extent_m(self) -> np.ndarray:
+        """(3,) float64, metres."""
+        return self.extent * self.suggested_scale
+
+    @property
+    def spacing_m(self) -> float:
+        """Median distance between neighbouring points, metres."""
+        return self.spacing * self.suggested_scale
+
+    def __str__(self) -> str:
+        size = " x ".join(f"{edge:.4g}" for edge in self.extent)
+        return (
+            f"{self.points} points, {size} in the file's units, probably {self.units} "
+            f"(confidence {self.units_confidence:.2f}), {self.spacing:.3g} apart, "
+            f"{self.up} up (confidence {self.up_confidence:.2f})"
+        )
+
+
+def describe(cloud: PointCloud, seed: int = 0) -> CloudSummary:
+    """Measure a cleaned cloud of finite points and guess its up axis and units.  Raises ValueError without points."""
+    if len(cloud) == 0 or not np.isfinite(cloud.points).all():
+        raise ValueError(f"point cloud: expected finite points, found NaN, inf or none in {len(cloud)}; clean it first")
+    rng = np.random.default_rng(seed)
+    extent = cloud.points.max(axis=0) - cloud.points.min(axis=0)
+    low, high = np.quantile(_sample(cloud.points, _UP_SAMPLE, rng), _ROBUST_QUANTILES, axis=0)
+    spacing = median_spacing(cloud.points, rng)
+    up, up_confidence = guess_up_axis(cloud.points, rng)
+    units, units_confidence = _guess_units(high - low, float((high - low)["xyz".index(up)]), spacing)
+    scale = _SCALES.get(units, 1.0)
+    return CloudSummary(len(cloud), extent, spacing, up, up_confidence, units, units_confidence, scale)
+
+
+def _sample(points: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    return points if len(points) <= count else points[rng.integers(0, len(points), count)]
+
+
+def median_spacing(points: np.ndarray, rng: np.random.Generator) -> float:
+    """Median distance from a random point of (N, 3) to the nearest other place; 0 where there is only one place."""
+    tree = cKDTree(points, balanced_tree=False, compact_nodes=False, leafsize=32)
+    queries = _sample(points, _SPACING_SAMPLE, rng)
+    neighbours = 2
+    while True:
+        distances = tree.query(queries, k=neighbours)[0]  # (Q, k); the point itself and its duplicates come first
+        distances = np.where((distances > 0) & np.isfinite(distances), distances, np.inf)
+        nearest = distances.min(axis=1)
+        if np.isfinite(nearest).mean() > 0.5:
+            return float(np.median(nearest))
+        if neighbours >= min(len(points), 64):
+            return float(np.median(nearest[np.isfinite(nearest)])) if np.isfinite(nearest).any() else 0.0
+        neighbours = min(4 * neighbours, len(points), 64)
+
+
+def guess_up_axis(points: np.ndarray, rng: np.random.Generator) -> tuple[str, float]:
+    """('x', 'y' or 'z', confidence): the axis along which surfaces gather in the fewest layers.
+
+    Floors and ceilings put much surface at few heights, and buildings are lower than wide.  Per axis: the probability
+    that two random cells of the occupied surface lie in the same layer.  Cells, not points, so that dense spots near
+    the scanner do not count more.  The confidence is how far the second best axis falls behind.
+    """
+    sample = _sample(points, _UP_SAMPLE, rng)
+    low, high = np.quantile(sample, _ROBUST_QUANTILES, axis=0)
+    cell = float((high - low).max()) / _UP_CELLS
+    if cell == 0:
+        return "z", 0.0
+    inside = sample[np.all((sample >= low) & (sample <= high), axis=1)]
+    index = np.floor((inside - low) / cell).astype(np.int64)  # (n, 3), each in [0, _UP_CELLS]
+    keys = np.unique((index[:, 0] * 1024 + index[:, 1]) * 1024 + index[:, 2])
+    layers = (keys >> 20, (keys >> 10) & 1023, keys & 1023)
+    gathered = np.array([np.sum((np.bincount(layer) / len(keys)) ** 2) for layer in layers])
+    order = np.argsort(gathered)[::-1]
+    return "xyz"[order[0]], float(1 - gathered[order[1]] / gathered[order[0]])
+
+
+def _guess_units(extent: np.ndarray, height: float, spacing: float) -> tuple[str, float]:
+    """(units, confidence) from the robust extent (3,), that along the up axis, and the spacing, in the file's units."""
+    if extent.max() <= _LARGEST_EXTENT_M and spacing <= _LARGEST_SPACING_M:
+        return "metres", 1.0
+    usual = np.array([_USUAL_EXTENT_M, _USUAL_HEIGHT_M, _USUAL_SPACING_M])
+    found = np.maximum([extent.max(), height, spacing], 1e-12)
+    # Squared distance of the logarithms: a factor of ten too large is as wrong as one too small.
+    misfit = {
+        name: float(np.sum(np.log10(found * scale / usual) ** 2)) for name, scale in {"metres": 1.0, **_SCALES}.items()
+    }
+    best, second = sorted(misfit, key=misfit.__getitem__)[:2]
+    return best, float(1 - 10 ** -(misfit[second] - misfit[best]))
