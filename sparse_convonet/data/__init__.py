@@ -1,0 +1,1 @@
+"""Training data: furniture, procedural rooms and buildings, virtual scans, public data sets, sampling, batching."""
