@@ -1,0 +1,116 @@
+"""The sum at the heart of sparse convolution, with its gradients, over neighbour tables."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch.autograd.function import once_differentiable
+from torch.nn import functional
+
+from sparse_convonet.engine.threads import run_ranges
+
+try:
+    from sparse_convonet.engine import kernels_tiled
+except ImportError:  # numba is optional
+    kernels_tiled = None  # type: ignore[assignment]
+
+_ROWS_PER_PART = 2048  # of the Numba forward pass: small enough to share out evenly
+
+
+def convolve(
+    features: torch.Tensor,  # (V_in, C_in)
+    weight: torch.Tensor,  # (K, C_in, C_out)
+    table: torch.Tensor,  # (V_out, K) int32: row of the input at each offset, -1 where absent
+    inverse: torch.Tensor | None = None,  # (V_in, K) int32: row of the output that reads each input at offset k
+) -> torch.Tensor:
+    """(V_out, C_out): sum over k of features[table[:, k]] @ weight[k], absent neighbours counting zero.
+
+    Without `inverse` the table must be its own inverse with the order of the offsets reversed, as it
+    is for odd kernels within one map (or no gradient may be asked of the features).
+    Under autocast the product is computed in autocast's type on CUDA, and in float32 on the CPU.
+    """
+    dtype = torch.promote_types(torch.promote_types(features.dtype, weight.dtype), torch.float32)
+    if features.device.type != "cpu":  # what a matrix product gives here, in any version of torch
+        dtype = (features.new_zeros(1, 1, dtype=dtype) @ features.new_zeros(1, 1, dtype=dtype)).dtype
+    return _Convolve.apply(features.to(dtype), weight.to(dtype), table, inverse)
+
+
+class _Convolve(torch.autograd.Function):
+    @staticmethod
+    def forward(
+        ctx: Any, features: torch.Tensor, weight: torch.Tensor, table: torch.Tensor, inverse: torch.Tensor | None
+    ) -> torch.Tensor:
+        ctx.save_for_backward(features, weight, table, inverse)
+        return _gather_sum(features, weight, table)
+
+    @staticmethod
+    @once_differentiable
+    def backward(ctx: Any, grad_out: torch.Tensor) -> tuple[torch.Tensor | None, torch.Tensor | None, None, None]:
+        features, weight, table, inverse = ctx.saved_tensors
+        grad_features = grad_weight = None
+        if ctx.needs_input_grad[0]:
+            transposed = weight.transpose(1, 2)
+            if inverse is None:
+                grad_features = _gather_sum(grad_out, transposed.flip(0), table)
+            else:
+                grad_features = _gather_sum(grad_out, transposed, inverse)
+        if ctx.needs_input_grad[1]:
+            grad_weight = _weight_gradient(features, grad_out, table)
+        return grad_features, grad_weight, None, None
+
+
+def _use_numba(features: torch.Tensor) -> bool:
+    return kernels_tiled is not None and features.device.type == "cpu" and features.dtype == torch.float32
+
+
+def _pad_last(values: torch.Tensor) -> torch.Tensor:
+    """Contiguous, the last axis filled up with zeros to a width that the kernels work with."""
+    missing = kernels_tiled.padded_width(values.shape[-1]) - values.shape[-1]
+    return functional.pad(values.detach(), (0, missing)).contiguous() if missing else values.detach().contiguous()
+
+
+def _gather_sum(features: torch.Tensor, weight: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+    """(V_out, C_out): the forward pass, and with mirrored tables the gradient of the features."""
+    if _use_numba(features):
+        padded = _pad_last(weight)
+        out = features.new_zeros(len(table), padded.shape[2])
+        arrays = (features.detach().contiguous().numpy(), padded.numpy(), table.numpy(), out.numpy())
+        run_ranges(
+            lambda part, begin, end: kernels_tiled.accumulate(*arrays, begin, end),
+            count=len(table),
+            parts=1 + len(table) // _ROWS_PER_PART,
+        )
+        return out if out.shape[1] == weight.shape[2] else out[:, : weight.shape[2]].contiguous()
+    out = features.new_zeros(len(table), weight.shape[2])
+    for k, (rows_in, rows_out) in enumerate(_pairs(table)):
+        out.index_add_(0, rows_out, features[rows_in] @ weight[k])
+    return out
+
+
+def _weight_gradient(features: torch.Tensor, grad_out: torch.Tensor, table: torch.Tensor) -> torch.Tensor:
+    """(K, C_in, C_out): sum over output rows v of outer(features[table[v, k]], grad_out[v])."""
+    volume, width_in, width_out = table.shape[1], features.shape[1], grad_out.shape[1]
+    if _use_numba(features):
+        left, right = _pad_last(features), _pad_last(grad_out)
+        # One set of sums per part: as many parts as threads, so that equal runs give equal bits.
+        parts = torch.get_num_threads()
+        partial = left.new_zeros(parts, volume, left.shape[1], right.shape[1])
+        arrays, sums = (left.numpy(), right.numpy(), table.numpy()), partial.numpy()
+        run_ranges(
+            lambda part, begin, end: kernels_tiled.weight_gradient(*arrays, sums[part], begin, end),
+            count=len(table),
+            parts=parts,
+        )
+        total = partial.sum(dim=0) if parts > 1 else partial[0]
+        return total[:, :width_in, :width_out].contiguous()
+    pairs = _pairs(table)
+    return torch.stack([features[rows_in].t() @ grad_out[rows_out] for rows_in, rows_out in pairs])
+
+
+def _pairs(table: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+    """For each offset: rows of the input and of the output (P,) int64 that it joins."""
+    for column in table.t():
+        rows_out = torch.nonzero(column >= 0)[:, 0]
+        yield column[rows_out].long(), rows_out

@@ -1,0 +1,53 @@
+"""The engines under test, and voxels to test them on."""
+
+from __future__ import annotations
+
+import importlib.util
+from types import ModuleType
+
+import numpy as np
+import pytest
+import torch
+
+from sparse_convonet.engine import convolution, load_engine, neighbours
+
+
+@pytest.fixture
+def minkowski() -> ModuleType:
+    if importlib.util.find_spec("MinkowskiEngine") is None:
+        pytest.skip("MinkowskiEngine is not installed")
+    return load_engine("minkowski")
+
+
+@pytest.fixture
+def native() -> ModuleType:
+    return load_engine("native")
+
+
+@pytest.fixture
+def without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What native does where Numba cannot be imported."""
+    monkeypatch.setattr(convolution, "kernels_tiled", None)
+    monkeypatch.setattr(neighbours, "sweep_numba", None)
+
+
+@pytest.fixture(params=["native", "native without numba", "minkowski"])
+def engine(request: pytest.FixtureRequest) -> ModuleType:
+    if request.param == "native without numba":
+        request.getfixturevalue("without_numba")
+    name = request.param.split()[0]
+    module: ModuleType = request.getfixturevalue(name)
+    return module
+
+
+@pytest.fixture
+def voxels(rng: np.random.Generator) -> torch.Tensor:
+    """(V, 4) int32 unique voxels of two scenes, in no order, a fifth of a box from -6 to 4 occupied."""
+    box = np.stack(np.meshgrid([0, 1], *[np.arange(-6, 5)] * 3, indexing="ij"), axis=-1).reshape(-1, 4)
+    chosen = rng.choice(len(box), len(box) // 5, replace=False)
+    return torch.from_numpy(box[chosen].astype(np.int32))
+
+
+def sort_rows(coordinates: torch.Tensor) -> torch.Tensor:
+    """The order that sorts (V, 4) rows, to compare engines that order rows differently."""
+    return torch.from_numpy(np.lexsort(coordinates.numpy().T[::-1]))
