@@ -1,0 +1,1 @@
+"""Points to features on cells: voxelise, local-pool PointNet, sparse U-Net."""

@@ -1,0 +1,128 @@
+"""Sparse 3D U-Net whose coarse levels reach beyond the measured surface."""
+
+from __future__ import annotations
+
+from types import ModuleType
+from typing import Any
+
+import torch
+from torch import nn
+
+
+class ConvolutionBlock(nn.Module):
+    """A convolution of the engine, batch norm, ReLU."""
+
+    def __init__(self, *, engine: ModuleType, convolution: nn.Module, width: int) -> None:
+        super().__init__()
+        self.convolution = convolution
+        self.norm = engine.MinkowskiBatchNorm(width)
+        self.relu = engine.MinkowskiReLU()
+
+    def forward(self, x: Any) -> Any:
+        return self.relu(self.norm(self.convolution(x)))
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3x3 convolutions beside an identity."""
+
+    def __init__(self, *, engine: ModuleType, width: int) -> None:
+        super().__init__()
+        self.first = ConvolutionBlock(engine=engine, convolution=_same(engine, width, width), width=width)
+        self.second = _same(engine, width, width)
+        self.norm = engine.MinkowskiBatchNorm(width)
+        self.relu = engine.MinkowskiReLU()
+
+    def forward(self, x: Any) -> Any:
+        return self.relu(self.norm(self.second(self.first(x))) + x)
+
+
+def _same(engine: ModuleType, width_in: int, width_out: int, *, expand: bool = False) -> nn.Module:
+    return engine.MinkowskiConvolution(
+        width_in, width_out, kernel_size=3, stride=1, bias=False, dimension=3, expand_coordinates=expand
+    )
+
+
+class SparseUNet(nn.Module):
+    """Levels at strides 1, 2, 4, ...; one width per level.
+
+    From stride `dilate_from_stride` on, a convolution that expands coordinates covers the
+    neighbourhood of the surface with coarse cells, so that gaps of the scan and the inside of
+    furniture have features while fine cells exist only where points are.
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: ModuleType,
+        width_in: int,
+        widths: tuple[int, ...],
+        blocks_per_level: int,
+        dilate_from_stride: int,
+    ) -> None:
+        super().__init__()
+        self.engine = engine
+        self.widths = widths
+        self.blocks_per_level = blocks_per_level
+        self.dilate_from_stride = dilate_from_stride
+
+        def block(convolution: nn.Module, width: int) -> nn.Module:
+            return ConvolutionBlock(engine=engine, convolution=convolution, width=width)
+
+        def residuals(width: int) -> nn.Sequential:
+            return nn.Sequential(*(ResidualBlock(engine=engine, width=width) for _ in range(blocks_per_level)))
+
+        self.stem = block(_same(engine, width_in, widths[0]), widths[0])
+        self.downs = nn.ModuleList()
+        self.expands = nn.ModuleList()
+        self.down_blocks = nn.ModuleList([residuals(widths[0])])
+        self.ups = nn.ModuleList()
+        self.merges = nn.ModuleList()
+        self.up_blocks = nn.ModuleList()
+        for level, (finer, coarser) in enumerate(zip(widths, widths[1:], strict=False)):
+            stride = 2 ** (level + 1)
+            down = engine.MinkowskiConvolution(finer, coarser, kernel_size=2, stride=2, bias=False, dimension=3)
+            self.downs.append(block(down, coarser))
+            dilated = stride >= dilate_from_stride
+            self.expands.append(
+                block(_same(engine, coarser, coarser, expand=True), coarser) if dilated else nn.Identity()
+            )
+            self.down_blocks.append(residuals(coarser))
+            up = engine.MinkowskiConvolutionTranspose(coarser, finer, kernel_size=2, stride=2, bias=False, dimension=3)
+            self.ups.append(block(up, finer))
+            self.merges.append(block(_same(engine, 2 * finer, finer), finer))
+            self.up_blocks.append(residuals(finer))
+
+    @property
+    def total_stride(self) -> int:
+        """Stride of the coarsest level, in voxels; shifts by it commute with the network."""
+        return 2 ** (len(self.widths) - 1)
+
+    def receptive_field_voxels(self) -> int:
+        """How far, in voxels, an input can be from a cell's border and still change its feature.
+
+        Counted along the longest path: down every level and up again.  Each 3x3x3 convolution at
+        stride s reaches s voxels; alignment to the coarser grid adds up to s - 1 voxels per level.
+        """
+        reach = 1 + 2 * self.blocks_per_level  # stem and residual blocks of the finest level, on the way down
+        for level in range(1, len(self.widths)):
+            stride = 2**level
+            dilated = int(stride >= self.dilate_from_stride)
+            reach += stride // 2  # the other half of the coarse cell
+            reach += stride * (dilated + 2 * self.blocks_per_level)
+            reach += (stride // 2) * (1 + 2 * self.blocks_per_level)  # merge and blocks after going up
+            reach += stride // 2  # the other half of the coarse cell on the way up
+        return reach
+
+    def forward(self, features: torch.Tensor, coordinates: torch.Tensor) -> list[Any]:
+        """(V, C) features on (V, 4) int32 coordinates -> sparse tensors, one per level, finest first."""
+        x = self.stem(self.engine.SparseTensor(features, coordinates=coordinates))
+        x = self.down_blocks[0](x)
+        skips = [x]
+        for down, expand, blocks in zip(self.downs, self.expands, self.down_blocks[1:], strict=True):
+            x = blocks(expand(down(x)))
+            skips.append(x)
+        levels = [skips.pop()]
+        for level in reversed(range(len(self.ups))):
+            x = self.engine.cat(self.ups[level](levels[-1]), skips[level])
+            levels.append(self.up_blocks[level](self.merges[level](x)))
+        return levels[::-1]

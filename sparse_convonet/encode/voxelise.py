@@ -1,0 +1,56 @@
+"""Points to voxels: packed keys, one sort, a cap on the points of a voxel."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from sparse_convonet.coordinates import pack_keys, unpack_keys
+
+
+@dataclass(frozen=True)
+class Voxels:
+    """Occupied voxels of a batch of scenes, sorted by key, and the points kept in each.
+
+    coordinates: (V, 4) int32 [batch, x, y, z].  offsets: (M, 3) float32, kept points relative to the
+    centre of their voxel in units of the voxel, within [-0.5, 0.5], sorted by voxel.
+    counts: (V,) int64 kept points per voxel, at least one.  owner: (M,) int64 voxel of each kept point.
+    """
+
+    coordinates: torch.Tensor
+    offsets: torch.Tensor
+    counts: torch.Tensor
+    owner: torch.Tensor
+
+
+def voxelise(points_voxel: torch.Tensor, batch: torch.Tensor, points_per_voxel: int) -> Voxels:
+    """Group points (N, 3), in voxel coordinates, of scenes `batch` (N,) int64 by voxel.
+
+    At most `points_per_voxel` points of a voxel are kept.  Which ones depends on their positions
+    alone (a hash decides), so the order of the points does not matter.  Raises ValueError where
+    coordinates leave the range of the keys (see coordinates.pack_keys).
+    """
+    index = torch.floor(points_voxel)
+    offsets = (points_voxel - index - 0.5).to(torch.float32)
+    keys = pack_keys(torch.cat([batch[:, None], index.to(torch.int64)], dim=1))
+    order = torch.argsort(_position_hash(offsets))
+    order = order[torch.argsort(keys[order], stable=True)]
+    unique, counts = torch.unique_consecutive(keys[order], return_counts=True)
+    owner = torch.repeat_interleave(torch.arange(len(unique), device=keys.device), counts)
+    first = torch.cumsum(counts, 0) - counts
+    keep = torch.arange(len(order), device=keys.device) - first[owner] < points_per_voxel
+    return Voxels(
+        coordinates=unpack_keys(unique).to(torch.int32),
+        offsets=offsets[order[keep]],
+        counts=counts.clamp(max=points_per_voxel),
+        owner=owner[keep],
+    )
+
+
+def _position_hash(offsets: torch.Tensor) -> torch.Tensor:
+    """(N, 3) float32 -> (N,) int64 pseudo-random values that depend on the positions only."""
+    bits = offsets.contiguous().view(torch.int32).to(torch.int64)
+    mixed = bits[:, 0] * 73856093 ^ bits[:, 1] * 19349663 ^ bits[:, 2] * 83492791
+    mixed = mixed * 6364136223846793005 + 1442695040888963407  # the multiplier of Knuth's MMIX generator
+    return mixed ^ (mixed >> 29)

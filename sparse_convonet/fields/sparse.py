@@ -1,0 +1,101 @@
+"""The sparse field: features of all levels of a sparse U-Net, known near the surface only."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from sparse_convonet.engine.threads import run_ranges
+from sparse_convonet.fields.lookup import trilinear_lookup
+
+try:
+    from sparse_convonet.fields import lookup_numba
+except ImportError:  # numba is optional: the torch lookup gives the same values
+    lookup_numba = None  # type: ignore[assignment]
+
+
+@dataclass(frozen=True)
+class Level:
+    """Cells of one stride: keys (V,) int64 sorted, features (V, C), both of the same rows."""
+
+    stride: int
+    keys: torch.Tensor
+    features: torch.Tensor
+
+
+@dataclass(frozen=True)
+class FieldSample:
+    """What a field says about queries: features (Q, C), weights (Q, L) per level, known (Q,) bool."""
+
+    features: torch.Tensor
+    weights: torch.Tensor
+    known: torch.Tensor
+
+
+@dataclass(frozen=True)
+class SparseField:
+    """Features that live on sparse cells at several strides, finest first."""
+
+    levels: tuple[Level, ...]
+
+    def sample(self, queries_voxel: torch.Tensor, batch: torch.Tensor) -> FieldSample:
+        """Queries (Q, 3) in voxel coordinates, (Q,) int64 scene of each -> features summed over the levels."""
+        features = self.levels[0].features
+        by_features = features.requires_grad and torch.is_grad_enabled()
+        if (
+            lookup_numba is not None
+            and features.device.type == "cpu"
+            and features.dtype == torch.float32
+            and not by_features
+        ):
+            total, weights = _CompiledSample.apply(queries_voxel, batch, self.levels)
+        else:
+            sampled = [trilinear_lookup(lv.keys, lv.features, lv.stride, queries_voxel, batch) for lv in self.levels]
+            total = torch.stack([feature for feature, _ in sampled]).sum(0)
+            weights = torch.stack([weight for _, weight in sampled], dim=1)
+        return FieldSample(features=total, weights=weights, known=(weights.detach() > 0).any(dim=1))
+
+
+_CHUNK = 4096  # queries that one thread takes at a time
+
+
+def _in_parallel(kernel: Callable[..., None], arrays: tuple[Any, ...], count: int) -> None:
+    parts = max(1, count // _CHUNK)
+    run_ranges(lambda part, begin, end: kernel(*arrays, begin, end), count, parts)
+
+
+class _CompiledSample(torch.autograd.Function):
+    """Features (Q, C) and weights (Q, L) by compiled loops, differentiable in the positions."""
+
+    @staticmethod
+    def forward(  # type: ignore[override]
+        ctx: Any, queries_voxel: torch.Tensor, batch: torch.Tensor, levels: tuple[Level, ...]
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        ctx.levels, ctx.batch = levels, batch
+        ctx.save_for_backward(queries_voxel)
+        queries = np.ascontiguousarray(queries_voxel.detach().numpy())
+        total = np.zeros((len(queries), levels[0].features.shape[1]), dtype=np.float32)
+        weights = np.zeros((len(levels), len(queries)), dtype=np.float32)
+        for level, weight in zip(levels, weights, strict=True):
+            keys, features = level.keys.numpy(), level.features.detach().numpy()
+            arrays = (keys, features, level.stride, queries, batch.numpy(), total, weight)
+            _in_parallel(lookup_numba.accumulate_level, arrays, len(queries))
+        return torch.from_numpy(total), torch.from_numpy(weights.T.copy())
+
+    @staticmethod
+    def backward(  # type: ignore[override]
+        ctx: Any, feature_gradient: torch.Tensor, weight_gradient: torch.Tensor
+    ) -> tuple[torch.Tensor, None, None]:
+        (queries_voxel,) = ctx.saved_tensors
+        queries = np.ascontiguousarray(queries_voxel.detach().numpy())
+        by_feature, by_weight = feature_gradient.contiguous().numpy(), weight_gradient.t().contiguous().numpy()
+        out = np.zeros((len(queries), 3), dtype=np.float32)
+        for level, weight in zip(ctx.levels, by_weight, strict=True):
+            keys, features = level.keys.numpy(), level.features.detach().numpy()
+            arrays = (keys, features, level.stride, queries, ctx.batch.numpy(), by_feature, weight, out)
+            _in_parallel(lookup_numba.accumulate_position_gradient, arrays, len(queries))
+        return torch.from_numpy(out).to(queries_voxel.dtype), None, None

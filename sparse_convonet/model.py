@@ -1,0 +1,87 @@
+"""The whole network: points -> field of features -> occupancy logits; build() reads the config."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+import torch
+from torch import nn
+
+from sparse_convonet.config import ModelConfig
+from sparse_convonet.coordinates import pack_keys
+from sparse_convonet.decoder import OccupancyDecoder
+from sparse_convonet.encode.pointnet import LocalPoolPointNet
+from sparse_convonet.encode.sparse_unet import SparseUNet
+from sparse_convonet.encode.voxelise import voxelise
+from sparse_convonet.engine import load_engine
+from sparse_convonet.fields.sparse import Level, SparseField
+
+OUTSIDE_LOGIT = -20.0  # occupancy logit where nothing is known: certainly outside
+
+
+class SparseOccupancyNetwork(nn.Module):
+    """Sparse-convolution, scene-scale variant of a Convolutional Occupancy Network.
+
+    All positions are in voxel coordinates (see coordinates.VoxelFrame), so the network does not know
+    where a building stands, and shifts by whole multiples of `unet.total_stride` commute with it.
+    """
+
+    def __init__(
+        self,
+        *,
+        pointnet: LocalPoolPointNet,
+        unet: SparseUNet,
+        decoder: OccupancyDecoder,
+        feature_width: int,
+        points_per_voxel: int,
+    ) -> None:
+        super().__init__()
+        self.pointnet = pointnet
+        self.unet = unet
+        self.decoder = decoder
+        self.points_per_voxel = points_per_voxel
+        self.projections = nn.ModuleList(nn.Linear(width, feature_width) for width in unet.widths)
+
+    def encode(self, points_voxel: torch.Tensor, batch: torch.Tensor) -> SparseField:
+        """Points (N, 3) in voxel coordinates (float32 or float64), (N,) int64 scene of each -> SparseField."""
+        voxels = voxelise(points_voxel, batch, self.points_per_voxel)
+        tensors = self.unet(self.pointnet(voxels), voxels.coordinates)
+        levels = []
+        for level, (tensor, projection) in enumerate(zip(tensors, self.projections, strict=True)):
+            keys, order = torch.sort(pack_keys(tensor.C))
+            # The linear map to the decoder's width commutes with interpolation: cheaper once per cell.
+            levels.append(Level(2**level, keys, projection(tensor.F)[order]))
+        return SparseField(tuple(levels))
+
+    def occupancy(
+        self, field: SparseField, queries_voxel: torch.Tensor, batch: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Queries (Q, 3), (Q,) int64 -> logits (Q,), OUTSIDE_LOGIT where not known, and known (Q,) bool."""
+        sample = field.sample(queries_voxel, batch)
+        logits = self.decoder(queries_voxel, sample.features, sample.weights)
+        return torch.where(sample.known, logits, torch.full_like(logits, OUTSIDE_LOGIT)), sample.known
+
+
+def build(config: ModelConfig, engine: ModuleType | None = None) -> SparseOccupancyNetwork:
+    """The network a config describes, with random weights, on the engine it names (or the one given)."""
+    engine = engine or load_engine(config.engine)
+    widths = tuple(config.widths)
+    return SparseOccupancyNetwork(
+        pointnet=LocalPoolPointNet(width=config.pointnet_width, blocks=config.pointnet_blocks, feature_width=widths[0]),
+        unet=SparseUNet(
+            engine=engine,
+            width_in=widths[0],
+            widths=widths,
+            blocks_per_level=config.blocks_per_level,
+            dilate_from_stride=config.dilate_from_stride,
+        ),
+        decoder=OccupancyDecoder(
+            feature_width=config.feature_width,
+            levels=len(widths),
+            width=config.decoder_width,
+            blocks=config.decoder_blocks,
+            local_encoding=config.local_encoding,
+        ),
+        feature_width=config.feature_width,
+        points_per_voxel=config.points_per_voxel,
+    )

@@ -1,0 +1,68 @@
+"""Voxelisation: grouping, the cap, order independence."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+from sparse_convonet.coordinates import AXIS_LIMIT, pack_keys, unpack_keys
+from sparse_convonet.encode.scatter import segment_max, segment_mean
+from sparse_convonet.encode.voxelise import voxelise
+
+
+def random_points(count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    points = torch.randn(count, 3, generator=generator) * 3
+    return points, torch.randint(0, 3, (count,), generator=generator)
+
+
+def test_every_point_lies_in_its_voxel_and_every_voxel_is_counted_once() -> None:
+    points, batch = random_points(2000)
+    voxels = voxelise(points, batch, points_per_voxel=2000)
+    centres = voxels.coordinates[voxels.owner, 1:] + 0.5
+    rebuilt = torch.cat([voxels.coordinates[voxels.owner, :1].float(), centres + voxels.offsets], dim=1)
+    original = torch.cat([batch[:, None].float(), points], dim=1)
+    assert torch.equal(voxels.offsets.abs() <= 0.5, torch.ones_like(voxels.offsets, dtype=torch.bool))
+    torch.testing.assert_close(rebuilt[rebuilt[:, 1].argsort()], original[original[:, 1].argsort()], atol=1e-5, rtol=0)
+    expected = {tuple(row) for row in torch.cat([batch[:, None], points.floor().long()], 1).tolist()}
+    assert {tuple(row) for row in voxels.coordinates.tolist()} == expected
+    assert len(voxels.coordinates) == len(expected)
+
+
+def test_cap_keeps_the_same_points_whatever_their_order() -> None:
+    points, batch = random_points(3000)
+    order = torch.randperm(3000, generator=torch.Generator().manual_seed(1))
+    first = voxelise(points, batch, points_per_voxel=3)
+    second = voxelise(points[order], batch[order], points_per_voxel=3)
+    assert int(first.counts.max()) == 3
+    assert torch.equal(first.coordinates, second.coordinates)
+    assert torch.equal(first.offsets, second.offsets)
+
+
+def test_segment_reductions_equal_a_loop_over_voxels() -> None:
+    points, batch = random_points(500)
+    voxels = voxelise(points, batch, points_per_voxel=8)
+    feature = torch.randn(len(voxels.owner), 4)
+    for voxel in range(len(voxels.counts)):
+        mine = feature[voxels.owner == voxel]
+        torch.testing.assert_close(segment_max(feature, voxels)[voxel], mine.max(0).values)
+        torch.testing.assert_close(segment_mean(feature, voxels)[voxel], mine.mean(0))
+
+
+def test_keys_round_trip_and_sort_by_batch_then_x_y_z() -> None:
+    points, batch = random_points(1000)
+    coordinates = torch.cat([batch[:, None], (points * 1000).long()], 1)
+    assert torch.equal(unpack_keys(pack_keys(coordinates)), coordinates)
+    rows = sorted(map(tuple, coordinates.tolist()))
+    assert [tuple(row) for row in unpack_keys(pack_keys(coordinates).sort().values).tolist()] == rows
+
+
+@pytest.mark.parametrize("row", [[0, AXIS_LIMIT, 0, 0], [0, 0, -AXIS_LIMIT - 1, 0], [64, 0, 0, 0], [-1, 0, 0, 0]])
+def test_coordinates_beyond_the_keys_are_an_error_not_a_wrap_around(row: list[int]) -> None:
+    with pytest.raises(ValueError, match="expected"):
+        pack_keys(torch.tensor([row]))
+
+
+def test_no_points_give_no_voxels() -> None:
+    voxels = voxelise(torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64), 8)
+    assert len(voxels.coordinates) == 0 and len(voxels.offsets) == 0

@@ -1,0 +1,29 @@
+"""Turn the weights of a training run into a small file to ship: matrices in half precision."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from sparse_convonet.io.cli import run_tool
+from sparse_convonet.weights import load_model, save_weights
+
+
+def main(arguments: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("weights", type=Path, help="best.safetensors or last.safetensors of a run")
+    parser.add_argument("--out", type=Path, required=True, help="the file to write")
+    parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
+    options = parser.parse_args(arguments)
+    if options.out.exists() and not options.overwrite:
+        raise ValueError(f"{options.out}: exists already; add --overwrite or name another file")
+    model = load_model(options.weights)
+    values = model.network.state_dict()
+    save_weights(values, model.config, options.out, threshold=model.threshold, record=model.record, half=True)
+    print(
+        f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB, threshold {model.threshold}, {dict(model.record)}"
+    )
+
+
+if __name__ == "__main__":
+    run_tool(main)
