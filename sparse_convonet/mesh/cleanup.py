@@ -1,0 +1,119 @@
+"""Stage mesh: remove crumbs, and surface that nothing was measured near; what goes is counted and logged."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from sparse_convonet.mesh.topology import face_areas, keep_faces, undirected_edges, vertex_components
+from sparse_convonet.structures import Mesh
+
+logger = logging.getLogger(__name__)
+
+_TOOTH_PASSES = 3  # a jagged border of marching-cubes faces is even after that many
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """A mesh after cleaning, and what was removed: pieces, faces, and their area (squared units of the mesh)."""
+
+    mesh: Mesh
+    removed_components: int
+    removed_faces: int
+    removed_area: float
+
+
+def remove_small_components(
+    mesh: Mesh, *, min_faces: int = 0, min_area: float = 0.0, min_diameter: float = 0.0
+) -> Cleaned:
+    """Remove the connected pieces that fall below any of the limits.
+
+    min_area, min_diameter: in (squared) units of the mesh; the diameter is the diagonal of the piece's box.
+    """
+    if len(mesh.faces) == 0:
+        return Cleaned(mesh, 0, 0, 0.0)
+    labels = vertex_components(mesh.faces, len(mesh.vertices))
+    piece = labels[mesh.faces[:, 0]]  # (F,)
+    count = int(labels.max()) + 1
+    faces = np.bincount(piece, minlength=count)
+    area = np.bincount(piece, weights=face_areas(mesh), minlength=count)
+    small = (faces < min_faces) | (area < min_area) | (_diameters(mesh.vertices, labels, count) < min_diameter)
+    small &= faces > 0
+    cleaned = Cleaned(
+        keep_faces(mesh, ~small[piece]), int(small.sum()), int(faces[small].sum()), float(area[small].sum())
+    )
+    logger.info(
+        "removed %d of %d pieces: %d faces, area %.3f",
+        cleaned.removed_components,
+        int((faces > 0).sum()),
+        cleaned.removed_faces,
+        cleaned.removed_area,
+    )
+    return cleaned
+
+
+def _diameters(vertices: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
+    """(count,) float64: diagonal of the box around the vertices of each label."""
+    order = np.argsort(labels, kind="stable")
+    starts = np.searchsorted(labels[order], np.arange(count))
+    low = np.minimum.reduceat(vertices[order], starts, axis=0)
+    high = np.maximum.reduceat(vertices[order], starts, axis=0)
+    return np.linalg.norm(high - low, axis=1)
+
+
+def observed_only(mesh: Mesh, points: np.ndarray, max_distance: float) -> Cleaned:
+    """Cut away the surface that lies farther than `max_distance` from every input point.
+
+    A face goes when all its vertices are too far.  Two rules keep the border tidy: a patch smaller across
+    than `max_distance` stays (no pinholes), and faces that the cut leaves hanging by one edge go as well.
+    points: (N, 3), in the frame of the mesh.  Removed components are the patches cut.
+    """
+    if len(mesh.faces) == 0:
+        return Cleaned(mesh, 0, 0, 0.0)
+    if len(points) == 0:
+        raise ValueError("observed_only: expected at least one input point, found none; do not cut without points")
+    distance, _ = cKDTree(points).query(mesh.vertices, distance_upper_bound=max_distance, workers=-1)
+    far = ~np.isfinite(distance)
+    cut = far[mesh.faces].all(axis=1)
+    cut, patches = _without_small_patches(mesh, cut, max_distance)
+    cut = _with_teeth(mesh.faces, cut, len(mesh.vertices))
+    cleaned = Cleaned(keep_faces(mesh, ~cut), patches, int(cut.sum()), float(face_areas(mesh)[cut].sum()))
+    logger.info(
+        "cut %d unobserved patches: %d of %d faces, area %.3f",
+        patches,
+        cleaned.removed_faces,
+        len(mesh.faces),
+        cleaned.removed_area,
+    )
+    return cleaned
+
+
+def _without_small_patches(mesh: Mesh, cut: np.ndarray, min_diameter: float) -> tuple[np.ndarray, int]:
+    """(F,) bool: the cut without its small patches, and how many patches are left."""
+    if not cut.any():
+        return cut, 0
+    patch_mesh = keep_faces(mesh, cut)
+    labels = vertex_components(patch_mesh.faces, len(patch_mesh.vertices))
+    count = int(labels.max()) + 1
+    large = _diameters(patch_mesh.vertices, labels, count) >= min_diameter
+    without = cut.copy()
+    without[cut] = large[labels[patch_mesh.faces[:, 0]]]
+    return without, int(large.sum())
+
+
+def _with_teeth(faces: np.ndarray, cut: np.ndarray, vertex_count: int) -> np.ndarray:
+    """(F,) bool: the cut and the faces of which it takes at least two of the three neighbours."""
+    _, edge_of = np.unique(undirected_edges(faces, vertex_count), return_inverse=True)
+    edge_of = edge_of.reshape(-1, 3)
+    cut = cut.copy()
+    for _ in range(_TOOTH_PASSES):
+        at_cut = np.zeros(int(edge_of.max()) + 1, dtype=bool)
+        at_cut[edge_of[cut]] = True
+        teeth = ~cut & (at_cut[edge_of].sum(axis=1) >= 2)
+        if not teeth.any():
+            break
+        cut |= teeth
+    return cut

@@ -1,0 +1,38 @@
+"""Stage mesh: vertex colours from the nearest input points."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from sparse_convonet.structures import Mesh, PointCloud
+
+_CHUNK = 1 << 17  # vertices per look-up
+
+
+def with_colours(mesh: Mesh, cloud: PointCloud, neighbours: int = 4) -> Mesh:
+    """The mesh with the mean colour of each vertex's nearest points, weighted by inverse distance.
+
+    mesh and cloud must be in the same frame.  A point at a vertex decides alone.  Raises ValueError where the
+    cloud has no colours or no points.
+    """
+    if cloud.colours is None or len(cloud) == 0:
+        raise ValueError(
+            f"colours: expected a point cloud with colours, found {len(cloud)} points "
+            f"{'without colours' if cloud.colours is None else ''}; leave the mesh uncoloured instead"
+        )
+    tree = cKDTree(cloud.points)
+    count = min(neighbours, len(cloud))
+    colours = np.empty((len(mesh.vertices), 3), dtype=np.uint8)
+    for start in range(0, len(colours), _CHUNK):
+        chunk = slice(start, start + _CHUNK)
+        distance, nearest = tree.query(mesh.vertices[chunk], k=range(1, count + 1), workers=-1)  # both (Q, count)
+        # Relative to the nearest one, so that no unit of length enters; a distance of zero leaves the zeros only.
+        closest = distance[:, :1]
+        weight = np.divide(closest, distance, out=np.ones_like(distance), where=distance > 0)
+        weight /= weight.sum(axis=1, keepdims=True)
+        mean = np.einsum("qk,qkc->qc", weight, cloud.colours[nearest].astype(np.float64))
+        colours[chunk] = np.rint(mean).astype(np.uint8)
+    return replace(mesh, colours=colours)

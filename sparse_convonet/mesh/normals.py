@@ -1,0 +1,69 @@
+"""Stage mesh: vertex normals from the field's gradient, and from the faces where the field gives none."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import replace
+
+import numpy as np
+
+from sparse_convonet.mesh.topology import face_normals_scaled
+from sparse_convonet.structures import Mesh
+
+logger = logging.getLogger(__name__)
+
+Gradient = Callable[[np.ndarray], np.ndarray]  # (Q, 3) float32 field coordinates -> (Q, 3) gradient of the logit
+
+_CHUNK = 1 << 17  # vertices per call of the gradient
+_TINY = 1e-12  # squared length below which a direction means nothing
+
+
+def with_area_normals(mesh: Mesh) -> Mesh:
+    """The mesh with vertex normals averaged over the faces around, weighted by area; zero at unused vertices."""
+    return replace(mesh, normals=_area_normals(mesh).astype(np.float32))
+
+
+def with_field_normals(mesh: Mesh, gradient: Gradient) -> Mesh:
+    """The mesh (field coordinates) with normals along the falling logit, which points out of occupied space.
+
+    Where the gradient vanishes, is not finite, or points against the faces around, the faces' normal is used;
+    how often is logged.
+    """
+    by_area = _area_normals(mesh)
+    normals = np.empty_like(by_area)
+    for start in range(0, len(normals), _CHUNK):
+        chunk = slice(start, start + _CHUNK)
+        normals[chunk] = -np.asarray(gradient(mesh.vertices[chunk].astype(np.float32)), dtype=np.float64)
+    squared = np.einsum("ij,ij->i", normals, normals)
+    unusable = ~np.isfinite(squared) | (squared < _TINY)
+    unusable |= np.einsum("ij,ij->i", np.where(unusable[:, None], 0, normals), by_area) < 0
+    normals[unusable], squared[unusable] = by_area[unusable], 1.0
+    logger.info("normals of %d of %d vertices come from the faces around", int(unusable.sum()), len(normals))
+    return replace(mesh, normals=(normals / np.sqrt(squared)[:, None]).astype(np.float32))
+
+
+def central_differences(evaluate: Callable[[np.ndarray], np.ndarray], step: float) -> Gradient:
+    """A gradient from six evaluations per query, `step` field units to either side."""
+
+    def gradient(queries: np.ndarray) -> np.ndarray:
+        result = np.empty((len(queries), 3))
+        for axis in range(3):
+            shift = np.zeros(3, dtype=np.float32)
+            shift[axis] = step
+            result[:, axis] = evaluate(queries + shift) - evaluate(queries - shift)
+        return result / (2 * step)
+
+    return gradient
+
+
+def _area_normals(mesh: Mesh) -> np.ndarray:
+    """(V, 3) float64 unit vectors, zero where no face with an area meets the vertex."""
+    scaled = face_normals_scaled(mesh)
+    normals = np.zeros((len(mesh.vertices), 3))
+    corners = mesh.faces.ravel()
+    for axis in range(3):
+        weights = np.repeat(scaled[:, axis], 3)
+        normals[:, axis] = np.bincount(corners, weights=weights, minlength=len(normals))
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    return np.divide(normals, length, out=np.zeros_like(normals), where=length > 0)

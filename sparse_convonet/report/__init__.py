@@ -1,0 +1,3 @@
+"""Stage report: pictures, tables and pages that show results."""
+
+from __future__ import annotations

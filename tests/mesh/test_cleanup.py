@@ -1,0 +1,104 @@
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import trimesh
+
+from sparse_convonet.mesh.cleanup import observed_only, remove_small_components
+from sparse_convonet.mesh.topology import mesh_statistics
+from sparse_convonet.structures import Mesh
+
+
+def _joined(*parts: trimesh.Trimesh) -> Mesh:
+    whole = trimesh.util.concatenate(list(parts))
+    return Mesh(np.array(whole.vertices), np.array(whole.faces, dtype=np.int64))
+
+
+def _sphere(radius: float, centre: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> trimesh.Trimesh:
+    return trimesh.creation.icosphere(subdivisions=2, radius=radius).apply_translation(centre)  # 320 faces
+
+
+def _plane(cells: int) -> Mesh:
+    """The square 0..cells in z = 0, two triangles per unit square."""
+    x, y = np.meshgrid(np.arange(cells + 1), np.arange(cells + 1), indexing="ij")
+    vertices = np.stack([x, y, np.zeros_like(x)], axis=-1).reshape(-1, 3).astype(np.float64)
+    low = (np.arange(cells)[:, None] * (cells + 1) + np.arange(cells)).ravel()
+    right, up = low + cells + 1, low + 1
+    faces = np.concatenate([np.stack([low, right, right + 1], 1), np.stack([low, right + 1, up], 1)])
+    return Mesh(vertices, faces)
+
+
+@pytest.mark.parametrize(("min_area", "min_diameter"), [(3.0, 0.0), (0.0, 1.0)], ids=["area", "diameter"])
+def test_small_pieces_go_and_the_rest_is_unchanged(min_area: float, min_diameter: float) -> None:
+    large, crumb = _sphere(2.0), _sphere(0.1, (5.0, 0.0, 0.0))
+    mesh = _joined(crumb, large, _sphere(0.2, (0.0, 9.0, 0.0)))
+    cleaned = remove_small_components(mesh, min_area=min_area, min_diameter=min_diameter)
+    np.testing.assert_array_equal(cleaned.mesh.vertices, large.vertices)
+    np.testing.assert_array_equal(cleaned.mesh.faces, large.faces)
+    assert (cleaned.removed_components, cleaned.removed_faces) == (2, 640)
+    assert cleaned.removed_area == pytest.approx(crumb.area * (1 + 4))
+
+
+def test_pieces_of_few_faces_go() -> None:
+    box = trimesh.creation.box()
+    cleaned = remove_small_components(_joined(_sphere(1.0), box.apply_translation((9, 0, 0))), min_faces=13)
+    assert (cleaned.removed_components, cleaned.removed_faces, len(cleaned.mesh.faces)) == (1, 12, 320)
+
+
+def test_nothing_goes_without_limits_and_vertex_attributes_stay_with_their_vertices() -> None:
+    whole = _joined(_sphere(0.1), _sphere(1.0, (4.0, 0.0, 0.0)))
+    number = np.arange(len(whole.vertices))
+    colours = np.stack([number % 256, number // 256, number * 0], axis=1).astype(np.uint8)
+    mesh = Mesh(whole.vertices, whole.faces, whole.vertices.astype(np.float32), colours)
+    same = remove_small_components(mesh)
+    np.testing.assert_array_equal(same.mesh.faces, mesh.faces)
+    assert same.removed_components == 0
+    kept = remove_small_components(mesh, min_diameter=1.0).mesh
+    np.testing.assert_array_equal(kept.vertices.astype(np.float32), kept.normals)
+    np.testing.assert_array_equal(kept.colours, colours[162:])
+
+
+def test_empty_mesh_stays_empty() -> None:
+    empty = Mesh(np.zeros((0, 3)), np.zeros((0, 3), dtype=np.int64))
+    assert remove_small_components(empty, min_area=1.0).removed_faces == 0
+    assert observed_only(empty, np.zeros((1, 3)), 1.0).removed_faces == 0
+    assert mesh_statistics(empty).watertight is False
+
+
+def test_unobserved_surface_is_cut_and_observed_surface_is_not() -> None:
+    mesh = _plane(40)
+    points = np.random.default_rng(0).uniform((0, 0, -0.2), (20, 40, 0.2), size=(8000, 3))
+    cleaned = observed_only(mesh, points, max_distance=2.0)
+    x = cleaned.mesh.vertices[:, 0]
+    assert cleaned.removed_components == 1
+    assert x.min() == 0
+    assert 20 <= x.max() <= 24
+    assert cleaned.removed_area == pytest.approx(40 * 40 - mesh_statistics(cleaned.mesh).area)
+    assert mesh_statistics(cleaned.mesh).euler_number == 1  # one disc without holes
+
+
+def test_a_gap_in_the_points_narrower_than_the_distance_leaves_no_hole() -> None:
+    grid = np.stack(np.meshgrid(np.arange(0, 41), np.arange(0, 41), [0.0]), axis=-1).reshape(-1, 3)
+    gap = grid[np.linalg.norm(grid[:, :2] - 20, axis=1) > 3.5]
+    assert observed_only(_plane(40), gap, max_distance=3.0).removed_faces == 0
+
+
+def test_the_cut_leaves_no_face_hanging_by_one_edge() -> None:
+    mesh = _plane(40)
+    ragged = np.random.default_rng(1).uniform(0, 40, size=(150, 3)) * (1, 1, 0)
+    kept = observed_only(mesh, ragged, max_distance=1.5).mesh
+    before = mesh.to_trimesh().face_adjacency
+    after = kept.to_trimesh()
+    assert 0 < len(kept.faces) < len(mesh.faces)
+    hanging = np.bincount(after.face_adjacency.ravel(), minlength=len(kept.faces)) == 1
+    full_corners = np.bincount(before.ravel(), minlength=len(mesh.faces)) == 1
+    # Only the corner faces of the original square, which had two open edges before the cut, may have one neighbour.
+    corner_centres = mesh.to_trimesh().triangles_center[full_corners]
+    for centre in after.triangles_center[hanging]:
+        on_border = min(centre[0], centre[1], 40 - centre[0], 40 - centre[1]) < 1
+        assert on_border or np.isclose(corner_centres, centre).all(axis=1).any()
+
+
+def test_cutting_without_points_is_refused() -> None:
+    with pytest.raises(ValueError, match="at least one input point"):
+        observed_only(_plane(2), np.zeros((0, 3)), 1.0)
