@@ -1,0 +1,241 @@
+"""Scan files in, a folder with mesh.ply, preview.png and report.json out."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import json
+import logging
+import platform
+import resource
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from tqdm import tqdm
+
+from sparse_convonet.config import EngineName
+from sparse_convonet.io.atomic import atomic_path
+from sparse_convonet.io.cleaning import CloudSummary, Dropped, clean_points, describe
+from sparse_convonet.io.meshes import write_mesh
+from sparse_convonet.io.points import read_points
+from sparse_convonet.mesh.topology import mesh_statistics
+from sparse_convonet.metrics.surface import nearest_distance
+from sparse_convonet.plan import Plan
+from sparse_convonet.reconstruct import Reconstruction, ReconstructionSettings, Reconstructor
+from sparse_convonet.report.picture import render_cutaway
+from sparse_convonet.structures import Mesh, PointCloud
+from sparse_convonet.weights import TrainedModel, load_model
+
+logger = logging.getLogger(__name__)
+
+RESULT_FILES = ("mesh.ply", "preview.png", "report.json")
+_VERSIONS_OF = ("sparse_convonet", "torch", "numpy", "open3d-cpu", "open3d", "MinkowskiEngine", "numba")
+
+
+def show_messages() -> None:
+    """For tools: what this module says goes to stdout as it is; of the rest, warnings only."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
+    logger.setLevel(logging.INFO)
+
+
+def reconstruct_scan(
+    inputs: Sequence[Path],
+    out: Path,
+    settings: ReconstructionSettings,
+    *,
+    up: str | None,
+    model: str | Path = "building",
+    engine: EngineName | None = None,
+    device: str = "cpu",
+    seed: int = 0,
+    overwrite: bool = False,
+) -> dict[str, Any]:
+    """Read, plan, reconstruct, write; returns the report.  `up` None: guessed from the points.
+
+    Raises ValueError or OSError, in one sentence, for input that cannot be used and results that would be
+    overwritten; then nothing has been written.
+    """
+    started = time.monotonic()
+    existing = [name for name in RESULT_FILES if (out / name).exists()]
+    if existing and not overwrite:
+        raise ValueError(f"{out}: holds {', '.join(existing)} already; add --overwrite or name another folder")
+    trained = load_model(model, engine=engine, device=device)
+    _tell_model(trained, device)
+    cloud, points_read = _read(inputs, seed)
+    cloud, dropped = clean_points(cloud)
+    summary = describe(cloud)
+    settings = replace(settings, up=up or summary.up)
+    _tell_input(summary, points_read, dropped, settings, guessed=up is None)
+    read_seconds = time.monotonic() - started
+
+    reporter = _StageBars()
+    reconstructor = Reconstructor(trained, settings, reporter)
+    plan = reconstructor.plan(cloud)
+    _tell_plan(plan)
+    result = reconstructor.run(cloud, plan)
+    reporter.close()
+    if len(result.mesh.faces) == 0:
+        raise ValueError(
+            "the result has no surface: expected points on surfaces of a building, metres apart at most by "
+            "centimetres; check --scale, or choose larger voxels with --voxel-size"
+        )
+    measuring = time.monotonic()
+    near_cell, near_voxel = _coverage(cloud, result, settings)
+    writing = time.monotonic()
+    out.mkdir(parents=True, exist_ok=True)
+    write_mesh(out / "mesh.ply", result.mesh)
+    render_cutaway(reconstructor.to_upright_metres(result.mesh), out / "preview.png")
+    seconds = {
+        "read": read_seconds,
+        **result.seconds,
+        "coverage": writing - measuring,
+        "write": time.monotonic() - writing,
+    }
+    seconds["total"] = time.monotonic() - started
+    report = {
+        "input": {
+            "files": [path.name for path in inputs],
+            "points_read": points_read,
+            "points_used": len(cloud),
+            "dropped": asdict(dropped),
+            "up": settings.up,
+            "scale": settings.scale,
+            "extent": [float(value) for value in summary.extent],
+            "spacing": float(summary.spacing),
+        },
+        "voxel_size_m": plan.voxel_size_m,
+        "cell_size_m": plan.cell_size_m,
+        "threshold": result.threshold,
+        "levels": [{"stride": stride, "cells": cells} for stride, cells in result.level_cells.items()],
+        "predicted": {"seconds": plan.seconds, "memory_bytes": plan.memory_bytes},
+        "seconds": {name: round(value, 3) for name, value in seconds.items()},
+        "peak_memory_bytes": peak_memory_bytes(),
+        "mesh": _statistics(result.mesh, settings.scale),
+        "removed_pieces": result.removed_pieces,
+        "coverage": {"within_1_cell": near_cell, "within_1_voxel": near_voxel},
+        "engine": trained.network.unet.engine.name,
+        "model": {"name": trained.name, "file_threshold": trained.threshold, **trained.record},
+        "versions": _versions(),
+    }
+    with atomic_path(out / "report.json") as temporary:
+        temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    _tell_result(report, out)
+    return report
+
+
+def peak_memory_bytes() -> int:
+    """The largest resident memory of this process so far."""
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return int(peak if sys.platform == "darwin" else peak * 1024)
+
+
+class _StageBars:
+    """One progress bar per stage, on stderr."""
+
+    def __init__(self) -> None:
+        self._stage: str | None = None
+        self._bar: tqdm | None = None
+
+    def __call__(self, stage: str, share: float) -> None:
+        if stage != self._stage:
+            self.close()
+            self._stage = stage
+            self._bar = tqdm(total=1.0, desc=stage, bar_format="{desc:>28} {bar:30} {percentage:3.0f}% {elapsed}")
+        if self._bar is not None:
+            self._bar.update(max(0.0, min(1.0, share) - self._bar.n))
+
+    def close(self) -> None:
+        """Finish the bar of the current stage."""
+        if self._bar is not None:
+            self._bar.update(1.0 - self._bar.n)
+            self._bar.close()
+        self._stage, self._bar = None, None
+
+
+def _read(inputs: Sequence[Path], seed: int) -> tuple[PointCloud, int]:
+    clouds = [read_points(path, seed=seed) for path in inputs]
+    if len(clouds) == 1:
+        return clouds[0], len(clouds[0])
+    colours = [cloud.colours for cloud in clouds if cloud.colours is not None]
+    joined = PointCloud(
+        np.concatenate([cloud.points for cloud in clouds]),
+        np.concatenate(colours) if len(colours) == len(clouds) else None,
+    )
+    return joined, len(joined)
+
+
+def _coverage(cloud: PointCloud, result: Reconstruction, settings: ReconstructionSettings) -> tuple[float, float]:
+    """Shares of the used points whose nearest surface is within one cell, and within one voxel."""
+    distances_m = nearest_distance(cloud.points, result.mesh.vertices, result.mesh.faces) * settings.scale
+    near_cell, near_voxel = (
+        np.mean(distances_m <= size) for size in (result.plan.cell_size_m, result.plan.voxel_size_m)
+    )
+    return round(float(near_cell), 5), round(float(near_voxel), 5)
+
+
+def _statistics(mesh: Mesh, scale: float) -> dict[str, Any]:
+    found = mesh_statistics(mesh)
+    return {
+        "vertices": found.vertices,
+        "faces": found.faces,
+        "area_m2": round(found.area * scale**2, 3),
+        "components": found.components,
+        "watertight": found.watertight,
+    }
+
+
+def _versions() -> dict[str, str]:
+    found = {"python": platform.python_version()}
+    for name in _VERSIONS_OF:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _tell_model(trained: TrainedModel, device: str) -> None:
+    record = ", ".join(f"{name} {value}" for name, value in trained.record.items())
+    logger.info("model     %s (%s), engine %s on %s", trained.name, record, trained.network.unet.engine.name, device)
+
+
+def _tell_input(
+    summary: CloudSummary, points_read: int, dropped: Dropped, settings: ReconstructionSettings, *, guessed: bool
+) -> None:
+    extent = " x ".join(f"{value:.2f}" for value in summary.extent)
+    logger.info("read      %d points, extent %s, spacing %.3g", points_read, extent, summary.spacing)
+    reasons = [f"{count} {reason.replace('_', ' ')}" for reason, count in asdict(dropped).items() if count]
+    logger.info("dropped   %s", ", ".join(reasons) if reasons else "none")
+    logger.info("up axis   %s (%s)", settings.up, "guessed from the points; --up sets it" if guessed else "as asked")
+    if summary.suggested_scale != 1.0 and settings.scale == 1.0:
+        logger.warning(
+            "warning: an extent of %s looks like %s, not metres; if so, run again with --scale %g",
+            extent, summary.units, summary.suggested_scale,
+        )  # fmt: skip
+
+
+def _tell_plan(plan: Plan) -> None:
+    logger.info("voxels    %.3g m: %s", plan.voxel_size_m, plan.reason)
+    logger.info("cells     %.3g m of the mesh", plan.cell_size_m)
+    logger.info(
+        "expect    %d voxels, about %.1f GB of memory and %.0f s on two cores",
+        plan.voxels, plan.memory_bytes / 1e9, plan.seconds,
+    )  # fmt: skip
+
+
+def _tell_result(report: dict[str, Any], out: Path) -> None:
+    mesh, near = report["mesh"], report["coverage"]
+    logger.info(
+        "mesh      %d vertices, %d faces, %.0f m2 in %d pieces%s",
+        mesh["vertices"], mesh["faces"], mesh["area_m2"], mesh["components"], ", watertight" * mesh["watertight"],
+    )  # fmt: skip
+    logger.info(
+        "coverage  %.1f %% of the points within one cell of the mesh, %.1f %% within one voxel",
+        100 * near["within_1_cell"], 100 * near["within_1_voxel"],
+    )  # fmt: skip
+    logger.info("took      %.1f s, peak memory %.2f GB", report["seconds"]["total"], report["peak_memory_bytes"] / 1e9)
+    logger.info("wrote     %s", ", ".join(str(out / name) for name in RESULT_FILES))

@@ -1,0 +1,86 @@
+"""Turn a scan of a building into one mesh: mesh.ply, preview.png and report.json in --out."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+import torch
+
+from sparse_convonet.io.cli import run_tool
+from sparse_convonet.reconstruct import ReconstructionSettings
+from sparse_convonet.scan import reconstruct_scan, show_messages
+
+
+def parse(arguments: list[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    add = parser.add_argument
+    add("inputs", nargs="+", type=Path, metavar="INPUT", help="point clouds, meshes or a Matterport3D scan folder")
+    add("--out", type=Path, required=True, help="folder for mesh.ply, preview.png and report.json")
+    add("--model", default="building", help="name of a shipped model, or a .safetensors file")
+    add("--voxel-size", type=float, help="metres; default: from the density of the points")
+    add("--cell-size", type=float, help="metres; default: half a voxel")
+    add("--up", default="auto", choices=["auto", "x", "y", "z"], help="the axis that points up in the scan")
+    add("--scale", type=float, default=1.0, help="metres per unit of the scan (0.001 for millimetres)")
+    add("--tau", type=float, help="occupancy probability of the surface; default: stored with the model")
+    add("--observed-only", type=float, metavar="VOXELS", help="cut surface farther than this from every point")
+    add("--smallest-piece", type=float, metavar="M2", help="remove pieces of less surface; default: 2 or 1 % of all")
+    add("--simplify", metavar="FACES|MM", help="a number of faces (200000), or an error in mm (5mm)")
+    add("--refine", type=int, default=0, metavar="STEPS", help="steps that move vertices onto the surface")
+    add("--engine", choices=["auto", "minkowski", "native"], help="sparse convolution engine; default: the model's")
+    add("--device", default="auto", help="auto, cpu, cuda, ...")
+    add("--threads", type=int, help="CPU threads; default: all")
+    add("--seed", type=int, default=0, help="for sampling points on input meshes")
+    add("--overwrite", action="store_true", help="replace an existing result")
+    return parser.parse_args(arguments)
+
+
+def simplification(text: str | None) -> tuple[int | None, float | None]:
+    """'200000' -> faces; '5mm' -> error in mm."""
+    if text is None:
+        return None, None
+    try:
+        return (None, float(text[:-2])) if text.endswith("mm") else (int(text), None)
+    except ValueError as error:
+        raise ValueError(
+            f"--simplify: expected a number of faces (200000) or an error (5mm), found {text!r}"
+        ) from error
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = parse(arguments)
+    show_messages()
+    if options.threads is not None:
+        if options.threads < 1:
+            raise ValueError(f"--threads: expected at least 1, found {options.threads}")
+        torch.set_num_threads(options.threads)
+    faces, error_mm = simplification(options.simplify)
+    settings = ReconstructionSettings(
+        voxel_size_m=options.voxel_size,
+        cell_size_m=options.cell_size,
+        scale=options.scale,
+        threshold=options.tau,
+        observed_only_voxels=options.observed_only,
+        smallest_piece_m2=options.smallest_piece,
+        simplify_faces=faces,
+        simplify_error_mm=error_mm,
+        refine_steps=options.refine,
+    )
+    device = options.device
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    reconstruct_scan(
+        options.inputs,
+        options.out,
+        settings,
+        up=None if options.up == "auto" else options.up,
+        model=options.model,
+        engine=options.engine,
+        device=device,
+        seed=options.seed,
+        overwrite=options.overwrite,
+    )
+
+
+if __name__ == "__main__":
+    run_tool(main)
