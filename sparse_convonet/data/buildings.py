@@ -9,7 +9,7 @@ import numpy as np
 from sparse_convonet.data.assembly import Assembly
 from sparse_convonet.data.borders import BorderStyle, build_railings, classify_borders
 from sparse_convonet.data.circulation import beside
-from sparse_convonet.data.fittings import add_lowered_ceiling
+from sparse_convonet.data.fittings import Galleries, add_lowered_ceiling
 from sparse_convonet.data.floorplan import Region, Wall, build_slab, build_walls, find_walls
 from sparse_convonet.data.furnishing import Stock
 from sparse_convonet.data.furniture import FurnitureLibrary
@@ -37,7 +37,7 @@ class BuildingSettings:
     slab_m: tuple[float, float] = (0.15, 0.40)
     hall_share: float = 0.5  # of the buildings of two or more storeys
     pitched_roof_share: float = 0.2
-    density: tuple[float, float] = (0.02, 0.22)  # share of a room's floor under furniture, at most
+    density: tuple[float, float] = (0.03, 0.3)  # share of a room's floor under furniture, at most
     any_yaw: bool = True
 
     def __post_init__(self) -> None:
@@ -183,6 +183,18 @@ class _Draft:
         if region.kind == "landing" or rng.random() < empty_share:
             return
         low, high = self.settings.density
-        scale = {"room": 1.0, "hall": 0.5}.get(region.kind, 0.25)
+        scale = {"room": 1.0, "hall": 0.6}.get(region.kind, 0.25)
         density = low * scale, high * scale
-        furnish_place(assembly, stock, place, storey.walls, index, obstacles, density, ceiling, rng)
+        furnish_place(
+            assembly, stock, place, storey.walls, index, obstacles, density, ceiling, rng, self._above(region)
+        )
+
+    def _above(self, region: Region) -> Galleries:
+        """The galleries over a hall."""
+        if region.kind != "hall":
+            return Galleries()
+        parts = [
+            [r for other in self.storeys[1].regions if other.kind == kind for r in other.rectangles]
+            for kind in ("gallery", "void")
+        ]
+        return Galleries(tuple(parts[0]), tuple(parts[1]), self.height - self.slab)

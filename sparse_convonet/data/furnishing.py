@@ -19,6 +19,8 @@ _ATTEMPTS = 12
 _GAP_M = 0.01  # between two pieces, and between a piece and a wall
 _WALL_KINDS = ("storage", "sofa", "bed", "desk", "kitchen", "bathroom", "heating", "appliance")
 _HEADROOM_M = 0.02
+# Of table, shelf, cupboard, chair, bench, counter, plant, screen, crates.
+_JOINERY_SHARES = (0.22, 0.18, 0.18, 0.13, 0.05, 0.03, 0.11, 0.05, 0.05)
 _THEMES = ("Living room", "Bedroom", "Kitchen", "Bathroom", "Office", "Miscellaneous")
 _WEIGHTS = {"chair": 0.6, "table": 1.0, "carpet": 0.3, "sport": 0.3, "small": 0.6}
 
@@ -74,7 +76,7 @@ class Furnisher:
         piece = KINDS[kind](rng)
         aisle, yaw = rng.uniform(0.9, 1.8), float(rng.choice([0.0, np.pi / 2]))
         along, across = (0, 1) if yaw == 0 else (1, 0)
-        pitch = np.array([piece.size[0] + rng.choice([0.002, 0.6]), piece.size[1] + aisle])
+        pitch = np.array([piece.size[0] + rng.choice([0.0, 0.6]), piece.size[1] + aisle])
         low, high = self._bounds + np.array([[0.9], [-0.9]])
         for a in np.arange(low[along] + piece.size[0] / 2, high[along] - piece.size[0] / 2, pitch[0]):
             for b in np.arange(low[across] + piece.size[1] / 2, high[across] - piece.size[1] / 2, pitch[1]):
@@ -98,7 +100,7 @@ class Furnisher:
         slack = wall.length - size[0] - wall.thickness
         share = float(rng.choice([0.0, 1.0, rng.random()], p=[0.15, 0.15, 0.7]))
         along = wall.low + wall.thickness / 2 + size[0] / 2 + max(slack, 0.0) * share
-        gap = float(rng.choice([0.002, rng.uniform(0.002, 0.12)]))
+        gap = float(rng.choice([0.0, rng.uniform(0.01, 0.12)]))
         point = wall.point(along, side * (wall.thickness / 2 + size[1] / 2 + gap), 0.0)
         behind = (o for o in wall.openings if o.low < along + size[0] / 2 and o.high > along - size[0] / 2)
         sill = min((opening.sill for opening in behind), default=np.inf)
@@ -131,7 +133,7 @@ class Furnisher:
 
     def _place_joinery(self) -> float:
         rng = self.rng
-        piece = KINDS[str(rng.choice(list(KINDS), p=[0.25, 0.2, 0.2, 0.15, 0.05, 0.03, 0.12]))](rng)
+        piece = KINDS[str(rng.choice(list(KINDS), p=_JOINERY_SHARES))](rng)
         footprint = self._find_spot(piece.size, piece.against_wall)
         if footprint is None:
             return 0.0

@@ -7,9 +7,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sparse_convonet.data.floorplan import Rectangle, Region
-from sparse_convonet.data.splitting import carve, subtract
+from sparse_convonet.data.splitting import carve, connected_parts, subtract
 from sparse_convonet.data.stairs import StairPlan, StairPose, plan_stairs
-
 
 _NARROWEST_LANDING_M = 0.9
 
@@ -69,12 +68,11 @@ def reserve_stairwell(reserved: Reserved, heights: list[float], rng: np.random.G
                 extent = (piece[2] - piece[0], piece[3] - piece[1])[:: -1 if turn else 1]
                 spare = [have - own for have, own in zip(extent, plan.size, strict=True)]
                 # What is too narrow to walk on goes to the flights, the rest to the first landing.
-                plan = plan.stretched(
-                    tuple(
-                        own + (more if more < _NARROWEST_LANDING_M else 0.0)
-                        for own, more in zip(plan.size, spare, strict=True)
-                    )
-                )
+                filled = [
+                    own + (more if more < _NARROWEST_LANDING_M else 0.0)
+                    for own, more in zip(plan.size, spare, strict=True)
+                ]
+                plan = plan.stretched((filled[0], filled[1]))
                 pose = StairPose.in_rectangle(piece, turn, flip_u, flip_v)
                 for storey in range(reserved.storeys):
                     reserved.take(storey, rectangle, rest)
@@ -88,8 +86,8 @@ def _stair_regions(plan: StairPlan, pose: StairPose, piece: Rectangle) -> list[R
     flights = tuple(pose.rectangle(flight) for flight in plan.flights)
     landings = [tuple(pose.rectangle(part) for part in group) for group in plan.landings]
     spare = subtract(piece, [*flights, *(part for group in landings for part in group)])
-    regions = [Region("flight", flights)]
-    return regions + [Region("landing", group + (spare if k == 0 else ())) for k, group in enumerate(landings)]
+    groups = [part for k, group in enumerate(landings) for part in connected_parts(group + (spare if k == 0 else ()))]
+    return [Region("flight", flights), *(Region("landing", group) for group in groups)]
 
 
 def reserve_hall(reserved: Reserved, heights: list[float], rng: np.random.Generator) -> bool:
@@ -120,12 +118,12 @@ def _fill_hall(reserved: Reserved, piece: Rectangle, height: float, rng: np.rand
     length, breadth = max(extent), min(extent)
     gallery = float(rng.uniform(1.2, 2.4))
     flights: list[Rectangle] = []
-    if run + gallery + 1.3 < length and plan.width + 2.2 < breadth and rng.random() < 0.75:
+    if run + gallery + 1.3 < length and plan.width + 2.3 < breadth and rng.random() < 0.75:
         flip_u, flip_v = (bool(bit) for bit in rng.random(2) < 0.5)
         pose = StairPose.in_rectangle(piece, along_y, flip_u, flip_v)
         # The plan's own lower landing is stretched so that the flight ends at the gallery.
         offset = length - gallery - run - plan.departure[0]
-        aside = float(rng.choice([0.0, rng.uniform(0.0, breadth - plan.width)]))
+        aside = float(rng.choice([0.0, rng.uniform(1.1, breadth - plan.width - 1.1)]))  # no narrow way beside it
         pose = StairPose(pose.origin + offset * pose.u_axis + aside * pose.v_axis, pose.u_axis, pose.v_axis)
         flights = [pose.rectangle(flight) for flight in plan.flights]
         reserved.stairs.append(PlacedStairs(plan, pose, (0,)))
@@ -140,8 +138,7 @@ def _fill_hall(reserved: Reserved, piece: Rectangle, height: float, rng: np.rand
     reserved.fixed[0].append(Region("hall", subtract(piece, flights)))
     if flights:
         reserved.fixed[0].append(Region("flight", tuple(flights)))
-    if walked:
-        reserved.fixed[1].append(Region("gallery", walked))
+    reserved.fixed[1] += [Region("gallery", part) for part in connected_parts(walked)]
     reserved.fixed[1].append(Region("void", void))
 
 

@@ -1,4 +1,4 @@
-"""Furniture made of boards and rods: tables, shelves, cupboards, chairs, counters, benches, plants."""
+"""Furniture made of boards and rods: tables, shelves, cupboards, chairs, counters, benches, plants, screens."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ def make_shelf(rng: np.random.Generator) -> Joinery:
     for number, z in enumerate(levels):
         boards.append(_box(-x, x, -y, y, z, z + board))
         room = (levels[number + 1] - z - board) if number + 1 < count else 0.0
-        at = -x + board + 0.005
+        at = -x + board
         while room > 0.12 and fill > 0 and at < x - 0.08:
             book = rng.uniform(0.03, 0.3)
             end = min(at + book, x - board)
@@ -99,7 +99,7 @@ def make_shelf(rng: np.random.Generator) -> Joinery:
                         z + board + room * rng.uniform(0.5, 0.95),
                     )
                 )
-            at = end + 0.002
+            at = end
     tops = ((-x, -y, x, y, float(levels[-1] + board)),) if height < 1.5 else ()
     return Joinery(np.array([width, depth, max(height, levels[-1] + board)]), tuple(boards), tops, rng.random() < 0.8)
 
@@ -176,9 +176,35 @@ def make_plant(rng: np.random.Generator) -> Joinery:
     return Joinery(np.array([side, side, height]), tuple(boards), (), False)
 
 
+def make_screen(rng: np.random.Generator) -> Joinery:
+    """A free-standing panel, board or low partition wall."""
+    width, thickness, height = rng.uniform(0.8, 2.8), rng.uniform(0.02, 0.12), rng.uniform(1.1, 2.2)
+    x, y = width / 2, thickness / 2
+    lift = float(rng.choice([0.0, rng.uniform(0.05, 0.3)]))
+    boards = [_box(-x, x, -y, y, lift, height)]
+    foot = 0.25 if lift > 0 else y
+    if lift > 0:
+        for s in (-1, 1):
+            boards += [_box(s * x * 0.9 - 0.02, s * x * 0.9 + 0.02, -foot, foot, 0, 0.04)]
+            boards += [_box(s * x * 0.9 - 0.02, s * x * 0.9 + 0.02, -min(y, 0.02), min(y, 0.02), 0.03, lift + 0.05)]
+    return Joinery(np.array([width, 2 * max(foot, y), height]), tuple(boards), (), False)
+
+
+def make_crates(rng: np.random.Generator) -> Joinery:
+    """Boxes of falling size on top of each other, each turned a little."""
+    side, boards, z = float(rng.uniform(0.3, 0.8)), [], 0.0
+    footprint = side * np.sqrt(2)
+    for _ in range(int(rng.integers(1, 5))):
+        height = float(rng.uniform(0.15, 0.5))
+        size = (side, side * float(rng.uniform(0.6, 1.0)), height)
+        boards.append(Board((0.0, 0.0, z + height / 2), size, yaw_matrix(float(rng.uniform(-0.4, 0.4)))))
+        z, side = z + height, side * float(rng.uniform(0.7, 1.0))
+    return Joinery(np.array([footprint, footprint, z]), tuple(boards), (), rng.random() < 0.6)
+
+
 KINDS: dict[str, Callable[[np.random.Generator], Joinery]] = {
     "table": make_table, "shelf": make_shelf, "cupboard": make_cupboard, "chair": make_chair, "bench": make_bench,
-    "counter": make_counter, "plant": make_plant,
+    "counter": make_counter, "plant": make_plant, "screen": make_screen, "crates": make_crates,
 }  # fmt: skip
 
 

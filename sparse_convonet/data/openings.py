@@ -13,6 +13,7 @@ from sparse_convonet.data.solids import yaw_matrix
 
 _MARGIN_M = 0.15  # of an opening to a corner of the room
 _NARROWEST_DOOR_M = 0.75
+_WAY_ROUND_M = 0.7
 _EAGER_KINDS = ("corridor", "hall", "gallery", "landing")
 
 
@@ -192,7 +193,9 @@ def _add_leaf(
     direction = np.array([along, across, 0.0]) if wall.axis == 0 else np.array([across, along, 0.0])
     centre, yaw = hinge + direction * width / 2, float(np.arctan2(direction[1], direction[0]))
     footprint = np.array([*centre[:2], width / 2, thickness / 2, yaw])
-    if not in_the_way.free(footprint, 0.02):
+    # Beyond its tip there is a way round it: it never closes off a narrow part of a room.
+    way_round = np.array([*(hinge + direction * (width + _WAY_ROUND_M) / 2)[:2], (width + _WAY_ROUND_M) / 2, 0.05, yaw])
+    if not in_the_way.free(way_round):
         return []
     height = opening.head - 0.03
     assembly.turned_box(centre + (0, 0, floor_z + 0.01 + height / 2), (width, thickness, height), yaw_matrix(yaw))

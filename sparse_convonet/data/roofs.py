@@ -11,7 +11,7 @@ from sparse_convonet.data.floorplan import Rectangle
 def add_pitched_roof(
     assembly: Assembly, outline: Rectangle, eaves_z: float, wall: float, rng: np.random.Generator
 ) -> None:
-    """Two sloped slabs that meet above the middle of the longer side, gables of thickness `wall`, a beam at the ridge."""
+    """Two sloped slabs that meet above the middle of the longer side, and gables of thickness `wall`."""
     x0, y0, x1, y1 = outline
     along_x = x1 - x0 >= y1 - y0
     (low, high), (left, right) = ((x0, x1), (y0, y1)) if along_x else ((y0, y1), (x0, x1))

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sparse_convonet.data.assembly import Assembly
 from sparse_convonet.data.circulation import keep_clear
-from sparse_convonet.data.fittings import add_columns, add_curtains, add_room_fittings
+from sparse_convonet.data.fittings import Galleries, add_columns, add_curtains, add_room_fittings
 from sparse_convonet.data.floorplan import OUTSIDE, Region, Wall, build_slab, build_walls, find_walls
 from sparse_convonet.data.furnishing import Furnisher, Stock
 from sparse_convonet.data.furniture import FurnitureLibrary
@@ -28,7 +28,7 @@ class RoomSettings:
     slab_m: tuple[float, float] = (0.05, 0.30)
     ceiling_share: float = 0.8
     l_shape_share: float = 0.25
-    density: tuple[float, float] = (0.02, 0.3)  # share of the floor under furniture, at most
+    density: tuple[float, float] = (0.03, 0.35)  # share of the floor under furniture, at most
     any_yaw: bool = True
 
     def __post_init__(self) -> None:
@@ -83,22 +83,25 @@ def _draw_region(rng: np.random.Generator, settings: RoomSettings) -> Region:
 
 def furnish_place(
     assembly: Assembly, stock: Stock, place: Place, walls: list[Wall], region: int, obstacles: list[np.ndarray],
-    density: tuple[float, float], ceiling: bool, rng: np.random.Generator,
+    density: tuple[float, float], ceiling: bool, rng: np.random.Generator, above: Galleries = Galleries(),
 ) -> None:  # fmt: skip
     """Columns, beams, curtains and furniture of the place that is region number `region` of its storey.
 
-    obstacles: footprints (5,) that stay free, besides the ways through the place.
+    obstacles: footprints (5,) that stay free, besides the ways through the place.  above: galleries over a part of it.
     """
     bordering = [(wall, 1 if wall.sides[1] == region else -1) for wall in walls if region in wall.sides]
     obstacles = [*obstacles, *keep_clear(place, walls, region, rng)]
-    obstacles += add_room_fittings(assembly, place, bordering, obstacles, ceiling, rng)
-    obstacles += add_columns(assembly, place, obstacles, rng)
+    fitted, clear_height = add_room_fittings(assembly, place, bordering, obstacles, ceiling, rng)
+    obstacles += fitted
+    obstacles += add_columns(assembly, place, obstacles, above, rng)
     curtains = rng.random() < 0.35
     for wall, side in bordering:
         for opening in wall.openings if wall.solid and OUTSIDE in wall.sides and curtains else []:
             if opening.kind == "window" and rng.random() < 0.7:
                 obstacles.append(add_curtains(assembly, wall, side, opening, place, rng))
-    furnisher = Furnisher(assembly, stock, place, bordering, obstacles, ceiling, rng)
+    # Under beams and ducts nothing hangs from the ceiling, and nothing reaches up to them.
+    ceiling = ceiling and clear_height == place.height
+    furnisher = Furnisher(assembly, stock, replace(place, height=clear_height), bordering, obstacles, ceiling, rng)
     if place.area_m2 > 20 and rng.random() < 0.2:
         furnisher.shelve()
     joinery_share = float(rng.choice([0.1, 0.5])) if stock.floor else 1.0

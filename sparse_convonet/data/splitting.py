@@ -79,6 +79,24 @@ def subtract(rectangle: Rectangle, holes: list[Rectangle]) -> tuple[Rectangle, .
     return tuple(merge_cells(left, xs, ys))
 
 
+def connected_parts(rectangles: tuple[Rectangle, ...]) -> list[tuple[Rectangle, ...]]:
+    """Groups of rectangles that hang together along borders of some length."""
+    parts: list[list[Rectangle]] = []
+    for rectangle in rectangles:
+        joined = [part for part in parts if any(_shared_border(rectangle, other) > 0.5 for other in part)]
+        parts = [part for part in parts if part not in joined]
+        parts.append([rectangle, *(other for part in joined for other in part)])
+    return [tuple(part) for part in parts]
+
+
+def _shared_border(first: Rectangle, second: Rectangle) -> float:
+    (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = first, second
+    shared_x, shared_y = min(ax1, bx1) - max(ax0, bx0), min(ay1, by1) - max(ay0, by0)
+    if abs(shared_x) < 1e-6:
+        return shared_y
+    return shared_x if abs(shared_y) < 1e-6 else 0.0
+
+
 def split_rooms(rectangles: list[Rectangle], style: SplitStyle, rng: np.random.Generator) -> list[Region]:
     """Rooms and corridors that fill the rectangles."""
     regions: list[Region] = []
@@ -145,6 +163,4 @@ def _touch(first: Region, second: Region) -> bool:
     """Whether two rooms of one rectangle each share more than 1.5 m of border."""
     if (first.kind, second.kind) != ("room", "room") or len(first.rectangles) + len(second.rectangles) > 2:
         return False
-    (ax0, ay0, ax1, ay1), (bx0, by0, bx1, by1) = first.rectangles[0], second.rectangles[0]
-    shared_x, shared_y = min(ax1, bx1) - max(ax0, bx0), min(ay1, by1) - max(ay0, by0)
-    return (abs(shared_x) < 1e-6 and shared_y > 1.5) or (abs(shared_y) < 1e-6 and shared_x > 1.5)
+    return _shared_border(first.rectangles[0], second.rectangles[0]) > 1.5

@@ -19,7 +19,9 @@ _BODY_RADIUS_M = 0.15  # kept free on both sides: more than half a grid diagonal
 _BODY_HEIGHTS_M = (0.4, 0.8, 1.2, 1.6)
 _SCANNER_HEIGHTS_M = (1.05, 1.65)
 _FURNITURE_COST = 10.0  # of a metre over low furniture, where the scanner is held out but nobody walks
-_AREA_PER_TARGET_M2 = 6.0
+_AREA_PER_TARGET_M2 = 5.0
+_CANDIDATES = 6
+_TARGET_DEPTH_M = 0.6
 _CLIMB_STEP_M = 0.25
 _CLIMB_REACH_M = 1.0  # from the foot of the stairs to the nearest cell of the floor
 _STATION_ATTEMPTS = 40
@@ -135,13 +137,33 @@ class WalkGraph:
             cells = np.flatnonzero(self.place_of == number)
             open_cells = cells[self.cost_of[cells] == 1.0]
             cells = open_cells if len(open_cells) else cells
+            if len(cells):  # not at its edge, where the smoothed walk would turn before it is inside
+                inset = _depth(place, self.positions[cells])
+                cells = cells[inset >= min(_TARGET_DEPTH_M, 0.8 * inset.max())]
             count = min(len(cells), 1 + int(place.area_m2 / _AREA_PER_TARGET_M2))
-            targets += list(rng.choice(cells, count, replace=False)) if count else []
+            targets += _spread(cells, self.positions, count, rng)
         # The walk starts in the largest part that hangs together.
         labels = connected_components(self.edges, directed=False)[1]
         size = np.bincount(labels)[labels[targets]]
         start = int(np.argmax(size))
-        return [int(target) for target in targets[start:] + targets[:start]]
+        return targets[start:] + targets[:start]
+
+
+def _spread(cells: np.ndarray, positions: np.ndarray, count: int, rng: np.random.Generator) -> list[int]:
+    """`count` of the cells, each the farthest from those before it among a few drawn at random."""
+    chosen: list[int] = []
+    for _ in range(count):
+        drawn = rng.choice(cells, _CANDIDATES)
+        gaps = np.linalg.norm(positions[drawn][:, None] - positions[chosen][None], axis=2)  # (candidates, chosen)
+        chosen.append(int(drawn[gaps.min(axis=1, initial=np.inf).argmax()]))
+    return chosen
+
+
+def _depth(place: Place, points: np.ndarray) -> np.ndarray:
+    """How far points (Q, 3) are inside the rectangle of the place that holds them deepest, metres: (Q,)."""
+    planar = points[:, None, :2]
+    inset = np.minimum(planar - place.rectangles[:, :2], place.rectangles[:, 2:] - planar)
+    return inset.min(axis=2).max(axis=1)
 
 
 def _storey_grid(scene: Scene, storey: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
