@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import logging
+import math
+import os
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 import torch
 
 from sparse_convonet.coordinates import VoxelFrame, pack_keys
+
+logger = logging.getLogger(__name__)
 
 CANDIDATE_VOXELS_M = (0.04, 0.05, 0.06, 0.08, 0.10, 0.12)  # the range the building model is trained for
 _POINTS_PER_VOXEL = 2.5  # wanted median; with fewer, surfaces break up into single voxels
@@ -30,6 +36,29 @@ class Plan:
     voxels: int
     memory_bytes: int
     seconds: float
+
+
+def available_memory_bytes() -> int:
+    """What this machine can give a process now (Linux: MemAvailable; elsewhere: all physical memory)."""
+    try:
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    except OSError:
+        logger.debug("no /proc/meminfo on this machine")
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def require_memory(plan: Plan) -> None:
+    """Raise ValueError, naming a voxel size that would fit, where a plan needs more memory than there is."""
+    available = available_memory_bytes()
+    if plan.memory_bytes > available:
+        # Cells and voxels lie on surfaces, so their number falls with the square of the size.
+        fits = plan.voxel_size_m * math.sqrt(plan.memory_bytes / max(available - _BASE_BYTES, _BASE_BYTES))
+        raise ValueError(
+            f"memory: expected at least {plan.memory_bytes / 1e9:.1f} GB for voxels of {plan.voxel_size_m:g} m, found "
+            f"{available / 1e9:.1f} GB available; use --voxel-size {fits:.2g} or more, or split the scan"
+        )
 
 
 def count_points_per_voxel(points_world: np.ndarray, voxel_size_m: float) -> np.ndarray:

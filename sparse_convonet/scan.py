@@ -24,7 +24,7 @@ from sparse_convonet.io.meshes import write_mesh
 from sparse_convonet.io.points import read_points
 from sparse_convonet.mesh.topology import mesh_statistics
 from sparse_convonet.metrics.surface import nearest_distance
-from sparse_convonet.plan import Plan
+from sparse_convonet.plan import Plan, require_memory
 from sparse_convonet.reconstruct import Reconstruction, ReconstructionSettings, Reconstructor
 from sparse_convonet.report.picture import render_cutaway
 from sparse_convonet.structures import Mesh, PointCloud
@@ -48,6 +48,7 @@ def reconstruct_scan(
     settings: ReconstructionSettings,
     *,
     up: str | None,
+    scale: float | None = None,
     model: str | Path = "building",
     engine: EngineName | None = None,
     device: str = "cpu",
@@ -55,6 +56,7 @@ def reconstruct_scan(
     overwrite: bool = False,
 ) -> dict[str, Any]:
     """Read, plan, reconstruct, write; returns the report.  `up` None: guessed from the points.
+    `scale` None: metres, refused where the size of the scan says otherwise.
 
     Raises ValueError or OSError, in one sentence, for input that cannot be used and results that would be
     overwritten; then nothing has been written.
@@ -68,7 +70,9 @@ def reconstruct_scan(
     cloud, points_read = _read(inputs, seed)
     cloud, dropped = clean_points(cloud)
     summary = describe(cloud)
-    settings = replace(settings, up=up or summary.up)
+    if scale is None:
+        _require_metres(summary)
+    settings = replace(settings, up=up or summary.up, scale=scale or 1.0)
     _tell_input(summary, points_read, dropped, settings, guessed=up is None)
     read_seconds = time.monotonic() - started
 
@@ -76,6 +80,7 @@ def reconstruct_scan(
     reconstructor = Reconstructor(trained, settings, reporter)
     plan = reconstructor.plan(cloud)
     _tell_plan(plan)
+    require_memory(plan)
     result = reconstructor.run(cloud, plan)
     reporter.close()
     if len(result.mesh.faces) == 0:
@@ -168,6 +173,15 @@ def _read(inputs: Sequence[Path], seed: int) -> tuple[PointCloud, int]:
     return joined, len(joined)
 
 
+def _require_metres(summary: CloudSummary) -> None:
+    if summary.suggested_scale != 1.0:
+        extent = " x ".join(f"{value:.0f}" for value in summary.extent)
+        raise ValueError(
+            f"scan: expected metres, found an extent of {extent}, which looks like {summary.units}; "
+            f"run again with --scale {summary.suggested_scale:g}, or with --scale 1 if these are metres"
+        )
+
+
 def _coverage(cloud: PointCloud, result: Reconstruction, settings: ReconstructionSettings) -> tuple[float, float]:
     """Shares of the used points whose nearest surface is within one cell, and within one voxel."""
     distances_m = nearest_distance(cloud.points, result.mesh.vertices, result.mesh.faces) * settings.scale
@@ -211,11 +225,6 @@ def _tell_input(
     reasons = [f"{count} {reason.replace('_', ' ')}" for reason, count in asdict(dropped).items() if count]
     logger.info("dropped   %s", ", ".join(reasons) if reasons else "none")
     logger.info("up axis   %s (%s)", settings.up, "guessed from the points; --up sets it" if guessed else "as asked")
-    if summary.suggested_scale != 1.0 and settings.scale == 1.0:
-        logger.warning(
-            "warning: an extent of %s looks like %s, not metres; if so, run again with --scale %g",
-            extent, summary.units, summary.suggested_scale,
-        )  # fmt: skip
 
 
 def _tell_plan(plan: Plan) -> None:

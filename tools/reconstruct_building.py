@@ -21,7 +21,11 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     add("--voxel-size", type=float, help="metres; default: from the density of the points")
     add("--cell-size", type=float, help="metres; default: half a voxel")
     add("--up", default="auto", choices=["auto", "x", "y", "z"], help="the axis that points up in the scan")
-    add("--scale", type=float, default=1.0, help="metres per unit of the scan (0.001 for millimetres)")
+    add(
+        "--scale",
+        type=float,
+        help="metres per unit of the scan (0.001 for millimetres); default: 1, if the size is likely",
+    )
     add("--tau", type=float, help="occupancy probability of the surface; default: stored with the model")
     add("--observed-only", type=float, metavar="VOXELS", help="cut surface farther than this from every point")
     add("--smallest-piece", type=float, metavar="M2", help="remove pieces of less surface; default: 2 or 1 % of all")
@@ -58,7 +62,6 @@ def main(arguments: list[str] | None = None) -> None:
     settings = ReconstructionSettings(
         voxel_size_m=options.voxel_size,
         cell_size_m=options.cell_size,
-        scale=options.scale,
         threshold=options.tau,
         observed_only_voxels=options.observed_only,
         smallest_piece_m2=options.smallest_piece,
@@ -74,6 +77,7 @@ def main(arguments: list[str] | None = None) -> None:
         options.out,
         settings,
         up=None if options.up == "auto" else options.up,
+        scale=options.scale,
         model=options.model,
         engine=options.engine,
         device=device,

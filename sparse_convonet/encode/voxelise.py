@@ -8,6 +8,8 @@ import torch
 
 from sparse_convonet.coordinates import pack_keys, unpack_keys
 
+_HASH_STEPS_PER_VOXEL = 1024
+
 
 @dataclass(frozen=True)
 class Voxels:
@@ -34,7 +36,8 @@ def voxelise(points_voxel: torch.Tensor, batch: torch.Tensor, points_per_voxel: 
     index = torch.floor(points_voxel)
     offsets = (points_voxel - index - 0.5).to(torch.float32)
     keys = pack_keys(torch.cat([batch[:, None], index.to(torch.int64)], dim=1))
-    order = torch.argsort(_position_hash(offsets))
+    order = torch.argsort(offsets[:, 0])  # decides between points of equal hash
+    order = order[torch.argsort(_position_hash(offsets)[order], stable=True)]
     order = order[torch.argsort(keys[order], stable=True)]
     unique, counts = torch.unique_consecutive(keys[order], return_counts=True)
     owner = torch.repeat_interleave(torch.arange(len(unique), device=keys.device), counts)
@@ -49,8 +52,11 @@ def voxelise(points_voxel: torch.Tensor, batch: torch.Tensor, points_per_voxel: 
 
 
 def _position_hash(offsets: torch.Tensor) -> torch.Tensor:
-    """(N, 3) float32 -> (N,) int64 pseudo-random values that depend on the positions only."""
-    bits = offsets.contiguous().view(torch.int32).to(torch.int64)
+    """(N, 3) float32 -> (N,) int64 pseudo-random values that depend on the positions only.
+
+    Positions count in coarse steps, so that rounding in a scan far from its origin changes no choice.
+    """
+    bits = torch.floor(offsets * _HASH_STEPS_PER_VOXEL).to(torch.int64)
     mixed = bits[:, 0] * 73856093 ^ bits[:, 1] * 19349663 ^ bits[:, 2] * 83492791
     mixed = mixed * 6364136223846793005 + 1442695040888963407  # the multiplier of Knuth's MMIX generator
     return mixed ^ (mixed >> 29)

@@ -34,7 +34,7 @@ def load_state(path: Path, device: torch.device) -> TrainingState:
     try:
         values = torch.load(path, map_location=device, weights_only=True)
         return TrainingState(**values)
-    except (UnpicklingError, RuntimeError, EOFError, ValueError, KeyError, TypeError, AttributeError) as error:
+    except (UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError) as error:
         raise ValueError(
             f"{path}: expected a training checkpoint of this library, found something else "
             f"({type(error).__name__}); remove it or name another folder"

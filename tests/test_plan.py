@@ -1,0 +1,57 @@
+"""The plan: voxel sizes from density, refusals, predictions."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from sparse_convonet import plan
+from sparse_convonet.plan import choose_voxel_size, count_points_per_voxel, make_plan, require_memory
+from tests.synthetic_scan import room_points
+
+
+def test_counts_add_up_to_the_points_and_fall_with_the_size() -> None:
+    points = room_points(5000)
+    for size in (0.05, 0.1, 0.2):
+        assert count_points_per_voxel(points, size).sum() == 5000
+    assert len(count_points_per_voxel(points, 0.05)) > len(count_points_per_voxel(points, 0.1))
+
+
+def test_denser_scans_get_smaller_voxels_and_the_reason_names_the_median() -> None:
+    sizes = []
+    for count in (2000, 10_000, 50_000, 200_000):
+        size, reason = choose_voxel_size(room_points(count))
+        assert "median voxel holds" in reason
+        sizes.append(size)
+    assert sizes == sorted(sizes, reverse=True) and sizes[0] == 0.12 and sizes[-1] == 0.04
+
+
+def test_sizes_that_were_asked_for_are_kept_and_checked() -> None:
+    points = room_points(2000)
+    made = make_plan(points, 0.1, 0.025, 0.5)
+    assert (made.voxel_size_m, made.cell_size_m, made.reason) == (0.1, 0.025, "as asked")
+    assert make_plan(points, 0.1, None, 0.5).cell_size_m == pytest.approx(0.05)
+    for voxel in (0.0, -1.0, float("nan")):
+        with pytest.raises(ValueError, match="voxel size: expected a positive number"):
+            make_plan(points, voxel, None, 0.5)
+    with pytest.raises(ValueError, match="at most the voxel size"):
+        make_plan(points, 0.1, 0.2, 0.5)
+
+
+def test_prediction_grows_with_the_number_of_cells() -> None:
+    points = room_points(50_000)
+    coarse, fine = make_plan(points, 0.1, None, 0.5), make_plan(points, 0.05, None, 0.5)
+    finer_cells = make_plan(points, 0.05, 0.0125, 0.5)
+    assert coarse.memory_bytes < fine.memory_bytes < finer_cells.memory_bytes
+    assert coarse.seconds < fine.seconds < finer_cells.seconds
+
+
+def test_a_plan_beyond_the_memory_is_refused_with_a_size_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = replace(make_plan(room_points(2000), 0.05, None, 0.5), memory_bytes=40_000_000_000)
+    monkeypatch.setattr(plan, "available_memory_bytes", lambda: 10_000_000_000)
+    with pytest.raises(ValueError, match=r"found 10.0 GB available; use --voxel-size 0.1"):
+        require_memory(made)
+    require_memory(replace(made, memory_bytes=9_000_000_000))
+    assert np.isfinite(made.seconds)

@@ -1,0 +1,170 @@
+"""tools/reconstruct_building.py: what it writes, and one clear sentence for every bad input."""
+
+from __future__ import annotations
+
+import errno
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sparse_convonet.io.meshes import read_mesh
+from sparse_convonet.io.points import write_points
+from sparse_convonet.structures import PointCloud
+from tests.synthetic_scan import room_points
+from tests.tools.running import exit_code, refusal
+
+TOOL = "reconstruct_building"
+
+
+@pytest.fixture
+def scan(tmp_path: Path) -> Path:
+    path = tmp_path / "scan.ply"
+    write_points(path, PointCloud(room_points(8000)))
+    return path
+
+
+@pytest.fixture
+def earlier(tmp_path: Path) -> Path:
+    """A folder that holds a result already."""
+    out = tmp_path / "out"
+    out.mkdir()
+    for name in ("mesh.ply", "preview.png", "report.json"):
+        (out / name).write_bytes(b"earlier " + name.encode())
+    return out
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}
+
+
+def test_result_is_complete_and_replaced_only_when_asked(
+    scan: Path, earlier: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    before = contents(earlier)
+    assert "--overwrite" in refusal(capsys, TOOL, scan, "--out", earlier)
+    assert contents(earlier) == before
+    assert exit_code(TOOL, scan, "--out", earlier, "--voxel-size", 0.1, "--up", "z", "--overwrite") == 0
+    said = caplog.text
+    for word in ("read", "dropped", "up axis", "voxels", "expect", "coverage", "peak memory"):
+        assert word in said
+    assert (earlier / "preview.png").read_bytes().startswith(b"\x89PNG")
+    report = json.loads((earlier / "report.json").read_text())
+    assert report["input"]["points_read"] == report["input"]["points_used"] == 8000
+    assert set(report["input"]["dropped"].values()) == {0}
+    assert report["voxel_size_m"] == 0.1 and report["cell_size_m"] == 0.05
+    assert [level["stride"] for level in report["levels"]] == [1, 2, 4, 8, 16]
+    assert {"read", "encode", "mesh", "write", "total"} <= set(report["seconds"])
+    assert (
+        report["seconds"]["total"] >= sum(value for name, value in report["seconds"].items() if name != "total") - 0.1
+    )
+    mesh = read_mesh(earlier / "mesh.ply")
+    assert (report["mesh"]["vertices"], report["mesh"]["faces"]) == (len(mesh.vertices), len(mesh.faces))
+    assert report["mesh"]["watertight"] is True and report["mesh"]["components"] >= 1
+    assert report["mesh"]["area_m2"] == pytest.approx(mesh.to_trimesh().area, rel=1e-3)
+    assert 0.5 < report["coverage"]["within_1_cell"] <= report["coverage"]["within_1_voxel"] <= 1
+    assert report["engine"] in ("native", "minkowski") and report["model"]["name"] == "building"
+    assert report["peak_memory_bytes"] > 1e8 and "torch" in report["versions"]
+    assert sorted(path.name for path in earlier.iterdir()) == ["mesh.ply", "preview.png", "report.json"]
+
+
+def test_several_inputs_are_joined_and_unusable_points_counted(tmp_path: Path, scan: Path) -> None:
+    second = tmp_path / "second.npz"
+    points = room_points(500, seed=1)
+    points[:3] = [[np.nan, 0, 0], [0, np.inf, 0], [0, 0, -np.inf]]
+    np.savez(second, points=np.concatenate([points, points[-2:]]))
+    assert exit_code(TOOL, scan, second, "--out", tmp_path / "out", "--voxel-size", 0.12, "--up", "z") == 0
+    report = json.loads((tmp_path / "out" / "report.json").read_text())
+    assert report["input"]["points_read"] == 8502
+    assert report["input"]["points_used"] == 8497
+    assert report["input"]["dropped"]["not_finite"] == 3 and report["input"]["dropped"]["duplicates"] == 2
+
+
+def bad_inputs() -> dict[str, tuple[str, bytes | np.ndarray, str]]:
+    """Name -> (file name, content, a piece of the sentence)."""
+    rng = np.random.default_rng(0)
+    noise = rng.integers(0, 256, 4000, dtype=np.uint8).tobytes()
+    rows = b"".join(b"%.3f %.3f %.3f\n" % tuple(point) for point in room_points(200))
+    return {
+        "empty file": ("empty.ply", b"", "empty"),
+        "no point cloud": ("noise.ply", noise, "noise.ply"),
+        "no las": ("noise.las", noise, "noise.las"),
+        "no pcd": ("noise.pcd", noise, "noise.pcd"),
+        "unknown suffix": ("scan.docx", noise, "docx"),
+        "broken line": ("broken.xyz", rows + b"1.0 two 3.0\n" + rows, "line 201"),
+        "three points": ("three.xyz", b"0 0 0\n1 0 0\n0 1 0\n", "found 3"),
+        "all equal": ("equal.xyz", b"1 2 3\n" * 500, "same"),
+        "all nan": ("nan.npz", np.full((500, 3), np.nan), "found 0 of 500"),
+        "millimetres": ("mm.npz", room_points(5000) * 4000, "--scale 0.001"),
+    }
+
+
+@pytest.mark.parametrize("case", bad_inputs())
+def test_bad_input_is_one_sentence_and_nothing_is_touched(
+    case: str, tmp_path: Path, earlier: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name, content, text = bad_inputs()[case]
+    path = tmp_path / name
+    if isinstance(content, bytes):
+        path.write_bytes(content)
+    else:
+        np.savez(path, points=content)
+    before = contents(earlier)
+    sentence = refusal(capsys, TOOL, path, "--out", earlier, "--overwrite")
+    assert text in sentence, sentence
+    assert contents(earlier) == before
+
+
+def test_missing_file_names_the_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "nowhere.laz" in refusal(capsys, TOOL, tmp_path / "nowhere.laz", "--out", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "text"),
+    [
+        (("--voxel-size", "0"), "voxel size"),
+        (("--voxel-size", "nan"), "voxel size"),
+        (("--voxel-size", "0.05", "--cell-size", "0.2"), "cell size"),
+        (("--tau", "2"), "tau"),
+        (("--simplify", "abc"), "--simplify"),
+        (("--threads", "0"), "--threads"),
+        (("--scale", "-1"), "scale"),
+        (("--model", "castle"), "castle"),
+    ],
+)
+def test_bad_options_are_one_sentence(
+    arguments: tuple[str, ...], text: str, scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert text in refusal(capsys, TOOL, scan, "--out", tmp_path / "out", *arguments)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_file_in_the_way_of_the_folder_is_named(
+    scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "out").write_text("precious")
+    assert "out" in refusal(capsys, TOOL, scan, "--out", tmp_path / "out", "--voxel-size", "0.12")
+    assert (tmp_path / "out").read_text() == "precious"
+
+
+def test_a_full_disk_leaves_the_earlier_result_and_no_rubbish(
+    scan: Path, earlier: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    before = contents(earlier)
+    monkeypatch.setattr("sparse_convonet.io.atomic.os.fsync", full)
+    sentence = refusal(capsys, TOOL, scan, "--out", earlier, "--overwrite", "--voxel-size", "0.12", "--up", "z")
+    assert "disk full" in sentence and "mesh.ply" in sentence
+    assert contents(earlier) == before
+
+
+def test_more_memory_than_there_is_is_refused_before_any_work(
+    scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("sparse_convonet.plan.available_memory_bytes", lambda: 300_000_000)
+    assert "--voxel-size" in refusal(capsys, TOOL, scan, "--out", tmp_path / "out", "--up", "z")
+    assert not (tmp_path / "out").exists()
