@@ -18,11 +18,9 @@ logger = logging.getLogger(__name__)
 CANDIDATE_VOXELS_M = (0.04, 0.05, 0.06, 0.08, 0.10, 0.12)  # the range the building model is trained for
 _POINTS_PER_VOXEL = 2.5  # wanted median; with fewer, surfaces break up into single voxels
 
-# Measured on two cores with tools/reconstruct_building.py on scans of 20k to 1.5M voxels (docs/MEASURED.md).
-_BASE_BYTES = 0.75e9
-_BYTES_PER_POINT = 250
-_BYTES_PER_VOXEL = 7000
-_SECONDS_PER_VOXEL = {"encode": 2.5e-5, "mesh": 1.6e-4}
+# Fitted to whole runs of tools/reconstruct_building.py on two cores, 10k to 350k voxels (docs/MEASURED.md).
+_BASE_BYTES, _BYTES_PER_POINT, _BYTES_PER_VOXEL = 1.7e9, 250, 3500
+_BASE_SECONDS, _SECONDS_PER_POINT, _SECONDS_PER_VOXEL = 6.0, 3e-6, 9.5e-5
 _REFERENCE_CELL_SHARE = 0.5
 
 
@@ -108,5 +106,5 @@ def make_plan(
         memory_bytes=int(
             _BASE_BYTES + _BYTES_PER_POINT * len(points_world) + _BYTES_PER_VOXEL * voxels * max(1.0, finer)
         ),
-        seconds=voxels * (_SECONDS_PER_VOXEL["encode"] + _SECONDS_PER_VOXEL["mesh"] * finer),
+        seconds=_BASE_SECONDS + _SECONDS_PER_POINT * len(points_world) + _SECONDS_PER_VOXEL * voxels * finer,
     )

@@ -17,7 +17,7 @@ from sparse_convonet.scan import reconstruct_scan, show_messages
 
 _TWO_STOREYS = BuildingSettings(storeys=(2, 2), footprint_m=(11.0, 15.0), hall_share=1.0, pitched_roof_share=0.0)
 _STATION_SPACING_M = 2.5
-_RAYS = 900_000
+_RAYS = 2_400_000
 
 
 def main(arguments: list[str] | None = None) -> None:
