@@ -134,7 +134,7 @@ class Reconstructor:
         plan = plan or self.plan(cloud)
         points_world = self._to_world(cloud.points)
         frame = VoxelFrame.around(points_world, plan.voxel_size_m)
-        points_voxel = frame.to_voxels(points_world)
+        points_voxel = frame.snap_to_voxels(points_world)
         started = time.monotonic()
         self._progress("encode", 0.0)
         scene_field = self._encode(points_voxel)

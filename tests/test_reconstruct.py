@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 
@@ -159,7 +160,9 @@ def test_an_empty_kilometre_costs_no_memory() -> None:
     def measure(gap_m: float) -> tuple[int, list[int]]:
         # Whole coarse cells between the rooms, so that both copies look the same to the network.
         command = [sys.executable, "-W", "ignore", "-c", MEMORY_SCRIPT, str(gap_m)]
-        words = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
+        # One thread and one malloc arena: the peak then repeats to a percent, with more it varies by some ten.
+        environment = {**os.environ, "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
+        words = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout.split()
         return int(words[0]), [int(word) for word in words[1:]]
 
     near_bytes, near_sizes = measure(16 * VOXEL_M * 8)
