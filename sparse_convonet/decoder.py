@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
+import numpy as np
 import torch
 from torch import nn
 
 from sparse_convonet.encode.pointnet import ResidualFullyConnected
+from sparse_convonet.engine.threads import run_ranges
+from sparse_convonet.fields.sparse import SparseField
+
+try:
+    from sparse_convonet import decoder_numba
+except ImportError:  # numba is optional: the layers give the same values
+    decoder_numba = None  # type: ignore[assignment]
 
 _FREQUENCIES = (1, 2)  # per voxel
+_QUERIES_PER_PART = 16384  # of the compiled loop: large enough to remember cells, small enough to share out evenly
 
 
 def encode_position(queries_voxel: torch.Tensor, encoding: str) -> torch.Tensor:
@@ -43,3 +53,54 @@ class OccupancyDecoder(nn.Module):
         for feature_map, block in zip(self.feature_maps, self.blocks, strict=True):
             x = block(x + feature_map(features))
         return self.logit(torch.relu(x))[:, 0]
+
+    def fits_compiled_loop(self, field: SparseField) -> bool:
+        """Whether `decode_field` can be used: inference on the CPU with the widths that it is written for."""
+        features, width = field.levels[0].features, self.logit.in_features
+        return (
+            decoder_numba is not None
+            and not torch.is_grad_enabled()
+            and features.device.type == "cpu"
+            and features.dtype == self.logit.weight.dtype == torch.float32
+            and self.local_encoding == "periodic"
+            and len(self.blocks) > 0
+            and features.shape[1] == width == decoder_numba.WIDTH
+        )
+
+    def decode_field(
+        self, field: SparseField, queries_voxel: torch.Tensor, batch: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Lookup and decoder in one compiled loop: queries (Q, 3), (Q,) int64 -> logits (Q,), known (Q,) bool.
+
+        The same values as forward(field.sample(...)) up to rounding.
+        """
+        joined = field.joined
+        layers: list[tuple[Any, Any, Any]] = [
+            (feature_map, block.inner, block.outer)
+            for feature_map, block in zip(self.feature_maps, self.blocks, strict=True)
+        ]
+        matrices = torch.stack([torch.stack([layer.weight.t() for layer in each]) for each in layers])
+        biases = torch.stack([torch.stack([layer.bias for layer in each]) for each in layers])
+        logits, known = np.empty(len(queries_voxel), dtype=np.float32), np.empty(len(queries_voxel), dtype=bool)
+        arrays = (
+            np.ascontiguousarray(queries_voxel.numpy(), dtype=np.float64),
+            np.ascontiguousarray(batch.numpy()),
+            joined.keys,
+            joined.features,
+            joined.starts,
+            joined.strides,
+            self.lift.weight.t().contiguous().numpy(),
+            self.lift.bias.numpy(),
+            matrices.contiguous().numpy(),
+            biases.contiguous().numpy(),
+            self.logit.weight[0].numpy(),
+            np.float32(self.logit.bias.item()),
+            logits,
+            known,
+        )
+        run_ranges(
+            lambda part, begin, end: decoder_numba.occupancy_logits(*arrays, begin, end),
+            count=len(logits),
+            parts=1 + len(logits) // _QUERIES_PER_PART,
+        )
+        return torch.from_numpy(logits), torch.from_numpy(known)

@@ -57,9 +57,12 @@ class SparseOccupancyNetwork(nn.Module):
         self, field: SparseField, queries_voxel: torch.Tensor, batch: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Queries (Q, 3), (Q,) int64 -> logits (Q,), OUTSIDE_LOGIT where not known, and known (Q,) bool."""
-        sample = field.sample(queries_voxel, batch)
-        logits = self.decoder(queries_voxel, sample.features, sample.weights)
-        return torch.where(sample.known, logits, torch.full_like(logits, OUTSIDE_LOGIT)), sample.known
+        if self.decoder.fits_compiled_loop(field):
+            logits, known = self.decoder.decode_field(field, queries_voxel, batch)
+        else:
+            sample = field.sample(queries_voxel, batch)
+            logits, known = self.decoder(queries_voxel, sample.features, sample.weights), sample.known
+        return torch.where(known, logits, torch.full_like(logits, OUTSIDE_LOGIT)), known
 
 
 def build(config: ModelConfig, engine: ModuleType | None = None) -> SparseOccupancyNetwork:

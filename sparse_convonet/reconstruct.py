@@ -46,7 +46,8 @@ class ReconstructionSettings:
     scan.  threshold: tau, a probability.  observed_only_voxels: cut surface farther from every point.
     smallest_piece_m2: connected pieces of less surface are
     removed; None: less than 2 m2 and less than 1 % of the whole surface.  simplify_faces / simplify_error_mm: at
-    most one of them.  refine_steps: steps that move vertices onto the field's surface.
+    most one of them.  refine_steps: steps that move vertices onto the field's surface.  field_normals: along the field's
+    gradient; otherwise averaged over the faces around, which is faster and nearer to the truth (docs/MEASURED.md).
     """
 
     voxel_size_m: float | None = None
@@ -59,7 +60,7 @@ class ReconstructionSettings:
     simplify_faces: int | None = None
     simplify_error_mm: float | None = None
     refine_steps: int = 0
-    field_normals: bool = True
+    field_normals: bool = False
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.scale) and self.scale > 0):

@@ -11,6 +11,8 @@ from torch import nn
 from sparse_convonet.encode.scatter import segment_max, segment_mean
 from sparse_convonet.encode.voxelise import Voxels
 
+_VOXELS_AT_ONCE = 1024  # of inference on the CPU
+
 
 class ResidualFullyConnected(nn.Module):
     """x + W1 relu(W0 relu(x)), with a linear shortcut where the widths differ; W1 begins at zero."""
@@ -43,6 +45,12 @@ class LocalPoolPointNet(nn.Module):
 
     def forward(self, voxels: Voxels) -> torch.Tensor:
         """Voxels of M kept points -> (V, feature_width) float."""
+        if torch.is_grad_enabled() or voxels.offsets.device.type != "cpu":
+            return self._encode(voxels)
+        # Voxels do not see each other, so inference on the CPU goes through them in runs that stay in the cache.
+        return torch.cat([self._encode(part) for part in voxels.split(_VOXELS_AT_ONCE)])
+
+    def _encode(self, voxels: Voxels) -> torch.Tensor:
         feature = self.blocks[0](self.lift(voxels.offsets))  # (M, width)
         for block in self.blocks[1:]:
             pooled = segment_max(feature, voxels).index_select(0, voxels.owner)  # (M, width)

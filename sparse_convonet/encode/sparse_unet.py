@@ -16,7 +16,7 @@ class ConvolutionBlock(nn.Module):
         super().__init__()
         self.convolution = convolution
         self.norm = engine.MinkowskiBatchNorm(width)
-        self.relu = engine.MinkowskiReLU()
+        self.relu = engine.MinkowskiReLU(inplace=True)
 
     def forward(self, x: Any) -> Any:
         return self.relu(self.norm(self.convolution(x)))
@@ -30,7 +30,7 @@ class ResidualBlock(nn.Module):
         self.first = ConvolutionBlock(engine=engine, convolution=_same(engine, width, width), width=width)
         self.second = _same(engine, width, width)
         self.norm = engine.MinkowskiBatchNorm(width)
-        self.relu = engine.MinkowskiReLU()
+        self.relu = engine.MinkowskiReLU(inplace=True)
 
     def forward(self, x: Any) -> Any:
         return self.relu(self.norm(self.second(self.first(x))) + x)

@@ -25,6 +25,21 @@ class Voxels:
     counts: torch.Tensor
     owner: torch.Tensor
 
+    def split(self, size: int) -> list[Voxels]:
+        """Runs of at most `size` voxels with their points; at least one, which may be empty."""
+        starts = torch.arange(0, max(1, len(self.counts)), size)
+        ends = (starts + size).clamp(max=len(self.counts))
+        points = torch.cat([self.counts.new_zeros(1), torch.cumsum(self.counts, 0)]).cpu()
+        return [
+            Voxels(
+                coordinates=self.coordinates[begin:end],
+                offsets=self.offsets[points[begin] : points[end]],
+                counts=self.counts[begin:end],
+                owner=self.owner[points[begin] : points[end]] - begin,
+            )
+            for begin, end in zip(starts.tolist(), ends.tolist(), strict=True)
+        ]
+
 
 def voxelise(points_voxel: torch.Tensor, batch: torch.Tensor, points_per_voxel: int) -> Voxels:
     """Group points (N, 3), in voxel coordinates, of scenes `batch` (N,) int64 by voxel.

@@ -75,7 +75,7 @@ def _gather_sum(features: torch.Tensor, weight: torch.Tensor, table: torch.Tenso
     """(V_out, C_out): the forward pass, and with mirrored tables the gradient of the features."""
     if _use_numba(features):
         padded = _pad_last(weight)
-        out = features.new_zeros(len(table), padded.shape[2])
+        out = features.new_empty(len(table), padded.shape[2])
         arrays = (features.detach().contiguous().numpy(), padded.numpy(), table.numpy(), out.numpy())
         run_ranges(
             lambda part, begin, end: kernels_tiled.accumulate(*arrays, begin, end),

@@ -40,11 +40,11 @@ def accumulate(
     features: np.ndarray,  # (V_in, C_in)
     weight: np.ndarray,  # (K, C_in, C_out)
     table: np.ndarray,  # (V_out, K) int32, -1 for absent
-    out: np.ndarray,  # (V_out, C_out), added to
+    out: np.ndarray,  # (V_out, C_out), written
     begin: int,
     end: int,
 ) -> None:
-    """out[v] += sum over k of features[table[v, k]] @ weight[k], for begin <= v < end."""
+    """out[v] = sum over k of features[table[v, k]] @ weight[k], for begin <= v < end."""
     volume, width_in, width_out = weight.shape
     feature_base, out_base, weight_base = _address(features), _address(out), _address(weight)
     feature_bytes, out_bytes = 4 * width_in, 4 * width_out
@@ -55,6 +55,9 @@ def accumulate(
     source_list, target_list = _address(sources), _address(targets)
     for first in range(begin, end, _BLOCK):
         last = min(first + _BLOCK, end)
+        for row in range(first, last):  # here and not ahead of the loop: the block is in the cache afterwards
+            for column in range(width_out):
+                out[row, column] = 0.0
         for k in range(volume):
             count = 0
             for row in range(first, last):

@@ -150,3 +150,32 @@ def outer_tile(vectors: int) -> Any:
         return types.void(*[types.int64] * 7), generate
 
     return tile
+
+
+def weighted_row_sum(vectors: int) -> Any:
+    """Numba function (rows, weights, target, count): sums weighted rows into one.
+
+    The 16 * vectors floats at target = sum over p < count of weights[p] times the floats at rows[p].  rows: address
+    of an int64 array of addresses; weights: address of a float32 array.
+    """
+
+    @intrinsic
+    def tile(typingctx, rows, weights, target, count):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202
+        def generate(context: Any, builder: Any, signature: Any, arguments: Any) -> Any:
+            row_list, weight_base, target_base, steps = arguments
+            sums = _vector_addresses(builder, target_base, vectors)
+            memory = _Addresses(builder)
+            for address in sums:
+                memory.store(ir.Constant(_VECTOR, None), address)
+
+            def read(memory: _Addresses, step: Any) -> tuple[list[Any], list[Any]]:
+                row = memory.load(memory.at(row_list, step, _ADDRESS_BYTES), _INDEX)
+                weight = memory.load(memory.at(weight_base, step, _FLOAT_BYTES), _FLOAT)
+                return [weight], [memory.load(a, _VECTOR) for a in _vector_addresses(builder, row, vectors)]
+
+            _accumulate(builder, [sums], steps, read)
+            return context.get_dummy_value()
+
+        return types.void(*[types.int64] * 4), generate
+
+    return tile

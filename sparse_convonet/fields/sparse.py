@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -28,6 +29,16 @@ class Level:
 
 
 @dataclass(frozen=True)
+class JoinedLevels:
+    """All levels one after the other: keys (V,) int64, features (V, C), starts (L + 1,) rows, strides (L,)."""
+
+    keys: np.ndarray
+    features: np.ndarray
+    starts: np.ndarray
+    strides: np.ndarray
+
+
+@dataclass(frozen=True)
 class FieldSample:
     """What a field says about queries: features (Q, C), weights (Q, L) per level, known (Q,) bool."""
 
@@ -41,6 +52,16 @@ class SparseField:
     """Features that live on sparse cells at several strides, finest first."""
 
     levels: tuple[Level, ...]
+
+    @cached_property
+    def joined(self) -> JoinedLevels:
+        """The levels as arrays on the CPU, for compiled loops."""
+        return JoinedLevels(
+            keys=torch.cat([level.keys for level in self.levels]).cpu().numpy(),
+            features=torch.cat([level.features.detach() for level in self.levels]).cpu().numpy(),
+            starts=np.cumsum([0, *(len(level.keys) for level in self.levels)]),
+            strides=np.array([level.stride for level in self.levels]),
+        )
 
     def sample(self, queries_voxel: torch.Tensor, batch: torch.Tensor) -> FieldSample:
         """Queries (Q, 3) in voxel coordinates, (Q,) int64 scene of each -> features summed over the levels."""
