@@ -5,13 +5,22 @@ Peng et al., Convolutional Occupancy Networks, ECCV 2020, section 3.1 and supple
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
+from torch.nn import functional
 
 from sparse_convonet.encode.scatter import segment_max, segment_mean
 from sparse_convonet.encode.voxelise import Voxels
+from sparse_convonet.engine.threads import run_ranges
 
-_VOXELS_AT_ONCE = 1024  # of inference on the CPU
+try:
+    from sparse_convonet.encode import pointnet_numba
+except ImportError:  # numba is optional: the layers give the same values
+    pointnet_numba = None  # type: ignore[assignment]
+
+_VOXELS_PER_PART = 4096  # of the compiled loop: small enough to share out evenly
 
 
 class ResidualFullyConnected(nn.Module):
@@ -45,14 +54,48 @@ class LocalPoolPointNet(nn.Module):
 
     def forward(self, voxels: Voxels) -> torch.Tensor:
         """Voxels of M kept points -> (V, feature_width) float."""
-        if torch.is_grad_enabled() or voxels.offsets.device.type != "cpu":
-            return self._encode(voxels)
-        # Voxels do not see each other, so inference on the CPU goes through them in runs that stay in the cache.
-        return torch.cat([self._encode(part) for part in voxels.split(_VOXELS_AT_ONCE)])
-
-    def _encode(self, voxels: Voxels) -> torch.Tensor:
+        if self._fits_compiled_loop(voxels):
+            return self._encode_compiled(voxels)
         feature = self.blocks[0](self.lift(voxels.offsets))  # (M, width)
         for block in self.blocks[1:]:
             pooled = segment_max(feature, voxels).index_select(0, voxels.owner)  # (M, width)
             feature = block(torch.cat([feature, pooled], dim=1))
         return segment_mean(self.project(feature), voxels)
+
+    def _fits_compiled_loop(self, voxels: Voxels) -> bool:
+        """Inference on the CPU with the widths that the loop is written for."""
+        return (
+            pointnet_numba is not None
+            and not torch.is_grad_enabled()
+            and voxels.offsets.device.type == "cpu"
+            and self.lift.weight.dtype == torch.float32
+            and self.project.in_features == self.project.out_features == pointnet_numba.WIDTH
+            and int(functional.pad(voxels.counts, (0, 1)).max()) <= pointnet_numba.BLOCK
+        )
+
+    def _encode_compiled(self, voxels: Voxels) -> torch.Tensor:
+        """(V, feature_width): the same values as the layers up to rounding."""
+        blocks: list[Any] = list(self.blocks)
+        matrices = [
+            torch.cat([block.inner.weight.t(), block.outer.weight.t(), block.shortcut.weight.t()]) for block in blocks
+        ]
+        biases = [torch.stack([block.inner.bias, block.outer.bias]) for block in blocks]
+        out = torch.empty(len(voxels.counts), self.project.out_features)
+        arrays = (
+            voxels.offsets.contiguous().numpy(),
+            voxels.counts.numpy(),
+            (torch.cumsum(voxels.counts, 0) - voxels.counts).numpy(),
+            self.lift.weight.t().contiguous().numpy(),
+            self.lift.bias.numpy(),
+            torch.stack(matrices).numpy(),
+            torch.stack(biases).numpy(),
+            self.project.weight.t().contiguous().numpy(),
+            self.project.bias.numpy(),
+            out.numpy(),
+        )
+        run_ranges(
+            lambda part, begin, end: pointnet_numba.encode_voxels(*arrays, begin, end),
+            count=len(out),
+            parts=1 + len(out) // _VOXELS_PER_PART,
+        )
+        return out

@@ -4,11 +4,20 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
+from torch.nn import functional
 
 from sparse_convonet.coordinates import pack_keys, unpack_keys
+from sparse_convonet.engine.threads import run_ranges
+
+try:
+    from sparse_convonet.encode import voxelise_numba
+except ImportError:  # numba is optional: sorting chooses the same points
+    voxelise_numba = None  # type: ignore[assignment]
 
 _HASH_STEPS_PER_VOXEL = 1024
+_VOXELS_PER_PART = 16384
 
 
 @dataclass(frozen=True)
@@ -25,21 +34,6 @@ class Voxels:
     counts: torch.Tensor
     owner: torch.Tensor
 
-    def split(self, size: int) -> list[Voxels]:
-        """Runs of at most `size` voxels with their points; at least one, which may be empty."""
-        starts = torch.arange(0, max(1, len(self.counts)), size)
-        ends = (starts + size).clamp(max=len(self.counts))
-        points = torch.cat([self.counts.new_zeros(1), torch.cumsum(self.counts, 0)]).cpu()
-        return [
-            Voxels(
-                coordinates=self.coordinates[begin:end],
-                offsets=self.offsets[points[begin] : points[end]],
-                counts=self.counts[begin:end],
-                owner=self.owner[points[begin] : points[end]] - begin,
-            )
-            for begin, end in zip(starts.tolist(), ends.tolist(), strict=True)
-        ]
-
 
 def voxelise(points_voxel: torch.Tensor, batch: torch.Tensor, points_per_voxel: int) -> Voxels:
     """Group points (N, 3), in voxel coordinates, of scenes `batch` (N,) int64 by voxel.
@@ -51,19 +45,42 @@ def voxelise(points_voxel: torch.Tensor, batch: torch.Tensor, points_per_voxel: 
     index = torch.floor(points_voxel)
     offsets = (points_voxel - index - 0.5).to(torch.float32)
     keys = pack_keys(torch.cat([batch[:, None], index.to(torch.int64)], dim=1))
-    order = torch.argsort(offsets[:, 0])  # decides between points of equal hash
-    order = order[torch.argsort(_position_hash(offsets)[order], stable=True)]
-    order = order[torch.argsort(keys[order], stable=True)]
+    in_one_pass = voxelise_numba is not None and keys.device.type == "cpu"
+    order = torch.argsort(keys, stable=True) if in_one_pass else _order_by_voxel_and_hash(keys, offsets)
     unique, counts = torch.unique_consecutive(keys[order], return_counts=True)
-    owner = torch.repeat_interleave(torch.arange(len(unique), device=keys.device), counts)
-    first = torch.cumsum(counts, 0) - counts
-    keep = torch.arange(len(order), device=keys.device) - first[owner] < points_per_voxel
-    return Voxels(
-        coordinates=unpack_keys(unique).to(torch.int32),
-        offsets=offsets[order[keep]],
-        counts=counts.clamp(max=points_per_voxel),
-        owner=owner[keep],
+    coordinates, kept_counts = unpack_keys(unique).to(torch.int32), counts.clamp(max=points_per_voxel)
+    if in_one_pass:
+        kept, owner = _keep_lowest(offsets, order, counts, kept_counts, points_per_voxel)
+    else:
+        owner = torch.repeat_interleave(torch.arange(len(unique), device=keys.device), counts)
+        first = torch.cumsum(counts, 0) - counts
+        keep = torch.arange(len(order), device=keys.device) - first[owner] < points_per_voxel
+        kept, owner = offsets[order[keep]], owner[keep]
+    return Voxels(coordinates=coordinates, offsets=kept, counts=kept_counts, owner=owner)
+
+
+def _order_by_voxel_and_hash(keys: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
+    """(N,) int64: points sorted by voxel, then by the hash of their position, then by x."""
+    order = torch.argsort(offsets[:, 0])
+    order = order[torch.argsort(_position_hash(offsets)[order], stable=True)]
+    return order[torch.argsort(keys[order], stable=True)]
+
+
+def _keep_lowest(
+    offsets: torch.Tensor, order: torch.Tensor, counts: torch.Tensor, kept_counts: torch.Tensor, cap: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Offsets (M, 3) and voxels (M,) of the points kept, the same as by sorting all of them."""
+    first, kept_first = (functional.pad(torch.cumsum(each, 0), (1, 0)) for each in (counts, kept_counts))
+    kept = torch.empty(int(kept_first[-1]), 3)
+    owner = torch.empty(len(kept), dtype=torch.int64)
+    inputs = (offsets.numpy(), order.numpy(), first.numpy(), kept_first.numpy(), cap, np.float32(_HASH_STEPS_PER_VOXEL))
+    outputs = (kept.numpy(), owner.numpy())
+    run_ranges(
+        lambda part, begin, end: voxelise_numba.keep_lowest(*inputs, *outputs, begin, end),
+        count=len(counts),
+        parts=1 + len(counts) // _VOXELS_PER_PART,
     )
+    return kept, owner
 
 
 def _position_hash(offsets: torch.Tensor) -> torch.Tensor:

@@ -6,6 +6,7 @@ import pytest
 import torch
 
 from sparse_convonet.coordinates import AXIS_LIMIT, pack_keys, unpack_keys
+from sparse_convonet.encode import voxelise as voxelise_module
 from sparse_convonet.encode.scatter import segment_max, segment_mean
 from sparse_convonet.encode.voxelise import voxelise
 
@@ -66,3 +67,13 @@ def test_coordinates_beyond_the_keys_are_an_error_not_a_wrap_around(row: list[in
 def test_no_points_give_no_voxels() -> None:
     voxels = voxelise(torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64), 8)
     assert len(voxels.coordinates) == 0 and len(voxels.offsets) == 0
+
+
+@pytest.mark.parametrize(("cap", "count"), [(1, 500), (3, 3000), (8, 40_000), (8, 0), (10_000, 3000)])
+def test_one_compiled_pass_keeps_what_sorting_keeps(cap: int, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    points, batch = random_points(count)
+    compiled = voxelise(points, batch, points_per_voxel=cap)
+    monkeypatch.setattr(voxelise_module, "voxelise_numba", None)
+    by_sorting = voxelise(points, batch, points_per_voxel=cap)
+    for name in ("coordinates", "offsets", "counts", "owner"):
+        assert torch.equal(getattr(compiled, name), getattr(by_sorting, name)), name
