@@ -6,12 +6,16 @@ adding a constant, and a cell is named by the key of its lowest corner.  Nothing
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import torch
 
 from sparse_convonet.coordinates import AXIS_BITS, key_shift, pack_keys, unpack_keys
+from sparse_convonet.engine.threads import run_ranges
+from sparse_convonet.mesh import lattice_numba
+
+_ROWS_PER_PART = 1 << 16  # of sweeps that threads share
 
 # Corner number c of a cell: bit 0 is x, bit 1 is y, bit 2 is z.
 CORNERS = np.array([[c & 1, (c >> 1) & 1, (c >> 2) & 1] for c in range(8)], dtype=np.int64)  # (8, 3)
@@ -46,25 +50,47 @@ def coarse_keys(keys: np.ndarray, bits: int) -> np.ndarray:
     return keys & ~low_bits(bits)
 
 
+def unique_keys(keys: np.ndarray) -> np.ndarray:
+    """(N,) int64 keys in any order -> sorted, each once."""
+    return _without_repeats(np.sort(keys))
+
+
 def sorted_unique(runs: Sequence[np.ndarray]) -> np.ndarray:
-    """The union of sorted key arrays, sorted; a stable sort merges sorted runs in linear time."""
-    merged = np.concatenate(runs) if runs else np.zeros(0, dtype=np.int64)
-    merged.sort(kind="stable")
-    if len(merged) < 2:
-        return merged
-    first = np.empty(len(merged), dtype=bool)
+    """The union of sorted key arrays, sorted, in linear time."""
+    union = runs[0] if runs else np.zeros(0, dtype=np.int64)
+    for run in runs[1:]:
+        merged = np.empty(len(union) + len(run), dtype=np.int64)
+        union = merged[: lattice_numba.merge(union, run, merged)]
+    return _without_repeats(union) if len(runs) == 1 else union
+
+
+def _without_repeats(keys: np.ndarray) -> np.ndarray:
+    if len(keys) < 2:
+        return keys
+    first = np.empty(len(keys), dtype=bool)
     first[0] = True
-    np.not_equal(merged[1:], merged[:-1], out=first[1:])
-    return merged[first]
+    np.not_equal(keys[1:], keys[:-1], out=first[1:])
+    return keys[first]
+
+
+def lower_bounds(sorted_keys: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """(N,) int64: first place in a sorted key array that is not below each key, as np.searchsorted."""
+    places = np.empty(len(keys), dtype=np.int64)
+    _sweep(lattice_numba.lower_bounds, len(keys), np.ascontiguousarray(sorted_keys), np.ascontiguousarray(keys), places)
+    return places
 
 
 def contains(sorted_keys: np.ndarray, keys: np.ndarray) -> np.ndarray:
     """(N,) bool: which keys occur in a sorted key array."""
     if len(sorted_keys) == 0:
         return np.zeros(len(keys), dtype=bool)
-    place = np.searchsorted(sorted_keys, keys)
+    place = lower_bounds(sorted_keys, keys)
     np.minimum(place, len(sorted_keys) - 1, out=place)
     return sorted_keys[place] == keys
+
+
+def _sweep(kernel: Callable[..., None], count: int, *arguments: np.ndarray) -> None:
+    run_ranges(lambda part, begin, end: kernel(*arguments, begin, end), count, 1 + count // _ROWS_PER_PART)
 
 
 def cell_corners(cells: np.ndarray, stride: int) -> np.ndarray:
@@ -81,11 +107,23 @@ def corner_places(cells: np.ndarray, corners: np.ndarray, stride: int) -> np.nda
     cells: (M,) sorted keys.  corners: sorted keys of multiples of `stride`.  Returns (M, 8) int32.
     """
     places = np.empty((len(cells), 8), dtype=np.int32)
-    for low in range(4):  # the corner above in z is the next key, for z is the fastest axis
-        shift = key_shift(int(CORNERS[low, 0]) * stride, int(CORNERS[low, 1]) * stride, 0)
-        places[:, low] = np.searchsorted(corners, cells + shift)
-        places[:, low + 4] = places[:, low] + 1
+    _sweep(lattice_numba.corner_rows, len(cells), cells, corners, _lower_corners(stride), places)
     return places
+
+
+def cell_cases(cells: np.ndarray, corners: np.ndarray, inside: np.ndarray, stride: int) -> np.ndarray:
+    """(M,) uint8: bit c is set where corner c of the cell is inside.
+
+    cells, corners, stride: as for corner_places.  inside: (P,) bool, of the corners.
+    """
+    cases = np.empty(len(cells), dtype=np.uint8)
+    _sweep(lattice_numba.cell_cases, len(cells), cells, corners, inside.view(np.uint8), _lower_corners(stride), cases)
+    return cases
+
+
+def _lower_corners(stride: int) -> np.ndarray:
+    """(4,) int64: shifts of the corners below; the corner above in z is the next key, for z is the fastest axis."""
+    return np.array([key_shift(int(x) * stride, int(y) * stride, 0) for x, y, _ in CORNERS[:4]], dtype=np.int64)
 
 
 class KeyTable:
@@ -122,7 +160,7 @@ class KeyTable:
         present = np.zeros(len(keys), dtype=bool)
         values = np.zeros(len(keys), dtype=self._dtype)
         for layer, layer_values in self._layers:
-            place = np.minimum(np.searchsorted(layer, keys), len(layer) - 1)
+            place = np.minimum(lower_bounds(layer, keys), len(layer) - 1)
             here = layer[place] == keys
             values[here] = layer_values[place[here]]
             present |= here
@@ -139,6 +177,6 @@ class KeyTable:
     def _merge_last_two(self) -> None:
         last_keys, last_values = self._layers.pop()
         keys, values = self._layers.pop()
-        keys, values = np.concatenate([keys, last_keys]), np.concatenate([values, last_values])
-        order = np.argsort(keys, kind="stable")
-        self._layers.append((keys[order], values[order]))
+        merged, order = (np.empty(len(keys) + len(last_keys), dtype=np.int64) for _ in range(2))
+        lattice_numba.merge_order(keys, last_keys, merged, order)
+        self._layers.append((merged, np.concatenate([values, last_values])[order]))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 
+from sparse_convonet.engine.threads import run_ranges
+from sparse_convonet.mesh import lattice_numba
 from sparse_convonet.mesh.cube_table import EDGE_AXIS, EDGE_ENDS, cube_table
-from sparse_convonet.mesh.lattice import axis_shift, corner_places, unpack_lattice
+from sparse_convonet.mesh.lattice import axis_shift, corner_places, lower_bounds, unpack_lattice
 
-_CHUNK = 1 << 19  # cells whose triangles are assembled at once
+_CELLS_PER_PART = 1 << 16  # that a thread assembles at once
 
 
 def marching_cubes(
@@ -41,9 +43,7 @@ def _number_crossing_edges(
     for each vertex the low end's place (V,) and the axis (V,).
     """
     crossing = np.zeros(3 * point_count, dtype=bool)
-    for edge, (first, second) in enumerate(EDGE_ENDS):
-        differs = ((cases >> first) ^ (cases >> second)) & 1 == 1
-        crossing[3 * places[differs, first].astype(np.int64) + EDGE_AXIS[edge]] = True
+    lattice_numba.mark_edges(places, cases, EDGE_ENDS, EDGE_AXIS, crossing)
     slots = np.flatnonzero(crossing)
     vertex_of = np.full(3 * point_count, -1, dtype=np.int32)
     vertex_of[slots] = np.arange(len(slots), dtype=np.int32)
@@ -56,7 +56,7 @@ def _interpolate(
     """(V, 3) positions of the threshold on the lattice edges, by linear interpolation."""
     position = unpack_lattice(points[low])
     steps = np.array([axis_shift(n, 1) for n in range(3)])
-    high = np.searchsorted(points, points[low] + steps[axis])
+    high = lower_bounds(points, points[low] + steps[axis])
     start, end = logits[low].astype(np.float64), logits[high].astype(np.float64)
     share = np.clip((threshold - start) / (end - start), margin, 1 - margin)
     vertices = position.astype(np.float64)
@@ -67,16 +67,24 @@ def _interpolate(
 def _assemble_faces(places: np.ndarray, cases: np.ndarray, vertex_of: np.ndarray) -> np.ndarray:
     """(F, 3) int64: the table's triangles of every cell, in the order of the cells."""
     table = cube_table()
-    ends = np.cumsum(table.counts[cases])  # (M,) where each cell's triangles end
-    faces = np.empty((int(ends[-1]), 3), dtype=np.int64)
-    for start in range(0, len(cases), _CHUNK):
-        chunk = slice(start, start + _CHUNK)
-        counts = table.counts[cases[chunk]]
-        first_face = int(ends[start] - counts[0])
-        cell_of = np.repeat(np.arange(start, start + len(counts)), counts)
-        first_of = np.repeat(ends[chunk] - counts, counts)
-        rows = np.repeat(table.starts[cases[chunk]], counts) + np.arange(first_face, first_face + len(cell_of))
-        edges = table.edges[rows - first_of]  # (f, 3)
-        low = places[cell_of[:, None], EDGE_ENDS[edges, 0]].astype(np.int64)
-        faces[first_face : first_face + len(cell_of)] = vertex_of[3 * low + EDGE_AXIS[edges]]
+    counts = table.counts[cases]
+    faces = np.empty((int(counts.sum()), 3), dtype=np.int64)
+    first_face = np.cumsum(counts) - counts  # (M,) where each cell's triangles begin
+    arrays = (
+        places,
+        cases,
+        first_face,
+        table.starts,
+        table.counts,
+        table.edges,
+        EDGE_ENDS,
+        EDGE_AXIS,
+        vertex_of,
+        faces,
+    )
+    run_ranges(
+        lambda part, begin, end: lattice_numba.fill_faces(*arrays, begin, end),
+        count=len(cases),
+        parts=1 + len(cases) // _CELLS_PER_PART,
+    )
     return faces

@@ -17,13 +17,14 @@ from sparse_convonet.mesh.cube_table import FACE_MASKS
 from sparse_convonet.mesh.lattice import (
     KeyTable,
     axis_shift,
+    cell_cases,
     cell_corners,
     coarse_keys,
     contains,
-    corner_places,
     low_bits,
     pack_lattice,
     sorted_unique,
+    unique_keys,
     unpack_lattice,
 )
 from sparse_convonet.mesh.marching_cubes import marching_cubes
@@ -104,7 +105,7 @@ def _cells_of_points(points_field: np.ndarray, settings: ExtractionSettings) -> 
     if len(points_field) == 0:
         return np.zeros(0, dtype=np.int64)
     cells = np.floor((np.asarray(points_field, dtype=np.float64) - settings.lattice_offset) / settings.cell)
-    return np.unique(pack_lattice(cells.astype(np.int64)))
+    return unique_keys(pack_lattice(cells.astype(np.int64)))
 
 
 class _Search:
@@ -126,7 +127,7 @@ class _Search:
         stride = 1 << levels
         extremes = np.stack([seed_cells.min(axis=0) - 1, seed_cells.max(axis=0) + 2])
         pack_lattice(extremes.astype(np.int64) * stride)  # raises where the domain leaves the range of keys
-        self._seeds = np.unique(pack_lattice(seed_cells.astype(np.int64) * stride))
+        self._seeds = unique_keys(pack_lattice(seed_cells.astype(np.int64) * stride))
         self._domain = self._seeds
         for axis in range(3):
             shift = axis_shift(axis, stride)
@@ -141,7 +142,7 @@ class _Search:
         for level in range(self._levels, -1, -1):
             cells, cases = self._close(cells, level)
             if level > 0:
-                with_points = contains(np.unique(coarse_keys(point_cells, level)), cells)
+                with_points = contains(unique_keys(coarse_keys(point_cells, level)), cells)
                 split = cells[((cases != 0) & (cases != 255)) | with_points]
                 cells = cell_corners(split, 1 << (level - 1))  # low corners plus 0 or half an edge: the children
         return cells, cases
@@ -173,11 +174,7 @@ class _Search:
         missing = corners[~known]
         logits[~known] = self._ask(missing, level)
         self.logits.insert(missing, logits[~known])
-        inside = (logits > self._settings.threshold).astype(np.uint8)
-        cases = np.zeros(len(cells), dtype=np.uint8)
-        for corner, places in enumerate(corner_places(cells, corners, 1 << level).T):
-            cases |= inside[places] << np.uint8(corner)
-        return cases
+        return cell_cases(cells, corners, logits > self._settings.threshold, 1 << level)
 
     def _ask(self, keys: np.ndarray, level: int) -> np.ndarray:
         """(P,) float32 logits of lattice points, in spatially sorted chunks; empty space on the domain's border."""

@@ -2,18 +2,23 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from sparse_convonet.coordinates import AXIS_LIMIT
 from sparse_convonet.mesh.lattice import (
     CORNERS,
     KeyTable,
     axis_shift,
+    cell_cases,
     cell_corners,
     coarse_keys,
     contains,
     corner_places,
+    lower_bounds,
     pack_lattice,
     sorted_unique,
+    unique_keys,
     unpack_lattice,
 )
 
@@ -80,3 +85,43 @@ def test_empty_sets_hold_nothing() -> None:
     np.testing.assert_array_equal(contains(nothing, np.array([1, 2])), [False, False])
     keys, values = KeyTable(np.uint8).merged()
     assert (len(keys), len(values), values.dtype) == (0, 0, np.uint8)
+
+
+keys_in_any_order = st.lists(st.integers(-20, 60), max_size=60).map(lambda values: np.array(values, dtype=np.int64))
+
+
+@given(keys_in_any_order, keys_in_any_order)
+def test_lower_bounds_are_those_of_searchsorted_in_any_order_of_the_queries(
+    keys: np.ndarray, queries: np.ndarray
+) -> None:
+    keys = np.sort(keys)
+    np.testing.assert_array_equal(lower_bounds(keys, queries), np.searchsorted(keys, queries))
+
+
+def test_lower_bounds_hold_across_the_parts_of_threads(rng: np.random.Generator) -> None:
+    keys, queries = np.sort(rng.integers(0, 10**12, 300_000)), rng.integers(-10, 10**12 + 10, 200_000)
+    np.testing.assert_array_equal(lower_bounds(keys, queries), np.searchsorted(keys, queries))
+    np.testing.assert_array_equal(lower_bounds(keys, np.sort(queries)), np.searchsorted(keys, np.sort(queries)))
+
+
+@given(keys_in_any_order, keys_in_any_order, keys_in_any_order)
+def test_unions_are_those_of_sets(first: np.ndarray, second: np.ndarray, third: np.ndarray) -> None:
+    runs = [np.sort(first), np.sort(second), np.sort(third)]
+    for count in range(4):
+        np.testing.assert_array_equal(sorted_unique(runs[:count]), sorted(set(np.concatenate([[], *runs[:count]]))))
+    np.testing.assert_array_equal(unique_keys(first), sorted(set(first.tolist())))
+
+
+@pytest.mark.parametrize("stride", [1, 4])
+def test_cases_have_a_bit_for_each_corner_inside(stride: int, rng: np.random.Generator) -> None:
+    cells = unique_keys(pack_lattice(rng.integers(-6, 6, (300, 3)) * stride))
+    corners = cell_corners(cells, stride)
+    inside = rng.random(len(corners)) < 0.5
+    by_point = {
+        tuple(point): bool(state) for point, state in zip(unpack_lattice(corners).tolist(), inside, strict=True)
+    }
+    expected = [
+        sum(by_point[tuple(cell + CORNERS[corner] * stride)] << corner for corner in range(8))
+        for cell in unpack_lattice(cells)
+    ]
+    np.testing.assert_array_equal(cell_cases(cells, corners, inside, stride), expected)
