@@ -4,11 +4,12 @@ VENV ?= .venv
 RUN := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-demo demo test check format clean
+.PHONY: help setup setup-demo demo test check bench format clean
 
 help:
 	@echo "make demo    set up, scan a synthetic two-storey building and reconstruct it: out/demo/preview.png"
 	@echo "make test    set up, then formatter, linter, type checker and tests"
+	@echo "make bench   set up, measure speed and memory for about half an hour: docs/BENCHMARKS.md"
 	@echo "make setup   set up only, MinkowskiEngine included"
 	@echo "make format  write the formatting that make test asks for"
 	@echo "make clean   remove results and caches (the environment in $(VENV) stays)"
@@ -27,6 +28,9 @@ test check: setup
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
 	$(RUN) -m pytest -q
+
+bench: setup
+	$(RUN) -m tests.benchmarks
 
 format: setup-demo
 	$(RUN) -m ruff format .

@@ -40,6 +40,7 @@ class CoordinateManager:
         self._coordinates: dict[CoordinateMapKey, torch.Tensor] = {}  # (V, 4) int32
         self._tables: dict[tuple[CoordinateMapKey, CoordinateMapKey, KernelOffsets], torch.Tensor] = {}
         self._derived: dict[tuple[CoordinateMapKey, KernelOffsets], CoordinateMapKey] = {}
+        self._expanded: dict[tuple[CoordinateMapKey, KernelOffsets, int], CoordinateMapKey] = {}
         self._finer: dict[CoordinateMapKey, CoordinateMapKey] = {}
         self._next_serial = 0
 
@@ -100,14 +101,20 @@ class CoordinateManager:
             self._finer[coarse] = key
         return coarse
 
-    def expanded(self, key: CoordinateMapKey, offsets: KernelOffsets) -> CoordinateMapKey:
-        """The map of all cells at a kernel offset from a cell of this one, of the same stride."""
-        if (key, offsets) not in self._derived:
-            expanded = self._register(dilate(self._keys[key], offsets), key.tensor_stride[0], self._new_serial())
-            if key in self._finer:
+    def expanded(self, key: CoordinateMapKey, offsets: KernelOffsets, stride: int = 1) -> CoordinateMapKey:
+        """The map of all cells at a kernel offset from a cell of this one; with `stride`, those on the coarser grid."""
+        if (key, offsets, stride) not in self._expanded:
+            tensor_stride = key.tensor_stride[0] * stride
+            keys = dilate(self._keys[key], offsets)
+            if stride > 1:
+                keys = keys[(unpack_keys(keys)[:, 1:] % tensor_stride == 0).all(dim=1)]
+            expanded = self._register(keys, tensor_stride, self._new_serial())
+            if stride > 1:
+                self._finer[expanded] = key
+            elif key in self._finer:
                 self._finer[expanded] = self._finer[key]
-            self._derived[key, offsets] = expanded
-        return self._derived[key, offsets]
+            self._expanded[key, offsets, stride] = expanded
+        return self._expanded[key, offsets, stride]
 
     def generated(self, key: CoordinateMapKey, offsets: KernelOffsets, stride: int) -> CoordinateMapKey:
         """The finer map of all children at a kernel offset from a cell of this one."""

@@ -1,4 +1,4 @@
-"""MinkowskiEngine 0.5.4 itself, made to import and guarded where an empty tensor would crash it.
+"""MinkowskiEngine 0.5.4 itself, guarded where an empty tensor would crash it.
 
 Its C++ ends the process (SIGSEGV) where a tensor without voxels reaches a convolution, a pooling or
 a union, so these layers answer for empty tensors here.  Like `native`, duplicates raise ValueError,
@@ -8,43 +8,49 @@ from, also where that map was itself expanded (MinkowskiEngine alone knows the u
 
 from __future__ import annotations
 
-import collections
-import collections.abc
-import os
 import warnings
-from types import ModuleType
+from collections.abc import Sequence
 from typing import Any
 from weakref import WeakKeyDictionary
 
 import torch
 
+from sparse_convonet.engine.minkowski_import import import_minkowski
+from sparse_convonet.engine.quantize import Array, check_batch, check_collation, check_quantization
 
-def _import_minkowski() -> ModuleType:
-    """MinkowskiEngine, whose Python files expect Python < 3.10 and an environment variable."""
-    if not hasattr(collections, "Sequence"):
-        collections.Sequence = collections.abc.Sequence  # type: ignore[attr-defined]
-    had_threads = "OMP_NUM_THREADS" in os.environ
-    os.environ.setdefault("OMP_NUM_THREADS", str(torch.get_num_threads()))
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # its notes on the CPU-only build and on pkg_resources
-            import MinkowskiEngine
-    finally:
-        if not had_threads:
-            del os.environ["OMP_NUM_THREADS"]
-    return MinkowskiEngine
+__all__ = [
+    "CoordinateManager",
+    "CoordinateMapKey",
+    "MinkowskiAvgPooling",
+    "MinkowskiBatchNorm",
+    "MinkowskiConvolution",
+    "MinkowskiConvolutionTranspose",
+    "MinkowskiDropout",
+    "MinkowskiGenerativeConvolutionTranspose",
+    "MinkowskiLinear",
+    "MinkowskiMaxPooling",
+    "MinkowskiPruning",
+    "MinkowskiReLU",
+    "MinkowskiSumPooling",
+    "MinkowskiUnion",
+    "SparseTensor",
+    "batched_coordinates",
+    "cat",
+    "name",
+    "sparse_collate",
+    "sparse_quantize",
+]
 
 
 # Any: the classes below inherit from a module that type checkers cannot see.
-_me: Any = _import_minkowski()
+_me: Any = import_minkowski()
 
 name = "minkowski"
 CoordinateManager = _me.CoordinateManager
 CoordinateMapKey = _me.CoordinateMapKey
 
 _MapName = tuple[tuple[int, ...], str]
-# Per manager: the finer map that a map was strided from.
-_finer_maps: WeakKeyDictionary[Any, dict[_MapName, Any]] = WeakKeyDictionary()
+_finer_maps: WeakKeyDictionary[Any, dict[_MapName, Any]] = WeakKeyDictionary()  # per manager: what was strided
 
 
 class SparseTensor(_me.SparseTensor):
@@ -196,6 +202,16 @@ class MinkowskiPruning(_me.MinkowskiPruning):
         return result
 
 
+class MinkowskiUnion(_me.MinkowskiUnion):
+    """MinkowskiEngine's union, for empty tensors too."""
+
+    def forward(self, *inputs: Any) -> SparseTensor:
+        if len(inputs) < 2:
+            raise ValueError(f"union: expected two tensors or more, found {len(inputs)}")
+        occupied = [tensor for tensor in inputs if len(tensor.F)]
+        return _own(super().forward(*occupied) if len(occupied) > 1 else [*occupied, *inputs][0])
+
+
 class _Pointwise:
     """Put before a layer that keeps the map: results are the guarded class, empty tensors pass."""
 
@@ -231,3 +247,52 @@ def cat(*tensors: Any) -> SparseTensor:
             "pass `coordinates` to the convolution that should end on the same map"
         )
     return _own(_me.cat(*tensors)) if len(tensors) > 1 else _own(tensors[0])
+
+
+def sparse_quantize(
+    coordinates: Array,  # (N, D)
+    features: Array | None = None,  # (N, C)
+    labels: Array | None = None,  # (N,)
+    ignore_label: int = -100,
+    return_index: bool = False,
+    return_inverse: bool = False,
+    return_maps_only: bool = False,
+    quantization_size: float | Sequence[float] | Array | None = None,
+    device: str = "cpu",
+) -> Any:
+    """MinkowskiEngine's voxels of points; see quantize.sparse_quantize for what it returns."""
+    check_quantization(coordinates, features, labels, return_index, return_inverse, quantization_size)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # it calls numpy's floor on tensors
+        return _me.utils.sparse_quantize(
+            coordinates,
+            features,
+            labels,
+            ignore_label,
+            return_index,
+            return_inverse,
+            return_maps_only,
+            quantization_size,
+            device,
+        )
+
+
+def batched_coordinates(
+    coords: Sequence[Array], dtype: torch.dtype = torch.int32, device: str | torch.device | None = None
+) -> torch.Tensor:
+    """MinkowskiEngine's (N, D + 1) coordinates of several scenes; see quantize.batched_coordinates."""
+    check_batch(coords, dtype)
+    return _me.utils.batched_coordinates(coords, dtype=dtype, device=device)
+
+
+def sparse_collate(
+    coords: Sequence[Array],
+    feats: Sequence[Array],
+    labels: Sequence[Any] | None = None,
+    dtype: torch.dtype = torch.int32,
+    device: str | torch.device | None = None,
+) -> tuple[Any, ...]:
+    """MinkowskiEngine's joined coordinates, features and labels; see quantize.sparse_collate."""
+    check_batch(coords, dtype)
+    check_collation(coords, feats)
+    return _me.utils.sparse_collate(coords, feats, labels, dtype=dtype, device=device)

@@ -7,7 +7,9 @@ returns to the map that its input was strided from, also where that map was itse
 
 from __future__ import annotations
 
+import functools
 import math
+import operator
 from collections.abc import Sequence
 
 import torch
@@ -17,6 +19,7 @@ from sparse_convonet.engine.convolution import convolve
 from sparse_convonet.engine.coordinate_manager import CoordinateManager, CoordinateMapKey
 from sparse_convonet.engine.neighbours import KernelOffsets
 from sparse_convonet.engine.pooling import MinkowskiAvgPooling, MinkowskiMaxPooling, MinkowskiSumPooling
+from sparse_convonet.engine.quantize import batched_coordinates, sparse_collate, sparse_quantize
 from sparse_convonet.engine.sparse_tensor import SparseTensor, cat, cubic
 
 __all__ = [
@@ -33,9 +36,13 @@ __all__ = [
     "MinkowskiPruning",
     "MinkowskiReLU",
     "MinkowskiSumPooling",
+    "MinkowskiUnion",
     "SparseTensor",
+    "batched_coordinates",
     "cat",
     "name",
+    "sparse_collate",
+    "sparse_quantize",
 ]
 
 name = "native"
@@ -134,12 +141,10 @@ class MinkowskiConvolution(_Convolution):
     """Convolution over the cells present; `expand_coordinates` also makes every cell a kernel reaches."""
 
     def _default_out_key(self, manager: CoordinateManager, in_key: CoordinateMapKey) -> CoordinateMapKey:
-        out_key = manager.strided(in_key, self.stride)
-        if self.expand_coordinates:
-            out_key = manager.expanded(
-                out_key, KernelOffsets(self.kernel_size, out_key.tensor_stride[0] * self.dilation)
-            )
-        return out_key
+        if not self.expand_coordinates:
+            return manager.strided(in_key, self.stride)
+        step = in_key.tensor_stride[0] * self.dilation
+        return manager.expanded(in_key, KernelOffsets(self.kernel_size, step), self.stride)
 
 
 class MinkowskiConvolutionTranspose(_Convolution):
@@ -181,6 +186,15 @@ class MinkowskiPruning(nn.Module):
             raise ValueError(f"pruning mask: expected ({len(input)},) bool, found {tuple(mask.shape)} {mask.dtype}")
         key = input.coordinate_manager.pruned(input.coordinate_map_key, mask)
         return SparseTensor(input.F[mask], coordinate_map_key=key, coordinate_manager=input.coordinate_manager)
+
+
+class MinkowskiUnion(nn.Module):
+    """Sum over the union of the cells of several tensors, absent cells counting zero."""
+
+    def forward(self, *inputs: SparseTensor) -> SparseTensor:
+        if len(inputs) < 2:
+            raise ValueError(f"union: expected two tensors or more, found {len(inputs)}")
+        return functools.reduce(operator.add, inputs)
 
 
 class MinkowskiBatchNorm(nn.Module):

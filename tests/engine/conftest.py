@@ -12,14 +12,14 @@ import torch
 from sparse_convonet.engine import convolution, load_engine, neighbours
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def minkowski() -> ModuleType:
     if importlib.util.find_spec("MinkowskiEngine") is None:
         pytest.skip("MinkowskiEngine is not installed")
     return load_engine("minkowski")
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def native() -> ModuleType:
     return load_engine("native")
 

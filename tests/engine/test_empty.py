@@ -48,7 +48,11 @@ def test_empty_tensors_give_empty_tensors_and_zero_gradients(engine: ModuleType,
 def test_union_with_an_empty_tensor_is_the_other(engine: ModuleType) -> None:
     x = engine.SparseTensor(torch.ones(1, 2), coordinates=torch.tensor([[0, 3, 3, 3]], dtype=torch.int32))
     empty = engine.MinkowskiPruning()(x, torch.zeros(1, dtype=torch.bool))
-    for total in (x + empty, empty + x):
+    union = engine.MinkowskiUnion()
+    assert union(empty, empty).F.shape == (0, 2)
+    with pytest.raises(ValueError, match="union: expected two tensors or more, found 1"):
+        union(x)
+    for total in (x + empty, empty + x, union(x, empty), union(empty, empty, x)):
         assert torch.equal(total.C, x.C)
         assert torch.equal(total.F, x.F)
 

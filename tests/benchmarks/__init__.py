@@ -1,0 +1,1 @@
+"""Benchmarks: `make bench` measures them all and writes docs/BENCHMARKS.md."""
