@@ -23,7 +23,7 @@ from sparse_convonet.io.cleaning import CloudSummary, Dropped, clean_points, des
 from sparse_convonet.io.meshes import write_mesh
 from sparse_convonet.io.points import read_points
 from sparse_convonet.mesh.topology import mesh_statistics
-from sparse_convonet.metrics.surface import nearest_distance
+from sparse_convonet.metrics.coverage import shares_within
 from sparse_convonet.plan import Plan, require_memory
 from sparse_convonet.reconstruct import Reconstruction, ReconstructionSettings, Reconstructor
 from sparse_convonet.report.picture import render_cutaway
@@ -134,6 +134,11 @@ def reconstruct_scan(
 
 def peak_memory_bytes() -> int:
     """The largest resident memory of this process so far."""
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux; getrusage there also counts the process that started this one
+        for line in status.read_text().splitlines():
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) * 1024
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(peak if sys.platform == "darwin" else peak * 1024)
 
@@ -184,11 +189,9 @@ def _require_metres(summary: CloudSummary) -> None:
 
 def _coverage(cloud: PointCloud, result: Reconstruction, settings: ReconstructionSettings) -> tuple[float, float]:
     """Shares of the used points whose nearest surface is within one cell, and within one voxel."""
-    distances_m = nearest_distance(cloud.points, result.mesh.vertices, result.mesh.faces) * settings.scale
-    near_cell, near_voxel = (
-        np.mean(distances_m <= size) for size in (result.plan.cell_size_m, result.plan.voxel_size_m)
-    )
-    return round(float(near_cell), 5), round(float(near_voxel), 5)
+    sizes = [size_m / settings.scale for size_m in (result.plan.cell_size_m, result.plan.voxel_size_m)]
+    near_cell, near_voxel = shares_within(cloud.points, result.mesh.vertices, result.mesh.faces, sizes)
+    return round(near_cell, 5), round(near_voxel, 5)
 
 
 def _statistics(mesh: Mesh, scale: float) -> dict[str, Any]:

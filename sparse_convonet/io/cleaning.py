@@ -55,8 +55,8 @@ def clean_points(cloud: PointCloud) -> tuple[PointCloud, Dropped]:
     long corridor stays, as does another wing, while a few points at any distance go.
     Raises ValueError where fewer than 50 points are left, or all points are the same.
     """
-    finite = np.isfinite(cloud.points).all(axis=1)  # (N,)
-    kept, not_finite = _without(cloud, ~finite)
+    x, y, z = np.isfinite(cloud.points).T  # axis by axis is faster than all(axis=1)
+    kept, not_finite = _without(cloud, ~(x & y & z))
     _require_surface(kept.points, len(cloud))
     kept, no_return = _without(kept, is_no_return(kept.points))
     _require_surface(kept.points, len(cloud))
@@ -80,7 +80,7 @@ def _require_surface(points: np.ndarray, given: int) -> None:
             f"point cloud: expected at least {MIN_POINTS} usable points, found {len(points)} of {given}; "
             "check the file, a surface cannot be reconstructed from so few"
         )
-    if np.all(points.max(axis=0) == points.min(axis=0)):
+    if np.all(points == points[0]):
         raise ValueError(
             f"point cloud: expected points that differ, found {len(points)} times the same point "
             f"{points[0].tolist()}; check how the file was exported"
@@ -94,11 +94,13 @@ def far_from_bulk(points: np.ndarray) -> np.ndarray:
     edge = float((high - low).max())
     if edge == 0:  # almost all points are one point: nothing to compare with
         return np.zeros(len(points), dtype=bool)
-    beyond = np.any((points < low - edge) | (points > high + edge), axis=1)
+    beyond = np.zeros(len(points), dtype=bool)
+    for values, least, most in zip(points.T, low - edge, high + edge, strict=True):
+        beyond |= (values < least) | (values > most)
     if not beyond.any():
         return beyond
-    least = min(_CLUSTER_SHARE * len(points), _CLUSTER_POINTS)
-    return beyond & ~_in_large_cluster((points - low) / (edge / 2), least)
+    fewest = min(_CLUSTER_SHARE * len(points), _CLUSTER_POINTS)
+    return beyond & ~_in_large_cluster((points - low) / (edge / 2), fewest)
 
 
 def _in_large_cluster(points_cell: np.ndarray, least: float) -> np.ndarray:

@@ -25,9 +25,13 @@ def place_keys(points: np.ndarray) -> np.ndarray:
 def repeats_earlier(points: np.ndarray) -> np.ndarray:
     """(N, 3) -> (N,) bool: whether the point repeats an earlier one exactly."""
     keys = place_keys(points)
-    order = np.argsort(keys, kind="stable")  # among equal keys the earliest comes first
-    repeated = np.zeros(len(points), dtype=bool)
-    repeated[order[1:]] = keys[order[1:]] == keys[order[:-1]]
+    repeated = np.ones(len(keys), dtype=bool)
+    if len(keys) == 0:
+        return repeated
+    order = np.argsort(keys)  # a stable order would take several times as long
+    ordered = keys[order]
+    starts = np.flatnonzero(np.concatenate([[True], ordered[1:] != ordered[:-1]]))
+    repeated[np.minimum.reduceat(order, starts)] = False  # the earliest of each place
     return repeated
 
 

@@ -65,7 +65,7 @@ def describe(cloud: PointCloud, seed: int = 0) -> CloudSummary:
     if len(cloud) == 0 or not np.isfinite(cloud.points).all():
         raise ValueError(f"point cloud: expected finite points, found NaN, inf or none in {len(cloud)}; clean it first")
     rng = np.random.default_rng(seed)
-    extent = cloud.points.max(axis=0) - cloud.points.min(axis=0)
+    extent = np.array([np.ptp(values) for values in cloud.points.T])  # axis by axis is faster than ptp(axis=0)
     low, high = np.quantile(_sample(cloud.points, _UP_SAMPLE, rng), _ROBUST_QUANTILES, axis=0)
     spacing = median_spacing(cloud.points, rng)
     up, up_confidence = guess_up_axis(cloud.points, rng)

@@ -9,6 +9,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from sparse_convonet.mesh.topology import face_areas, keep_faces, undirected_edges, vertex_components
+from sparse_convonet.mesh.topology_numba import measure_pieces
 from sparse_convonet.structures import Mesh
 
 logger = logging.getLogger(__name__)
@@ -36,15 +37,11 @@ def remove_small_components(
     if len(mesh.faces) == 0:
         return Cleaned(mesh, 0, 0, 0.0)
     labels = vertex_components(mesh.faces, len(mesh.vertices))
-    piece = labels[mesh.faces[:, 0]]  # (F,)
-    count = int(labels.max()) + 1
-    faces = np.bincount(piece, minlength=count)
-    area = np.bincount(piece, weights=face_areas(mesh), minlength=count)
-    small = (faces < min_faces) | (area < min_area) | (_diameters(mesh.vertices, labels, count) < min_diameter)
+    faces, area, diameter = _measure(mesh, labels)
+    small = (faces < min_faces) | (area < min_area) | (diameter < min_diameter)
     small &= faces > 0
-    cleaned = Cleaned(
-        keep_faces(mesh, ~small[piece]), int(small.sum()), int(faces[small].sum()), float(area[small].sum())
-    )
+    keep = ~small[labels[mesh.faces[:, 0]]]
+    cleaned = Cleaned(keep_faces(mesh, keep), int(small.sum()), int(faces[small].sum()), float(area[small].sum()))
     logger.info(
         "removed %d of %d pieces: %d faces, area %.3f",
         cleaned.removed_components,
@@ -55,13 +52,20 @@ def remove_small_components(
     return cleaned
 
 
-def _diameters(vertices: np.ndarray, labels: np.ndarray, count: int) -> np.ndarray:
-    """(count,) float64: diagonal of the box around the vertices of each label."""
-    order = np.argsort(labels, kind="stable")
-    starts = np.searchsorted(labels[order], np.arange(count))
-    low = np.minimum.reduceat(vertices[order], starts, axis=0)
-    high = np.maximum.reduceat(vertices[order], starts, axis=0)
-    return np.linalg.norm(high - low, axis=1)
+def _measure(mesh: Mesh, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(P,) number of faces, their area, and the diagonal of the box around the vertices, of each piece.
+
+    labels: (V,) int32, the piece of each vertex, from 0 to P - 1.
+    """
+    count = int(labels.max()) + 1
+    faces, area = np.zeros(count, dtype=np.int64), np.zeros(count)
+    low, high = np.full((count, 3), np.inf), np.full((count, 3), -np.inf)
+    measure_pieces(
+        np.ascontiguousarray(mesh.vertices, dtype=np.float64),
+        np.ascontiguousarray(mesh.faces, dtype=np.int64),
+        labels, face_areas(mesh), faces, area, low, high,
+    )  # fmt: skip
+    return faces, area, np.linalg.norm(high - low, axis=1)
 
 
 def observed_only(mesh: Mesh, points: np.ndarray, max_distance: float) -> Cleaned:
@@ -97,8 +101,8 @@ def _without_small_patches(mesh: Mesh, cut: np.ndarray, min_diameter: float) -> 
         return cut, 0
     patch_mesh = keep_faces(mesh, cut)
     labels = vertex_components(patch_mesh.faces, len(patch_mesh.vertices))
-    count = int(labels.max()) + 1
-    large = _diameters(patch_mesh.vertices, labels, count) >= min_diameter
+    _, _, diameter = _measure(patch_mesh, labels)
+    large = diameter >= min_diameter
     without = cut.copy()
     without[cut] = large[labels[patch_mesh.faces[:, 0]]]
     return without, int(large.sum())

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
 
+from sparse_convonet.engine.threads import run_ranges
+from sparse_convonet.mesh import topology_numba as compiled
 from sparse_convonet.structures import Mesh
+
+_PARTS = 16  # of the faces, for threads; each is large enough to be worth handing over
+_EDGE_PARTS = 2  # of the vertices: every part reads all faces
 
 
 @dataclass(frozen=True)
@@ -29,26 +33,20 @@ class MeshStatistics:
 
 
 def mesh_statistics(mesh: Mesh) -> MeshStatistics:
-    """Count and check; time and memory are those of sorting the edges once."""
-    edges = undirected_edges(mesh.faces, len(mesh.vertices))
-    edges.sort()
-    edge_count = int(np.count_nonzero(np.diff(edges)) + 1) if len(edges) else 0
+    """Count and check; time and memory grow with the faces."""
     used = np.zeros(len(mesh.vertices), dtype=bool)
-    used[mesh.faces] = True
-    labels = vertex_components(mesh.faces, len(mesh.vertices))
+    used[mesh.faces.ravel()] = True
+    vertices = int(used.sum())
+    edges, closed = _check_edges(mesh.faces, len(mesh.vertices))
+    _, pieces = _label(mesh.faces, len(mesh.vertices))
     return MeshStatistics(
-        vertices=int(used.sum()),
+        vertices=vertices,
         faces=len(mesh.faces),
         area=float(face_areas(mesh).sum()),
-        components=len(np.unique(labels[used])),
-        watertight=is_watertight(mesh.faces, len(mesh.vertices)),
-        euler_number=int(used.sum()) - edge_count + len(mesh.faces),
+        components=pieces - (len(mesh.vertices) - vertices),  # each unused vertex is a piece of its own
+        watertight=closed,
+        euler_number=vertices - edges + len(mesh.faces),
     )
-
-
-def directed_edges(faces: np.ndarray, vertex_count: int) -> np.ndarray:
-    """(3 F,) int64 keys start * V + end; edge n of face f stands at 3 * f + n."""
-    return (faces * vertex_count + np.roll(faces, -1, axis=1)).ravel()
 
 
 def undirected_edges(faces: np.ndarray, vertex_count: int) -> np.ndarray:
@@ -59,42 +57,63 @@ def undirected_edges(faces: np.ndarray, vertex_count: int) -> np.ndarray:
 
 def is_watertight(faces: np.ndarray, vertex_count: int) -> bool:
     """Whether every directed edge occurs once and its reverse once."""
+    return _check_edges(faces, vertex_count)[1]
+
+
+def _check_edges(faces: np.ndarray, vertex_count: int) -> tuple[int, bool]:
+    """How many different edges there are, and whether the faces are watertight."""
     if len(faces) == 0:
-        return False
-    forward = np.sort(directed_edges(faces, vertex_count))
-    backward = np.sort(directed_edges(faces[:, ::-1], vertex_count))
-    return bool((np.diff(forward) > 0).all() and np.array_equal(forward, backward))
+        return 0, False
+    faces = np.ascontiguousarray(faces, dtype=np.int64)
+    found = [(0, True)] * _EDGE_PARTS
+
+    def check(part: int, begin: int, end: int) -> None:
+        found[part] = compiled.check_edges(faces, begin, end)
+
+    run_ranges(check, vertex_count, _EDGE_PARTS)
+    return sum(edges for edges, _ in found), all(closed for _, closed in found)
 
 
 def vertex_components(faces: np.ndarray, vertex_count: int) -> np.ndarray:
-    """(V,) int32: the number of the connected piece that each vertex belongs to."""
-    start = np.concatenate([faces[:, 0], faces[:, 1]])
-    end = np.concatenate([faces[:, 1], faces[:, 2]])
-    graph = coo_array((np.ones(len(start), dtype=np.int8), (start, end)), shape=(vertex_count, vertex_count))
-    return connected_components(graph, directed=False)[1]
+    """(V,) int32: the number of the connected piece that each vertex belongs to, in the order of lowest vertices."""
+    return _label(faces, vertex_count)[0]
+
+
+def _label(faces: np.ndarray, vertex_count: int) -> tuple[np.ndarray, int]:
+    """vertex_components, and how many there are."""
+    labels = np.empty(vertex_count, dtype=np.int32)
+    return labels, compiled.label_components(np.ascontiguousarray(faces, dtype=np.int64), labels)
 
 
 def face_normals_scaled(mesh: Mesh) -> np.ndarray:
     """(F, 3) float64: normal times twice the area of each face."""
-    a, b, c = (mesh.vertices[mesh.faces[:, n]] for n in range(3))
-    return np.cross(b - a, c - a)
+    return _per_face(compiled.fill_normals, mesh, np.empty((len(mesh.faces), 3)))
 
 
 def face_areas(mesh: Mesh) -> np.ndarray:
     """(F,) float64, in squared units of the mesh."""
-    return np.linalg.norm(face_normals_scaled(mesh), axis=1) / 2
+    return _per_face(compiled.fill_areas, mesh, np.empty(len(mesh.faces)))
+
+
+def _per_face(fill: Callable[..., None], mesh: Mesh, filled: np.ndarray) -> np.ndarray:
+    vertices = np.ascontiguousarray(mesh.vertices, dtype=np.float64)
+    faces = np.ascontiguousarray(mesh.faces, dtype=np.int64)
+    run_ranges(lambda part, begin, end: fill(vertices, faces, filled, begin, end), len(faces), _PARTS)
+    return filled
 
 
 def keep_faces(mesh: Mesh, keep: np.ndarray) -> Mesh:
     """The mesh of the faces where `keep` (F,) bool is true, without unused vertices."""
-    faces = mesh.faces[keep]
-    used = np.zeros(len(mesh.vertices), dtype=bool)
-    used[faces] = True
-    number = np.cumsum(used) - 1
+    assert len(keep) == len(mesh.faces)
+    faces = np.ascontiguousarray(mesh.faces, dtype=np.int64)
+    number = np.full(len(mesh.vertices), -1, dtype=np.int64)
+    kept = np.empty((int(np.count_nonzero(keep)), 3), dtype=np.int64)
+    compiled.keep_and_number(faces, np.ascontiguousarray(keep, dtype=bool), number, kept)
+    used = np.flatnonzero(number >= 0)
     return replace(
         mesh,
-        vertices=mesh.vertices[used],
-        faces=number[faces],
-        normals=None if mesh.normals is None else mesh.normals[used],
-        colours=None if mesh.colours is None else mesh.colours[used],
+        vertices=mesh.vertices.take(used, axis=0),
+        faces=kept,
+        normals=None if mesh.normals is None else mesh.normals.take(used, axis=0),
+        colours=None if mesh.colours is None else mesh.colours.take(used, axis=0),
     )

@@ -10,6 +10,7 @@ import trimesh
 from scipy.spatial import cKDTree
 
 from sparse_convonet.data.raycast import TriangleScene
+from sparse_convonet.metrics.coverage import shares_within
 from sparse_convonet.structures import Mesh
 
 PUBLISHED_SAMPLES = 100_000
@@ -116,9 +117,7 @@ def nearest_distance(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray
 
 def coverage(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray, distance: float) -> float:
     """Share of (N, 3) points whose nearest surface of the mesh lies within `distance`."""
-    if len(points) == 0:
-        raise ValueError("coverage: expected at least one point, found none")
-    return float((nearest_distance(points, vertices, faces) <= distance).mean())
+    return shares_within(points, vertices, faces, (distance,))[0]
 
 
 def _nearest_samples(queries: SurfaceSamples, samples: SurfaceSamples) -> tuple[np.ndarray, np.ndarray]:

@@ -83,6 +83,7 @@ def test_repeated_points_are_found_as_by_comparing_rows(rng: np.random.Generator
     first, place = first_of_each_place(points)
     assert np.array_equal(first, np.flatnonzero(~np.array(expected))) and np.array_equal(points[first][place], points)
     assert repeats_earlier(np.array([[0.0, -0.0, 1], [-0.0, 0.0, 1]])).tolist() == [False, True]
+    assert repeats_earlier(np.zeros((0, 3))).tolist() == []
 
 
 @pytest.mark.parametrize(

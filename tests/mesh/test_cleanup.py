@@ -39,6 +39,30 @@ def test_small_pieces_go_and_the_rest_is_unchanged(min_area: float, min_diameter
     assert cleaned.removed_area == pytest.approx(crumb.area * (1 + 4))
 
 
+def test_pieces_are_measured_one_by_one_in_whatever_order_their_faces_stand() -> None:
+    rng = np.random.default_rng(4)
+    radii = rng.uniform(0.1, 1.0, 12)
+    spheres = [_sphere(radius, (4.0 * number, 0.0, 0.0)) for number, radius in enumerate(radii)]
+    whole = _joined(*spheres)
+    order = rng.permutation(len(whole.faces))
+    for min_area, min_diameter, small in (
+        (2.0, 0.0, [sphere.area < 2.0 for sphere in spheres]),
+        (0.0, 1.5, [np.linalg.norm(np.ptp(sphere.vertices, axis=0)) < 1.5 for sphere in spheres]),
+    ):
+        cleaned = remove_small_components(
+            Mesh(whole.vertices, whole.faces[order]), min_area=min_area, min_diameter=min_diameter
+        )
+        kept = _joined(*(sphere for sphere, goes in zip(spheres, small, strict=True) if not goes))
+        assert 0 < sum(small) < 12 and cleaned.removed_components == sum(small)
+        np.testing.assert_array_equal(cleaned.mesh.vertices, kept.vertices)
+        stays = ~np.repeat(small, 320)[order]
+        np.testing.assert_array_equal(
+            cleaned.mesh.vertices[cleaned.mesh.faces], whole.vertices[whole.faces[order][stays]]
+        )
+        areas = [sphere.area for sphere, goes in zip(spheres, small, strict=True) if goes]
+        assert cleaned.removed_area == pytest.approx(sum(areas), rel=1e-12)
+
+
 def test_pieces_of_few_faces_go() -> None:
     box = trimesh.creation.box()
     cleaned = remove_small_components(_joined(_sphere(1.0), box.apply_translation((9, 0, 0))), min_faces=13)
