@@ -19,7 +19,7 @@ CANDIDATE_VOXELS_M = (0.04, 0.05, 0.06, 0.08, 0.10, 0.12)  # the range the build
 _POINTS_PER_VOXEL = 2.5  # wanted median; with fewer, surfaces break up into single voxels
 
 # Fitted to whole runs of tools/reconstruct_building.py on two cores, 10k to 350k voxels (docs/MEASURED.md).
-_BASE_BYTES, _BYTES_PER_POINT, _BYTES_PER_VOXEL = 1.7e9, 250, 3500
+_BASE_BYTES, _BYTES_PER_POINT, _BYTES_PER_VOXEL = 1.0e9, 300, 1500
 _BASE_SECONDS, _SECONDS_PER_POINT, _SECONDS_PER_VOXEL = 6.0, 3e-6, 9.5e-5
 _REFERENCE_CELL_SHARE = 0.5
 

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparse_convonet.mesh.topology import face_normals_scaled
+from sparse_convonet.report.face_sums import walls_turn
 from sparse_convonet.structures import Mesh
 
 _OFF_WALLS_DEG = 25.0  # how far the view turns from looking straight at the walls
+_UPRIGHT_COSINE = 0.3
 
 
 @dataclass(frozen=True)
@@ -61,12 +62,10 @@ class Panel:
         middle = np.array([self.left + self.width / 2, self.top + self.height / 2])
         return middle + offset * np.array([1.0, -1.0])
 
-    def ray_plane(self, oversampling: int) -> np.ndarray:
-        """(height * s, width * s, 2) float64: camera plane in metres at the centre of every subpixel."""
-        columns = (np.arange(self.width * oversampling) + 0.5) / oversampling - self.width / 2
-        rows = self.height / 2 - (np.arange(self.height * oversampling) + 0.5) / oversampling
-        grid = np.stack(np.meshgrid(columns, rows), axis=-1)
-        return self.centre + grid * self.metres_per_pixel
+    @property
+    def top_left(self) -> np.ndarray:
+        """(2,) float64: the camera's plane in metres at the top left corner of the first pixel."""
+        return self.centre + np.array([-self.width, self.height]) / 2 * self.metres_per_pixel
 
 
 def lay_out(boxes: list[np.ndarray], width: int, height: int, margin: int) -> list[Panel]:
@@ -94,18 +93,14 @@ def lay_out(boxes: list[np.ndarray], width: int, height: int, margin: int) -> li
 
 def heading_off_walls(mesh: Mesh) -> float:
     """A heading (degrees) a little off the walls' main direction that shows the building's long side across."""
-    scaled = face_normals_scaled(mesh)
-    length = np.linalg.norm(scaled, axis=1)
-    upright = np.abs(scaled[:, 2]) < 0.3 * length
-    if not upright.any():
+    turn = walls_turn(mesh, _UPRIGHT_COSINE)
+    if turn is None:
         return 90.0 - _OFF_WALLS_DEG
-    # Directions that differ by quarter turns fall together when their angle is multiplied by four.
-    angle = np.arctan2(scaled[upright, 1], scaled[upright, 0])
-    wall_deg = np.rad2deg(np.angle((length[upright] * np.exp(4j * angle)).sum())) / 4
+    wall_deg = float(np.rad2deg(turn))
 
     def breadth(heading_deg: float) -> float:
         camera = ParallelCamera.looking_down(heading_deg, 90.0)
-        return float(np.ptp(camera.project(mesh.vertices)[:, 0]))
+        return float(np.ptp(mesh.vertices @ camera.right))
 
     quarters = [(wall_deg + 90.0 * n - _OFF_WALLS_DEG) % 360 for n in range(2)]
     # Of the two opposite headings the one nearer to +y, so that x tends to the right.

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparse_convonet.mesh.topology import face_normals_scaled
+from sparse_convonet.report.face_sums import area_over_height
 from sparse_convonet.structures import Mesh
 
 _BIN_M = 0.05
@@ -69,17 +69,8 @@ class _AreaOverHeight:
 
     @classmethod
     def of(cls, mesh: Mesh, low: float, high: float) -> _AreaOverHeight:
-        scaled = face_normals_scaled(mesh)
-        area = np.linalg.norm(scaled, axis=1) / 2
-        cosine = np.divide(scaled[:, 2] / 2, area, out=np.zeros_like(area), where=area > 0)
-        bins = ((mesh.vertices[mesh.faces, 2].mean(axis=1) - low) / _BIN_M).astype(np.int64)
         count = int((high - low) / _BIN_M) + 1
-
-        def total(chosen: np.ndarray) -> np.ndarray:
-            return np.bincount(bins[chosen], weights=area[chosen], minlength=count)
-
-        level_up, level_down = cosine > _LEVEL_COSINE, cosine < -_LEVEL_COSINE
-        return cls(low, total(level_up), total(level_down), total(np.abs(cosine) < _UPRIGHT_COSINE))
+        return cls(low, *area_over_height(mesh, low, _BIN_M, count, _LEVEL_COSINE, _UPRIGHT_COSINE))
 
     def height(self, place: int) -> float:
         return self.low + (place + 0.5) * _BIN_M

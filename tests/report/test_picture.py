@@ -11,6 +11,7 @@ from sparse_convonet.report.camera import ParallelCamera, heading_off_walls, lay
 from sparse_convonet.report.picture import render_cutaway
 from sparse_convonet.report.storeys import Storey, find_storeys
 from sparse_convonet.structures import Mesh
+from tests.oracles.ray_picture import subpixel_centres
 
 GREY, RED, GREEN, BLUE = (150, 150, 150), (230, 30, 30), (30, 230, 30), (30, 30, 230)
 FLOOR = (0.0, 0.0, -0.2, 10.0, 6.0, 0.0)
@@ -167,9 +168,10 @@ def test_camera_axes_are_orthonormal_and_not_mirrored() -> None:
 def test_pixels_and_rays_of_a_panel_agree() -> None:
     (left, right) = lay_out([np.array([[0.0, 0], [4, 2]]), np.array([[10.0, 0], [13, 3]])], 200, 100, 5)
     for panel in (left, right):
-        plane = panel.ray_plane(2)
+        plane = subpixel_centres(panel, 2)
         pixels = panel.pixels(plane[0, 0])  # the first subpixel: a quarter into the first pixel
         np.testing.assert_allclose(pixels, [panel.left + 0.25, panel.top + 0.25])
+        np.testing.assert_allclose(panel.pixels(panel.top_left), [panel.left, panel.top])
     assert left.metres_per_pixel == right.metres_per_pixel
     assert left.left + left.width <= right.left
 
