@@ -114,13 +114,14 @@ def occupancy_logits(  # type: ignore[no-untyped-def]
 ):
     """Logits of queries begin to end, and whether they mean anything."""
     levels, blocks = len(strides), len(matrices)
-    cached_keys = np.full(levels << _CACHE_BITS, -1, dtype=np.int64)
+    cached_keys = np.empty(levels << _CACHE_BITS, dtype=np.int64)
+    for slot in range(len(cached_keys)):
+        cached_keys[slot] = -1
     cached_addresses = np.empty(8 * levels << _CACHE_BITS, dtype=np.int64)
     cached_presence = np.empty(8 * levels << _CACHE_BITS, dtype=np.float32)
     addresses, corner_weights = np.empty(8 * levels, dtype=np.int64), np.empty(8 * levels, dtype=np.float32)
     zeros = np.zeros(WIDTH, dtype=np.float32)
     zero_row = _address(zeros)
-    inverse_strides, limits = 1.0 / strides, (AXIS_LIMIT // strides - 2).astype(np.float64)
     code = np.zeros((_BLOCK, _POSITION_WIDTH + levels), dtype=np.float32)
     # One array for all and one for their rows' addresses: both are used to the end, so Numba frees neither early.
     buffers, rows = np.zeros((4, _BLOCK, WIDTH), dtype=np.float32), np.empty((5, _BLOCK), dtype=np.int64)
@@ -145,14 +146,13 @@ def occupancy_logits(  # type: ignore[no-untyped-def]
                 code[n, 6 + axis], code[n, 9 + axis] = cosine, 1 - 2 * sine * sine
             weight_known = zero
             for level in range(levels):
-                scale = inverse_strides[level]
+                stride = strides[level]
+                scale, limit = 1.0 / stride, AXIS_LIMIT // stride - 2
                 ux, uy, uz = px * scale - 0.5, py * scale - 0.5, pz * scale - 0.5
                 bx, by, bz = np.floor(ux), np.floor(uy), np.floor(uz)
                 at, total = 8 * level, zero
                 _weigh_corners(np.float32(ux - bx), np.float32(uy - by), np.float32(uz - bz), corner_weights, at)
-                limit = limits[level]
                 if abs(bx) < limit and abs(by) < limit and abs(bz) < limit:
-                    stride = strides[level]
                     key = np.int64(batch[first + n])
                     key = (key << AXIS_BITS) | (np.int64(bx) * stride + AXIS_LIMIT)
                     key = (key << AXIS_BITS) | (np.int64(by) * stride + AXIS_LIMIT)
