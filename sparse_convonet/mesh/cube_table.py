@@ -19,8 +19,6 @@ from itertools import pairwise
 
 import numpy as np
 
-EDGE_AXIS = np.repeat(np.arange(3), 4)  # (12,)
-
 
 def _edge_ends() -> np.ndarray:
     """(12, 2): the two corners of every edge, lower one first."""
@@ -52,7 +50,6 @@ def _faces() -> list[tuple[int, int, int, int]]:
 
 
 FACE_CORNERS = _faces()
-FACE_MASKS = np.array([sum(1 << corner for corner in face) for face in FACE_CORNERS], dtype=np.uint8)  # (6,)
 
 
 @dataclass(frozen=True)

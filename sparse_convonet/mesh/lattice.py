@@ -1,35 +1,50 @@
-"""Stage mesh: sets of lattice points and cells as sorted arrays of packed keys.
+"""Stage mesh: sparse sets of lattice points and cells, in blocks of 8 x 8 x 8.
 
-A lattice point (i, j, k) is one int64 key (coordinates.pack_keys, batch 0), so moving by whole cells is
-adding a constant, and a cell is named by the key of its lowest corner.  Nothing here is a dense grid.
+A cell is named by its lowest corner, so points and cells have the same coordinates.  Within a block a set is a mask
+of 512 bits, so that corners, neighbours and crossing cells of a whole row of cells come from a few shifts.  Nothing
+here is a grid over the whole space: blocks exist where something is, and a hash table finds them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
 
-from sparse_convonet.coordinates import AXIS_BITS, key_shift, pack_keys, unpack_keys
+from sparse_convonet.coordinates import key_shift, pack_keys, unpack_keys
 from sparse_convonet.engine.threads import run_ranges
-from sparse_convonet.mesh import lattice_numba
+from sparse_convonet.mesh.lattice_numba import (
+    ABSENT,
+    clip_blocks,
+    halve_cells,
+    inherit_points,
+    insert_keys,
+    link_blocks,
+    mark_cells,
+    pad_rows,
+)
 
-_ROWS_PER_PART = 1 << 16  # of sweeps that threads share
+EDGE = 8  # points or cells along each edge of a block
+_SMALLEST_TABLE = 64
+_PARTS = 8  # of the blocks or points that are worked on in parallel
+_FEW = 1 << 10  # blocks or points that are not worth a second thread
 
-# Corner number c of a cell: bit 0 is x, bit 1 is y, bit 2 is z.
-CORNERS = np.array([[c & 1, (c >> 1) & 1, (c >> 2) & 1] for c in range(8)], dtype=np.int64)  # (8, 3)
+
+def parts_of(count: int) -> int:
+    """Into how many parts to cut work on `count` blocks."""
+    return 1 if count < _FEW else _PARTS
 
 
 def pack_lattice(points: np.ndarray) -> np.ndarray:
-    """(N, 3) integer lattice points -> (N,) int64 keys, in the order of the points."""
+    """(N, 3) integer coordinates -> (N,) int64 keys (coordinates.pack_keys, batch 0), sorted by x, then y, then z."""
     batched = np.zeros((len(points), 4), dtype=np.int64)
     batched[:, 1:] = points
     return pack_keys(torch.from_numpy(batched)).numpy()
 
 
 def unpack_lattice(keys: np.ndarray) -> np.ndarray:
-    """(N,) int64 keys -> (N, 3) int64 lattice points."""
+    """(N,) int64 keys -> (N, 3) int64 coordinates."""
     return unpack_keys(torch.from_numpy(keys)).numpy()[:, 1:]
 
 
@@ -40,143 +55,165 @@ def axis_shift(axis: int, cells: int) -> int:
     return key_shift(*step)
 
 
-def low_bits(bits: int, axes: Sequence[int] = (0, 1, 2)) -> int:
-    """Mask of the lowest `bits` bits of the given axes within a key."""
-    return sum(((1 << bits) - 1) << (AXIS_BITS * (2 - axis)) for axis in axes)
+class BlockIndex:
+    """Numbers blocks in the order of their arrival."""
 
-
-def coarse_keys(keys: np.ndarray, bits: int) -> np.ndarray:
-    """Keys of the cells of edge 2**bits that hold the given finest cells (floor, also below zero)."""
-    return keys & ~low_bits(bits)
-
-
-def unique_keys(keys: np.ndarray) -> np.ndarray:
-    """(N,) int64 keys in any order -> sorted, each once."""
-    return _without_repeats(np.sort(keys))
-
-
-def sorted_unique(runs: Sequence[np.ndarray]) -> np.ndarray:
-    """The union of sorted key arrays, sorted, in linear time."""
-    union = runs[0] if runs else np.zeros(0, dtype=np.int64)
-    for run in runs[1:]:
-        merged = np.empty(len(union) + len(run), dtype=np.int64)
-        union = merged[: lattice_numba.merge(union, run, merged)]
-    return _without_repeats(union) if len(runs) == 1 else union
-
-
-def _without_repeats(keys: np.ndarray) -> np.ndarray:
-    if len(keys) < 2:
-        return keys
-    first = np.empty(len(keys), dtype=bool)
-    first[0] = True
-    np.not_equal(keys[1:], keys[:-1], out=first[1:])
-    return keys[first]
-
-
-def lower_bounds(sorted_keys: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """(N,) int64: first place in a sorted key array that is not below each key, as np.searchsorted."""
-    places = np.empty(len(keys), dtype=np.int64)
-    _sweep(lattice_numba.lower_bounds, len(keys), np.ascontiguousarray(sorted_keys), np.ascontiguousarray(keys), places)
-    return places
-
-
-def contains(sorted_keys: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """(N,) bool: which keys occur in a sorted key array."""
-    if len(sorted_keys) == 0:
-        return np.zeros(len(keys), dtype=bool)
-    place = lower_bounds(sorted_keys, keys)
-    np.minimum(place, len(sorted_keys) - 1, out=place)
-    return sorted_keys[place] == keys
-
-
-def _sweep(kernel: Callable[..., None], count: int, *arguments: np.ndarray) -> None:
-    run_ranges(lambda part, begin, end: kernel(*arguments, begin, end), count, 1 + count // _ROWS_PER_PART)
-
-
-def cell_corners(cells: np.ndarray, stride: int) -> np.ndarray:
-    """Sorted unique keys of all corners of the given (sorted) cells of edge `stride`."""
-    corners = cells
-    for axis in (2, 1, 0):
-        corners = sorted_unique([corners, corners + axis_shift(axis, stride)])
-    return corners
-
-
-def corner_places(cells: np.ndarray, corners: np.ndarray, stride: int) -> np.ndarray:
-    """Where each cell's corners stand in `corners`, which must hold all of them.
-
-    cells: (M,) sorted keys.  corners: sorted keys of multiples of `stride`.  Returns (M, 8) int32.
-    """
-    places = np.empty((len(cells), 8), dtype=np.int32)
-    _sweep(lattice_numba.corner_rows, len(cells), cells, corners, _lower_corners(stride), places)
-    return places
-
-
-def cell_cases(cells: np.ndarray, corners: np.ndarray, inside: np.ndarray, stride: int) -> np.ndarray:
-    """(M,) uint8: bit c is set where corner c of the cell is inside.
-
-    cells, corners, stride: as for corner_places.  inside: (P,) bool, of the corners.
-    """
-    cases = np.empty(len(cells), dtype=np.uint8)
-    _sweep(lattice_numba.cell_cases, len(cells), cells, corners, inside.view(np.uint8), _lower_corners(stride), cases)
-    return cases
-
-
-def _lower_corners(stride: int) -> np.ndarray:
-    """(4,) int64: shifts of the corners below; the corner above in z is the next key, for z is the fastest axis."""
-    return np.array([key_shift(int(x) * stride, int(y) * stride, 0) for x, y, _ in CORNERS[:4]], dtype=np.int64)
-
-
-class KeyTable:
-    """A growing map from keys to values: sorted layers of geometrically falling size.
-
-    Inserting n new keys costs O(n) most of the time, so that many small steps after a large one
-    do not copy the large one each time.
-    """
-
-    def __init__(self, dtype: np.dtype | type) -> None:
-        self._dtype = np.dtype(dtype)
-        self._layers: list[tuple[np.ndarray, np.ndarray]] = []
+    def __init__(self) -> None:
+        self._keys = np.zeros(0, dtype=np.int64)  # with room for more
+        self._count = 0
+        self.table_keys = np.full(_SMALLEST_TABLE, ABSENT, dtype=np.int64)  # the hash table of lattice_numba
+        self.table_numbers = np.zeros(_SMALLEST_TABLE, dtype=np.int32)
 
     def __len__(self) -> int:
-        return sum(len(keys) for keys, _ in self._layers)
+        return self._count
 
-    def insert(self, keys: np.ndarray, values: np.ndarray) -> None:
-        """Add sorted keys, none of which is present yet, with their values."""
-        if len(keys) == 0:
-            return
-        self._layers.append((keys, values.astype(self._dtype, copy=False)))
-        while len(self._layers) > 1 and 2 * len(self._layers[-1][0]) > len(self._layers[-2][0]):
-            self._merge_last_two()
+    @property
+    def keys(self) -> np.ndarray:
+        """(B,) int64: the key of each block, that is pack_lattice of its coordinates."""
+        return self._keys[: self._count]
 
-    def contains(self, keys: np.ndarray) -> np.ndarray:
-        """(N,) bool: which keys are present."""
-        present = np.zeros(len(keys), dtype=bool)
-        for layer, _ in self._layers:
-            present |= contains(layer, keys)
-        return present
+    def add(self, keys: np.ndarray) -> None:
+        """Number blocks, (K,) int64 keys that occur once and are not present yet."""
+        first = self._count
+        self._keys = with_room(self._keys, first, first + len(keys))
+        self._keys[first : first + len(keys)] = keys
+        self._count = first + len(keys)
+        size = len(self.table_keys)
+        while size < 2 * self._count:
+            size *= 2
+        if size > len(self.table_keys):
+            self.table_keys = np.full(size, ABSENT, dtype=np.int64)
+            self.table_numbers = np.zeros(size, dtype=np.int32)
+            first, keys = 0, self.keys
+        insert_keys(self.table_keys, self.table_numbers, keys, first)
 
-    def find(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(N,) bool `present` and (N,) values, zero where absent."""
-        present = np.zeros(len(keys), dtype=bool)
-        values = np.zeros(len(keys), dtype=self._dtype)
-        for layer, layer_values in self._layers:
-            place = np.minimum(lower_bounds(layer, keys), len(layer) - 1)
-            here = layer[place] == keys
-            values[here] = layer_values[place[here]]
-            present |= here
-        return present, values
+    def mark(self, cells: np.ndarray, shift: int = 0) -> tuple[np.ndarray, bool]:
+        """Mask (B, 8, 8) uint8 of the cells that hold the given ones, and whether there was a block for each of them.
 
-    def merged(self) -> tuple[np.ndarray, np.ndarray]:
-        """All keys, sorted, and their values."""
-        while len(self._layers) > 1:
-            self._merge_last_two()
-        if not self._layers:
-            return np.zeros(0, dtype=np.int64), np.zeros(0, dtype=self._dtype)
-        return self._layers[0]
+        cells: (N, 3) int32.  shift: the marked cells are 2**shift times as large.
+        """
+        parts = parts_of(len(cells))
+        rows = np.zeros((parts, len(self), EDGE, EDGE), dtype=np.uint8)
+        complete = np.ones(parts, dtype=bool)
 
-    def _merge_last_two(self) -> None:
-        last_keys, last_values = self._layers.pop()
-        keys, values = self._layers.pop()
-        merged, order = (np.empty(len(keys) + len(last_keys), dtype=np.int64) for _ in range(2))
-        lattice_numba.merge_order(keys, last_keys, merged, order)
-        self._layers.append((merged, np.concatenate([values, last_values])[order]))
+        def task(part: int, begin: int, end: int) -> None:
+            complete[part] = mark_cells(cells, shift, self.table_keys, self.table_numbers, rows[part], begin, end)
+
+        run_ranges(task, len(cells), parts)
+        return np.bitwise_or.reduce(rows), bool(complete.all())
+
+
+def with_room(array: np.ndarray, used: int, wanted: int) -> np.ndarray:
+    """The array, or a larger one with the same first `used` entries, zero beyond, and room for `wanted` and more."""
+    if wanted <= len(array):
+        return array
+    larger = np.zeros((max(3 * wanted, 16), *array.shape[1:]), dtype=array.dtype)  # untouched pages take no memory
+    larger[:used] = array[:used]
+    return larger
+
+
+@dataclass(frozen=True)
+class Domain:
+    """The cells beyond which nothing is asked.  rows: (D, 8, 8) uint8 mask over the blocks of the index."""
+
+    index: BlockIndex
+    rows: np.ndarray
+
+    @classmethod
+    def of_cells(cls, cells: np.ndarray) -> Domain:
+        """From (M, 3) integer cells."""
+        index = BlockIndex()
+        index.add(np.unique(pack_lattice(cells >> 3)))
+        return cls(index, index.mark(cells.astype(np.int32))[0])
+
+
+class LatticeLevel:
+    """What is known at one level of the octree: the logits at lattice points, and the cells looked at.
+
+    The level's cells are 2**shift finest cells large; those of the domain are 2**(domain_shift - shift) of these
+    large.  Arrays have a row for each block and may have more.  Masks, (B, 8, 8) uint8: `known` and `inside` points;
+    `cells` that have been looked at, `crossing` cells among them whose corners disagree, `within` the domain;
+    `interior` points, which touch no cell beyond it; `needed`, `fresh` and `wanted` are for the search (mise.py).
+    logits: (B, 8, 8, 8) float32, valid at known points.  neighbours: (B, 11) int32 numbers of blocks or -1: column
+    c = 0 to 7 is the block moved by bit 0 of c along x, bit 1 along y, bit 2 along z; 8 + a is the one below in axis a.
+    """
+
+    def __init__(self, shift: int, domain: Domain, domain_shift: int, coarser: LatticeLevel | None = None) -> None:
+        self.shift = shift
+        self.index = BlockIndex()
+        self._domain = domain
+        self._domain_shift = domain_shift
+        self._coarser = coarser
+        self.known, self.inside, self.cells, self.crossing, self.within, self.interior = _masks(6)
+        self.needed, self.fresh, self.wanted = _masks(3)
+        self.logits = np.zeros((0, EDGE, EDGE, EDGE), dtype=np.float32)
+        self.neighbours = np.zeros((0, 11), dtype=np.int32)
+        self.queued = np.zeros(0, dtype=bool)
+
+    def add(self, keys: np.ndarray) -> None:
+        """Make new blocks, whose (K,) keys occur once and are not present yet; what coarser levels know is copied."""
+        first, end = len(self.index), len(self.index) + len(keys)
+        self.index.add(keys)
+        for name in _ARRAYS:
+            setattr(self, name, with_room(getattr(self, name), first, end))
+        index, domain = self.index, self._domain.index
+
+        def task(part: int, begin: int, last: int) -> None:
+            clip_blocks(
+                index.keys,
+                self._domain_shift - self.shift,
+                domain.table_keys,
+                domain.table_numbers,
+                self._domain.rows,
+                self.within,
+                self.interior,
+                np.empty((EDGE + 1, EDGE + 1, EDGE + 1), dtype=bool),
+                first + begin,
+                first + last,
+            )
+
+        run_ranges(task, len(keys), parts_of(len(keys)))
+        link_blocks(index.keys, index.table_keys, index.table_numbers, self.neighbours, first, end)
+        # The nearest level that has a block there also has all that levels above it know.
+        orphans, coarse = np.arange(first, end), self._coarser
+        while coarse is not None and len(orphans):
+            count = inherit_points(
+                index.keys,
+                orphans,
+                coarse.shift - self.shift,
+                coarse.index.table_keys,
+                coarse.index.table_numbers,
+                coarse.known,
+                coarse.inside,
+                coarse.logits,
+                self.known,
+                self.inside,
+                self.logits,
+            )
+            orphans, coarse = orphans[:count], coarse._coarser
+
+    def halves(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The eight halves (along each edge) of cells, (B, 8, 8) mask: block keys (K,) and masks (K, 8, 8) one level on."""
+        fine_keys = np.empty(8 * len(self.index), dtype=np.int64)
+        fine_rows = np.empty((8 * len(self.index) + 1, EDGE, EDGE), dtype=np.uint8)  # one more, for a block without any
+        count = halve_cells(self.index.keys, rows, fine_keys, fine_rows)
+        return fine_keys[:count], fine_rows[:count]
+
+
+def padded_rows(level: LatticeLevel, blocks: np.ndarray) -> np.ndarray:
+    """(M, 9, 9) uint16 rows of nine bits: which corners of the cells of (M,) blocks are inside."""
+    padded = np.empty((len(blocks), EDGE + 1, EDGE + 1), dtype=np.uint16)
+    run_ranges(
+        lambda part, begin, end: pad_rows(blocks, level.neighbours, level.inside, padded, begin, end),
+        len(blocks),
+        parts_of(len(blocks)),
+    )
+    return padded
+
+
+def _masks(count: int) -> tuple[np.ndarray, ...]:
+    return tuple(np.zeros((0, EDGE, EDGE), dtype=np.uint8) for _ in range(count))
+
+
+_MASKS = ("known", "inside", "cells", "crossing", "within", "interior", "needed", "fresh", "wanted")
+_ARRAYS = (*_MASKS, "logits", "neighbours", "queued")

@@ -13,21 +13,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparse_convonet.mesh.cube_table import FACE_MASKS
-from sparse_convonet.mesh.lattice import (
-    KeyTable,
-    axis_shift,
-    cell_cases,
-    cell_corners,
-    coarse_keys,
-    contains,
-    low_bits,
-    pack_lattice,
-    sorted_unique,
-    unique_keys,
-    unpack_lattice,
-)
+from sparse_convonet.mesh.lattice import Domain, LatticeLevel, axis_shift, pack_lattice, padded_rows, unpack_lattice
 from sparse_convonet.mesh.marching_cubes import marching_cubes
+from sparse_convonet.mesh.mise_numba import grow, list_points, need_corners, settle_border, store_logits
 from sparse_convonet.structures import Mesh
 
 logger = logging.getLogger(__name__)
@@ -35,7 +23,6 @@ logger = logging.getLogger(__name__)
 Evaluate = Callable[[np.ndarray], np.ndarray]  # (Q, 3) float32 field coordinates -> (Q,) float32 logits
 Progress = Callable[[int, int, int], None]  # edge of the cells in finest cells, points done, points of this step
 
-_BLOCK_BITS = 4  # lattice points are evaluated block by block, 16 points along each edge
 _BEYOND = 1.0  # how far below the threshold the logit counts where the field was not asked
 
 
@@ -83,14 +70,12 @@ def extract_mesh(
     if len(seed_cells) == 0:
         return Mesh(np.zeros((0, 3)), np.zeros((0, 3), dtype=np.int64))
     search = _Search(evaluate, seed_cells, levels, settings, progress)
-    cells, cases = search.refine(_cells_of_points(points_field, settings))
-    crossing = (cases != 0) & (cases != 255)
-    points, logits = search.logits.merged()
-    vertices, faces = marching_cubes(
-        cells[crossing], cases[crossing], points, logits, settings.threshold, settings.interpolation_margin
-    )
-    logger.info("%d lattice points, %d crossing cells, %d faces", len(points), int(crossing.sum()), len(faces))
-    return Mesh(vertices * settings.cell + settings.lattice_offset, faces)
+    finest = search.refine(_cells_of_points(points_field, settings))
+    margin, offset = settings.interpolation_margin, settings.lattice_offset
+    vertices, faces = marching_cubes(finest, settings.threshold, margin, settings.cell, offset)
+    crossing = int(np.count_nonzero(np.unpackbits(finest.crossing[: len(finest.index)])))
+    logger.info("%d lattice points, %d crossing cells, %d faces", search.points_known, crossing, len(faces))
+    return Mesh(vertices, faces)
 
 
 def _levels(seed_stride_cells: int) -> int:
@@ -101,15 +86,19 @@ def _levels(seed_stride_cells: int) -> int:
 
 
 def _cells_of_points(points_field: np.ndarray, settings: ExtractionSettings) -> np.ndarray:
-    """Sorted unique keys of the finest cells that hold input points."""
+    """(N, 3) int32: the finest cells that hold input points."""
     if len(points_field) == 0:
-        return np.zeros(0, dtype=np.int64)
-    cells = np.floor((np.asarray(points_field, dtype=np.float64) - settings.lattice_offset) / settings.cell)
-    return unique_keys(pack_lattice(cells.astype(np.int64)))
+        return np.zeros((0, 3), dtype=np.int32)
+    cells = np.asarray(points_field, dtype=np.float64) - settings.lattice_offset
+    cells /= settings.cell
+    np.floor(cells, out=cells)
+    extremes = np.array([[column.min(), column.max()] for column in cells.T])  # column by column: by rows takes longer
+    pack_lattice(extremes.T.astype(np.int64))  # raises where points are too far away
+    return cells.astype(np.int32)
 
 
 class _Search:
-    """What one extraction knows so far: the logits, and the domain beyond which nothing is asked."""
+    """What one extraction knows so far."""
 
     def __init__(
         self,
@@ -119,90 +108,128 @@ class _Search:
         settings: ExtractionSettings,
         progress: Progress | None,
     ) -> None:
-        self.logits = KeyTable(np.float32)
+        self.points_known = 0
         self._evaluate = evaluate
         self._levels = levels
         self._settings = settings
         self._progress = progress
-        stride = 1 << levels
         extremes = np.stack([seed_cells.min(axis=0) - 1, seed_cells.max(axis=0) + 2])
-        pack_lattice(extremes.astype(np.int64) * stride)  # raises where the domain leaves the range of keys
-        self._seeds = unique_keys(pack_lattice(seed_cells.astype(np.int64) * stride))
-        self._domain = self._seeds
+        pack_lattice(extremes.astype(np.int64) << levels)  # raises where the domain leaves the range of keys
+        seeds = np.unique(pack_lattice(seed_cells))
+        domain = seeds
         for axis in range(3):
-            shift = axis_shift(axis, stride)
-            self._domain = sorted_unique([self._domain - shift, self._domain, self._domain + shift])
+            shift = axis_shift(axis, 1)
+            domain = np.unique(np.concatenate([domain - shift, domain, domain + shift]))
+        self._seeds = unpack_lattice(seeds)
+        self._domain_keys = domain
+        self._domain = Domain.of_cells(unpack_lattice(domain))
 
-    def refine(self, point_cells: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The finest cells looked at, as sorted keys, and their cases (which corners are inside)."""
-        outside = ~contains(self._domain, coarse_keys(point_cells, self._levels))
-        if outside.any():
-            logger.warning("%d cells with input points lie outside the seed cells and are not refined", outside.sum())
-        cells = self._seeds
-        for level in range(self._levels, -1, -1):
-            cells, cases = self._close(cells, level)
-            if level > 0:
-                with_points = contains(unique_keys(coarse_keys(point_cells, level)), cells)
-                split = cells[((cases != 0) & (cases != 255)) | with_points]
-                cells = cell_corners(split, 1 << (level - 1))  # low corners plus 0 or half an edge: the children
-        return cells, cases
+    def refine(self, point_cells: np.ndarray) -> LatticeLevel:
+        """The finest level after the search; point_cells: (N, 3) int32 finest cells to look at."""
+        self._warn_of_points_beyond(point_cells)
+        level = LatticeLevel(self._levels, self._domain, self._levels)
+        level.add(np.unique(pack_lattice(self._seeds >> 3)))
+        fresh, _ = level.index.mark(self._seeds.astype(np.int32))
+        self._close(level, fresh)
+        for shift in range(self._levels - 1, -1, -1):
+            count = len(level.index)
+            with_points, _ = level.index.mark(point_cells, level.shift)
+            split = level.crossing[:count] | (level.cells[:count] & with_points)
+            keys, fresh = level.halves(split)
+            level = LatticeLevel(shift, self._domain, self._levels, coarser=level)
+            level.add(keys)
+            self._close(level, fresh)
+        return level
 
-    def _close(self, cells: np.ndarray, level: int) -> tuple[np.ndarray, np.ndarray]:
-        """Evaluate the cells, and grow across every face the surface leaves by, until it leaves by none."""
-        table = KeyTable(np.uint8)
-        frontier = cells
-        while len(frontier):
-            cases = self._cases(frontier, level)
-            table.insert(frontier, cases)
-            frontier = self._neighbours_across_crossing_faces(frontier, cases, level)
-            frontier = frontier[~table.contains(frontier)]
-            frontier = frontier[contains(self._domain, coarse_keys(frontier, self._levels))]
-        return table.merged()
+    def _warn_of_points_beyond(self, point_cells: np.ndarray) -> None:
+        marked, complete = self._domain.index.mark(point_cells, self._levels)
+        if complete and not (marked & ~self._domain.rows).any():
+            return
+        outside = ~np.isin(pack_lattice(point_cells >> self._levels), self._domain_keys)
+        count = len(np.unique(pack_lattice(point_cells[outside])))
+        logger.warning("%d cells with input points lie outside the seed cells and are not refined", count)
 
-    def _neighbours_across_crossing_faces(self, cells: np.ndarray, cases: np.ndarray, level: int) -> np.ndarray:
-        neighbours = []
-        for number, mask in enumerate(FACE_MASKS):
-            on_face = cases & mask
-            shift = axis_shift(number // 2, 1 << level)
-            neighbours.append(cells[(on_face != 0) & (on_face != mask)] + (shift if number % 2 else -shift))
-        return sorted_unique(neighbours)
+    def _close(self, level: LatticeLevel, fresh: np.ndarray) -> None:
+        """Look at the given cells, and grow across every face the surface leaves by, until it leaves by none.
 
-    def _cases(self, cells: np.ndarray, level: int) -> np.ndarray:
-        """(M,) uint8: bit c is set where corner c is inside; unknown corners are evaluated."""
-        corners = cell_corners(cells, 1 << level)
-        known, logits = self.logits.find(corners)
-        missing = corners[~known]
-        logits[~known] = self._ask(missing, level)
-        self.logits.insert(missing, logits[~known])
-        return cell_cases(cells, corners, logits > self._settings.threshold, 1 << level)
+        fresh: (B, 8, 8) uint8 mask over the blocks that the level has.
+        """
+        level.fresh[: len(fresh)] = fresh
+        active = np.flatnonzero(fresh.any(axis=(1, 2)))
+        while len(active):
+            level.cells[active] |= level.fresh[active]
+            self._ask(level, _corners_needed(level, active))
+            reached = _cells_reached(level, active)
+            level.fresh[active] = 0
+            level.fresh, level.wanted = level.wanted, level.fresh
+            active = reached
 
-    def _ask(self, keys: np.ndarray, level: int) -> np.ndarray:
-        """(P,) float32 logits of lattice points, in spatially sorted chunks; empty space on the domain's border."""
-        logits = np.full(len(keys), self._settings.threshold - _BEYOND, dtype=np.float32)
-        asked = np.flatnonzero(~self._on_border(keys))
-        order = asked[np.argsort(coarse_keys(keys[asked], level + _BLOCK_BITS), kind="stable")]
-        for start in range(0, len(order), self._settings.chunk_points):
-            chunk = order[start : start + self._settings.chunk_points]
-            position = unpack_lattice(keys[chunk]) * self._settings.cell + self._settings.lattice_offset
-            answer = np.asarray(self._evaluate(position.astype(np.float32)))
-            if answer.shape != (len(chunk),) or not np.isfinite(answer).all():
+    def _ask(self, level: LatticeLevel, blocks: np.ndarray) -> None:
+        """Find the logits of the needed points of blocks, in spatially sorted chunks; empty space on the border."""
+        settings, threshold = self._settings, np.float32(self._settings.threshold)
+        blocks = blocks[np.argsort(level.index.keys[blocks])]
+        counts = np.empty(len(blocks), dtype=np.int64)
+        beyond = np.float32(settings.threshold - _BEYOND)
+        border = settle_border(blocks, level.interior, beyond, level.needed, level.known, level.logits, counts)
+        ends = np.cumsum(counts)
+        total = int(counts.sum())
+        self.points_known += total + border
+        for start in range(0, total, settings.chunk_points):
+            count = min(settings.chunk_points, total - start)
+            first = int(np.searchsorted(ends, start, side="right"))
+            skip = start - int(ends[first] - counts[first])
+            positions, slots = np.empty((count, 3), dtype=np.float32), np.empty(count, dtype=np.int64)
+            cell, offset = float(settings.cell), float(settings.lattice_offset)
+            list_points(
+                blocks[first:], level.index.keys, level.needed, skip, level.shift, cell, offset, positions, slots
+            )
+            answer = np.asarray(self._evaluate(positions))
+            if answer.shape != (count,) or not np.isfinite(answer).all():
                 raise ValueError(
-                    f"evaluate: expected {len(chunk)} finite logits, found shape {answer.shape} with "
+                    f"evaluate: expected {count} finite logits, found shape {answer.shape} with "
                     f"{int((~np.isfinite(answer)).sum())} values NaN or infinite; check the model's weights"
                 )
-            logits[chunk] = answer
+            answer = np.ascontiguousarray(answer, dtype=np.float32)
+            store_logits(slots, answer, threshold, level.known, level.inside, level.logits)
             if self._progress is not None:
-                self._progress(1 << level, start + len(chunk), len(order))
-        return logits
+                self._progress(1 << level.shift, start + count, total)
+        level.needed[blocks] = 0
 
-    def _on_border(self, keys: np.ndarray) -> np.ndarray:
-        """(P,) bool: lattice points on the border of the domain (they touch a cell beyond it)."""
-        border = np.zeros(len(keys), dtype=bool)
-        aligned = np.zeros(len(keys), dtype=bool)
-        for axis in range(3):
-            aligned |= (keys & low_bits(self._levels, [axis])) == 0
-        aligned_keys = keys[aligned]
-        for low in range(8):
-            shift = sum(axis_shift(axis, low >> axis & 1) for axis in range(3))
-            border[aligned] |= ~contains(self._domain, coarse_keys(aligned_keys - shift, self._levels))
-        return border
+
+def _corners_needed(level: LatticeLevel, active: np.ndarray) -> np.ndarray:
+    """Mark the unknown corners of the fresh cells of blocks as needed; returns the blocks that hold some."""
+    scratch = np.empty((9, 9), dtype=np.int64)
+
+    def mark(absent: np.ndarray, marked: np.ndarray) -> tuple[int, int]:
+        masks = (level.fresh, level.known, level.needed)
+        return need_corners(active, level.index.keys, level.neighbours, *masks, level.queued, scratch, absent, marked)
+
+    return _spread(level, mark, len(active))
+
+
+def _cells_reached(level: LatticeLevel, active: np.ndarray) -> np.ndarray:
+    """Mark crossing cells, and as wanted the cells the surface leaves the fresh ones for; returns the latter's blocks."""
+    padded, scratch = padded_rows(level, active), np.empty((10, 10), dtype=np.int64)
+
+    def mark(absent: np.ndarray, marked: np.ndarray) -> tuple[int, int]:
+        masks = (level.within, level.cells, level.fresh, level.crossing, level.wanted)
+        return grow(active, padded, level.index.keys, level.neighbours, *masks, level.queued, scratch, absent, marked)
+
+    return _spread(level, mark, len(active))
+
+
+def _spread(
+    level: LatticeLevel, mark: Callable[[np.ndarray, np.ndarray], tuple[int, int]], active_count: int
+) -> np.ndarray:
+    """Mark points or cells in blocks and their neighbours, and make the neighbours that are absent; the marked blocks."""
+    found = []
+    absent, marked = np.empty(8 * active_count, dtype=np.int64), np.empty(8 * active_count, dtype=np.int64)
+    while True:
+        absent_count, marked_count = mark(absent, marked)
+        found.append(marked[:marked_count].copy())
+        if absent_count == 0:
+            break
+        level.add(np.unique(absent[:absent_count]))
+    blocks = np.concatenate(found)
+    level.queued[blocks] = False
+    return blocks

@@ -57,6 +57,18 @@ def lattice_noise(size: int, rng: np.random.Generator) -> Field:
     return logits
 
 
+def boxes_with_ripples(rng: np.random.Generator, reach: float) -> Field:
+    """A few boxes, some of them thin walls, and noise that makes some cases ambiguous."""
+    centres, halves = rng.uniform(-reach, reach, (4, 3)), rng.uniform(0.2, 0.7 * reach, (4, 3))
+    boxes = union(*[box(tuple(c - h), tuple(c + h)) for c, h in zip(centres, halves, strict=True)])
+    wave = rng.normal(size=3) * 2.5
+
+    def logits(queries: np.ndarray) -> np.ndarray:
+        return boxes(queries) + (0.3 * np.sin(queries.astype(np.float64) @ wave)).astype(np.float32)
+
+    return logits
+
+
 class Counting:
     """A field that remembers every position it was asked for."""
 

@@ -1,9 +1,17 @@
 from __future__ import annotations
 
+import logging
+from unittest import mock
+
 import numpy as np
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import settings as hypothesis_settings
+from hypothesis import strategies as st
 from scipy.spatial import cKDTree
 
+from sparse_convonet.mesh import lattice
 from sparse_convonet.mesh.mise import ExtractionSettings, extract_mesh
 from sparse_convonet.mesh.topology import mesh_statistics
 from sparse_convonet.structures import Mesh
@@ -12,12 +20,14 @@ from tests.mesh.analytic_fields import (
     Field,
     block_of_cells,
     box,
+    boxes_with_ripples,
     lattice_noise,
     sphere,
     torus,
     union,
 )
 from tests.oracles.dense_mesh import dense_crossing_edges, dense_logits, dense_mesh
+from tests.oracles.naive_mise import NaiveSearch
 
 NO_POINTS = np.zeros((0, 3))
 SPHERE = sphere((0.3, -0.2, 0.1), 9.3)
@@ -105,6 +115,72 @@ def test_one_point_suffices_to_find_a_whole_thin_wall() -> None:
     np.testing.assert_array_equal(
         _extract(wall, points=np.array([[2.0, 0.7, 1.0]])).vertices, _extract(wall, points=everywhere).vertices
     )
+
+
+@hypothesis_settings(max_examples=30)
+@given(
+    seed=st.integers(0, 10_000),
+    levels=st.integers(0, 4),
+    threshold=st.sampled_from([0.0, -0.2006, 0.35]),
+    chunk_points=st.sampled_from([1, 17, 1 << 17]),
+    few=st.sampled_from([1, 1 << 10]),
+)
+def test_search_and_mesh_equal_the_search_cell_by_cell(
+    seed: int, levels: int, threshold: float, chunk_points: int, few: int
+) -> None:
+    rng = np.random.default_rng(seed)
+    stride, cell, offset = 1 << levels, 0.5, 0.03
+    most = {0: 10, 1: 5, 2: 3, 3: 1, 4: 1}[levels]
+    low, high = np.sort(rng.integers(-most, most + 1, (2, 3)), axis=0)
+    count = int(rng.integers(1, 20)) if levels else 200
+    seeds = np.unique(rng.integers(low, high + 1, (count, 3)), axis=0)
+    reach = (most + 1) * stride * cell
+    shape = boxes_with_ripples(rng, reach)
+    field = Counting(shape)
+    points = rng.uniform(-reach, reach, (int(rng.integers(0, 20)), 3))
+    choices = ExtractionSettings(cell, threshold=threshold, lattice_offset=offset, chunk_points=chunk_points)
+    with mock.patch.object(lattice, "_FEW", few):
+        mesh = extract_mesh(field, seeds, stride, points, choices)
+    naive = NaiveSearch(shape, seeds, stride, points, cell, threshold, offset)
+    vertices, faces = naive.mesh(choices.interpolation_margin)
+    np.testing.assert_array_equal(mesh.vertices, vertices)
+    np.testing.assert_array_equal(mesh.faces, faces)
+    asked = np.rint((field.positions - offset) / cell).astype(np.int64)
+    assert sorted(map(tuple, asked.tolist())) == sorted(naive.asked)
+
+
+def test_number_of_threads_changes_nothing() -> None:
+    before, meshes = torch.get_num_threads(), []
+    try:
+        for threads in (1, 2, 3):
+            torch.set_num_threads(threads)
+            with mock.patch.object(lattice, "_FEW", 1):
+                meshes.append(_extract(TORUS, cell=0.125, stride=32))
+    finally:
+        torch.set_num_threads(before)
+    for mesh in meshes[1:]:
+        assert mesh.vertices.tobytes() == meshes[0].vertices.tobytes()
+        assert mesh.faces.tobytes() == meshes[0].faces.tobytes()
+
+
+def test_points_beyond_the_seeds_are_counted_and_left_out(caplog: pytest.LogCaptureFixture) -> None:
+    inside, beyond = np.array([[1.0, 2.0, 3.0]]), np.array([[90.1, 2.0, 3.0], [90.2, 2.0, 3.0], [2.0, -90.0, 3.0]])
+    with caplog.at_level(logging.WARNING):
+        first = _extract(SPHERE, points=inside)
+        assert not caplog.messages
+        second = _extract(SPHERE, points=np.concatenate([beyond, inside]))
+    # Cells of 0.5 from 0.03 on: 90.1 and 90.2 share one.
+    assert caplog.messages == ["2 cells with input points lie outside the seed cells and are not refined"]
+    np.testing.assert_array_equal(first.vertices, second.vertices)
+
+
+def test_points_follow_each_other_within_blocks() -> None:
+    field = Counting(SPHERE)
+    _extract(field, cell=0.25, stride=16)
+    largest = max(field.asked, key=len)
+    blocks = np.floor(np.rint((largest - 0.03) / 0.25) / 8)
+    changes = np.count_nonzero((blocks[1:] != blocks[:-1]).any(axis=1))
+    assert changes == len(np.unique(blocks, axis=0)) - 1
 
 
 def _two_spheres(distance: float) -> tuple[Counting, Mesh]:
