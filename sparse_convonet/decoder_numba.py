@@ -31,7 +31,7 @@ def _address(array):  # type: ignore[no-untyped-def]
     return np.int64(array.ctypes.data)
 
 
-@njit(inline="always")
+@njit
 def _sine_cosine(turns):  # type: ignore[no-untyped-def]
     """sin and cos of 2 pi turns, for 0 <= turns <= 1, to 1e-7: a half turn is split off, Taylor does the rest."""
     halves = np.floor(2 * turns + 0.5)
@@ -43,7 +43,7 @@ def _sine_cosine(turns):  # type: ignore[no-untyped-def]
     return np.float32(sign * sine), np.float32(sign * cosine)
 
 
-@njit(inline="always")
+@njit
 def _find_row(keys, low, high, key):  # type: ignore[no-untyped-def]
     """First row from low to high whose key is not below `key`."""
     while low < high:
@@ -73,7 +73,7 @@ def _find_corners(keys, begin, end, key, stride, feature_base, zero_row, address
             shifted += stride
 
 
-@njit(inline="always")
+@njit
 def _weigh_corners(fx, fy, fz, weights, at):  # type: ignore[no-untyped-def]
     """The eight trilinear weights of a position within its cell, from entry `at` on."""
     gx, gy, gz = np.float32(1.0) - fx, np.float32(1.0) - fy, np.float32(1.0) - fz

@@ -33,14 +33,14 @@ def _dense(sources, targets, weight, width_in, count):  # type: ignore[no-untype
             _dense_tile(sources + row, targets + row, offset, weight + offset, WIDTH * _FLOAT_BYTES, width_in)
 
 
-@njit(inline="always")
+@njit
 def _rectify(source, target, count, width):  # type: ignore[no-untyped-def]
     for n in range(count):
         for channel in range(width):
             target[n, channel] = max(source[n, channel], np.float32(0.0))
 
 
-@njit(inline="always")
+@njit
 def _fill_rows(target, values, count):  # type: ignore[no-untyped-def]
     for n in range(count):
         for channel in range(WIDTH):

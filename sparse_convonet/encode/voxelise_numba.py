@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 
-@njit(inline="always")
+@njit
 def _hash(x, y, z, steps):  # type: ignore[no-untyped-def]
     """As voxelise._position_hash."""
     mixed = np.int64(np.floor(x * steps)) * np.int64(73856093)

@@ -16,7 +16,7 @@ TEXT = (
     "of all storeys together."
 )
 
-_AREAS_M2 = (50, 100, 250, 500, 1000, 2000)
+_AREAS_M2 = (50, 100, 250, 500, 1000, 2000, 5000)
 _AREA_PER_STOREY_M2 = 250.0
 _VOXEL_M = 0.08
 _RAYS_PER_M2 = 4000

@@ -49,7 +49,7 @@ class EngineRow:
 
 def run(quick: bool) -> list[EngineRow]:
     """Every step with both engines; without MinkowskiEngine its columns stay empty."""
-    repeats, voxels, network_voxels = (1, 2000, 1000) if quick else (7, 300_000, 150_000)
+    repeats, voxels, network_voxels = (1, 2000, 1000) if quick else (5, 310_000, 310_000)
     names = [name for name in _LOADED if name == "native" or importlib.util.find_spec("MinkowskiEngine")]
     engines = {name: load_engine(name) for name in names}
     shell = room_shell(voxels)
