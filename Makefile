@@ -9,7 +9,7 @@ RUN := $(VENV)/bin/python
 help:
 	@echo "make demo    set up, scan a synthetic two-storey building and reconstruct it: out/demo/preview.png"
 	@echo "make test    set up, then formatter, linter, type checker and tests"
-	@echo "make bench   set up, measure speed and memory for about half an hour: docs/BENCHMARKS.md"
+	@echo "make bench   set up, measure speed and memory for a quarter of an hour: docs/BENCHMARKS.md"
 	@echo "make setup   set up only, MinkowskiEngine included"
 	@echo "make format  write the formatting that make test asks for"
 	@echo "make clean   remove results and caches (the environment in $(VENV) stays)"

@@ -18,9 +18,9 @@ logger = logging.getLogger(__name__)
 CANDIDATE_VOXELS_M = (0.04, 0.05, 0.06, 0.08, 0.10, 0.12)  # the range the building model is trained for
 _POINTS_PER_VOXEL = 2.5  # wanted median; with fewer, surfaces break up into single voxels
 
-# Fitted to whole runs of tools/reconstruct_building.py on two cores, 10k to 350k voxels (docs/MEASURED.md).
-_BASE_BYTES, _BYTES_PER_POINT, _BYTES_PER_VOXEL = 1.0e9, 300, 1500
-_BASE_SECONDS, _SECONDS_PER_POINT, _SECONDS_PER_VOXEL = 6.0, 3e-6, 9.5e-5
+# Fitted to whole runs of tools/reconstruct_building.py on two cores, 10k to 3.6M voxels (docs/MEASURED.md).
+_BASE_BYTES, _BYTES_PER_POINT, _BYTES_PER_VOXEL = 0.9e9, 170, 1100
+_BASE_SECONDS, _SECONDS_PER_POINT, _SECONDS_PER_VOXEL = 2.0, 6e-7, 1.7e-5
 _REFERENCE_CELL_SHARE = 0.5
 
 

@@ -1,6 +1,6 @@
 """python -m tests.benchmarks [--only NAME ...] [--quick]: measure and write docs/BENCHMARKS.md.
 
-Takes about half an hour on two cores; leave the machine alone meanwhile.
+Takes about a quarter of an hour on two cores; leave the machine alone meanwhile.
 """
 
 from __future__ import annotations
