@@ -9,7 +9,9 @@ import numpy as np
 from numba import njit
 
 from sparse_convonet.coordinates import AXIS_BITS, AXIS_LIMIT
+from sparse_convonet.engine.kernels_tiled import address_of
 from sparse_convonet.engine.tiles_llvm import LANES, MAX_VECTORS, ROWS, row_tile, weighted_row_sum
+from sparse_convonet.fields.lookup_numba import lower_bound
 
 WIDTH = 2 * LANES  # channels of a sampled feature and of the decoder that the kernel is written for
 FREQUENCIES = 2  # of the periodic position code, see decoder.encode_position
@@ -25,12 +27,6 @@ _dense_tile = row_tile(_TILE)
 _sum_rows = weighted_row_sum(WIDTH // LANES)
 
 
-@njit(inline="always")
-def _address(array):  # type: ignore[no-untyped-def]
-    """Where an array begins; signed, since Numba adds unsigned and signed integers as floats."""
-    return np.int64(array.ctypes.data)
-
-
 @njit
 def _sine_cosine(turns):  # type: ignore[no-untyped-def]
     """sin and cos of 2 pi turns, for 0 <= turns <= 1, to 1e-7: a half turn is split off, Taylor does the rest."""
@@ -44,18 +40,6 @@ def _sine_cosine(turns):  # type: ignore[no-untyped-def]
 
 
 @njit
-def _find_row(keys, low, high, key):  # type: ignore[no-untyped-def]
-    """First row from low to high whose key is not below `key`."""
-    while low < high:
-        middle = (low + high) >> 1
-        if keys[middle] < key:
-            low = middle + 1
-        else:
-            high = middle
-    return low
-
-
-@njit
 def _find_corners(keys, begin, end, key, stride, feature_base, zero_row, addresses, present, at):  # type: ignore[no-untyped-def]
     """Addresses and presence of a cell's corners (x slowest, z fastest), from entry `at` on; absent ones read zeros."""
     for column in range(4):
@@ -64,7 +48,7 @@ def _find_corners(keys, begin, end, key, stride, feature_base, zero_row, address
             shifted += np.int64(stride) << (2 * AXIS_BITS)
         if column & 1:
             shifted += np.int64(stride) << AXIS_BITS
-        row = _find_row(keys, begin, end, shifted)
+        row = lower_bound(keys, begin, end, shifted)
         for corner in range(at + 2 * column, at + 2 * column + 2):
             found = row < end and keys[row] == shifted
             addresses[corner] = feature_base + row * (WIDTH * _FLOAT_BYTES) if found else zero_row
@@ -121,20 +105,20 @@ def occupancy_logits(  # type: ignore[no-untyped-def]
     cached_presence = np.empty(8 * levels << _CACHE_BITS, dtype=np.float32)
     addresses, corner_weights = np.empty(8 * levels, dtype=np.int64), np.empty(8 * levels, dtype=np.float32)
     zeros = np.zeros(WIDTH, dtype=np.float32)
-    zero_row = _address(zeros)
+    zero_row = address_of(zeros)
     code = np.zeros((_BLOCK, _POSITION_WIDTH + levels), dtype=np.float32)
     # One array for all and one for their rows' addresses: both are used to the end, so Numba frees neither early.
     buffers, rows = np.zeros((4, _BLOCK, WIDTH), dtype=np.float32), np.empty((5, _BLOCK), dtype=np.int64)
     x, rectified, inner = buffers[0], buffers[1], buffers[2]
     for n in range(_BLOCK):
         for buffer in range(4):
-            rows[buffer, n] = _address(buffers) + (buffer * _BLOCK + n) * WIDTH * _FLOAT_BYTES
-        rows[4, n] = _address(code) + n * code.shape[1] * _FLOAT_BYTES
-    at_x = _address(rows)
+            rows[buffer, n] = address_of(buffers) + (buffer * _BLOCK + n) * WIDTH * _FLOAT_BYTES
+        rows[4, n] = address_of(code) + n * code.shape[1] * _FLOAT_BYTES
+    at_x = address_of(rows)
     at_rectified, at_inner = at_x + 8 * _BLOCK, at_x + 16 * _BLOCK
     at_sampled, at_code = at_x + 24 * _BLOCK, at_x + 32 * _BLOCK
-    at_addresses, at_weights, at_matrices = _address(addresses), _address(corner_weights), _address(matrices)
-    feature_base, zero = _address(features), np.float32(0.0)
+    at_addresses, at_weights, at_matrices = address_of(addresses), address_of(corner_weights), address_of(matrices)
+    feature_base, zero = address_of(features), np.float32(0.0)
     for first in range(begin, end, _BLOCK):
         count = min(_BLOCK, end - first)
         for n in range(count):
@@ -178,7 +162,7 @@ def occupancy_logits(  # type: ignore[no-untyped-def]
         for n in range(_BLOCK):
             for channel in range(WIDTH):
                 x[n, channel] = lift_bias[channel]
-        _dense(at_code, at_x, _address(lift), code.shape[1])
+        _dense(at_code, at_x, address_of(lift), code.shape[1])
         for block in range(blocks):
             matrix = at_matrices + block * 3 * WIDTH * WIDTH * _FLOAT_BYTES
             _dense(at_sampled, at_x, matrix, WIDTH)

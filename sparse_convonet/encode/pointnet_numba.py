@@ -8,6 +8,7 @@ from __future__ import annotations
 import numpy as np
 from numba import njit
 
+from sparse_convonet.engine.kernels_tiled import address_of
 from sparse_convonet.engine.tiles_llvm import LANES, MAX_VECTORS, ROWS, row_tile
 
 WIDTH = 2 * LANES  # the width that the kernel is written for
@@ -16,12 +17,6 @@ BLOCK = 64  # points at once; no voxel may hold more
 _FLOAT_BYTES = 4
 _TILE = min(2, MAX_VECTORS)  # vectors of one register tile
 _dense_tile = row_tile(_TILE)
-
-
-@njit(inline="always")
-def _address(array):  # type: ignore[no-untyped-def]
-    """Where an array begins; signed, since Numba adds unsigned and signed integers as floats."""
-    return np.int64(array.ctypes.data)
 
 
 @njit
@@ -70,9 +65,9 @@ def encode_voxels(  # type: ignore[no-untyped-def]
     joined, rectified, inner, feature, projected = wide[0], wide[1], narrow[0], narrow[1], narrow[2]
     for n in range(BLOCK):
         for buffer in range(2):
-            rows[buffer, n] = _address(wide) + (buffer * BLOCK + n) * 2 * WIDTH * _FLOAT_BYTES
+            rows[buffer, n] = address_of(wide) + (buffer * BLOCK + n) * 2 * WIDTH * _FLOAT_BYTES
         for buffer in range(3):
-            rows[2 + buffer, n] = _address(narrow) + (buffer * BLOCK + n) * WIDTH * _FLOAT_BYTES
+            rows[2 + buffer, n] = address_of(narrow) + (buffer * BLOCK + n) * WIDTH * _FLOAT_BYTES
     step, matrix_bytes = 8 * BLOCK, WIDTH * WIDTH * _FLOAT_BYTES
     voxel = begin
     while voxel < end:
@@ -85,9 +80,9 @@ def encode_voxels(  # type: ignore[no-untyped-def]
             for channel in range(2 * WIDTH):
                 value = lift_bias[channel] + x * lift[0, channel] + y * lift[1, channel] + z * lift[2, channel]
                 joined[n, channel] = value
-        at_rows = _address(rows)
+        at_rows = address_of(rows)
         for block in range(blocks):
-            matrix = _address(matrices) + block * 5 * matrix_bytes
+            matrix = address_of(matrices) + block * 5 * matrix_bytes
             _rectify(joined, rectified, count, 2 * WIDTH)
             _fill_rows(inner, biases[block, 0], count)
             _dense(at_rows + step, at_rows + 2 * step, matrix, 2 * WIDTH, count)
@@ -117,7 +112,7 @@ def encode_voxels(  # type: ignore[no-untyped-def]
                 inner[pooled - voxel, channel] = total * share
             point += counts[pooled]
         _fill_rows(projected, project_bias, last - voxel)
-        _dense(at_rows + 2 * step, at_rows + 4 * step, _address(project), WIDTH, last - voxel)
+        _dense(at_rows + 2 * step, at_rows + 4 * step, address_of(project), WIDTH, last - voxel)
         for pooled in range(voxel, last):
             for channel in range(WIDTH):
                 out[pooled, channel] = projected[pooled - voxel, channel]

@@ -23,7 +23,7 @@ def padded_width(width: int) -> int:
 
 
 @numba.njit(inline="always")
-def _address(array: np.ndarray) -> np.int64:
+def address_of(array: np.ndarray) -> np.int64:
     """Where an array begins; signed, since Numba adds unsigned and signed integers as floats."""
     return np.int64(array.ctypes.data)
 
@@ -46,13 +46,13 @@ def accumulate(
 ) -> None:
     """out[v] = sum over k of features[table[v, k]] @ weight[k], for begin <= v < end."""
     volume, width_in, width_out = weight.shape
-    feature_base, out_base, weight_base = _address(features), _address(out), _address(weight)
+    feature_base, out_base, weight_base = address_of(features), address_of(out), address_of(weight)
     feature_bytes, out_bytes = 4 * width_in, 4 * width_out
     spare = np.zeros(width_out, dtype=np.float32)  # takes the sums of rows that only fill up a tile
-    spare_address = _address(spare)
+    spare_address = address_of(spare)
     sources = np.empty(_BLOCK + ROWS, dtype=np.int64)
     targets = np.empty(_BLOCK + ROWS, dtype=np.int64)
-    source_list, target_list = _address(sources), _address(targets)
+    source_list, target_list = address_of(sources), address_of(targets)
     for first in range(begin, end, _BLOCK):
         last = min(first + _BLOCK, end)
         for row in range(first, last):  # here and not ahead of the loop: the block is in the cache afterwards
@@ -97,11 +97,11 @@ def weight_gradient(
 ) -> None:
     """grad[k] += sum over begin <= v < end of outer(features[table[v, k]], grad_out[v])."""
     volume, width_in, width_out = grad.shape
-    feature_base, out_base, grad_base = _address(features), _address(grad_out), _address(grad)
+    feature_base, out_base, grad_base = address_of(features), address_of(grad_out), address_of(grad)
     feature_bytes, out_bytes = 4 * width_in, 4 * width_out
     sources = np.empty(_BLOCK + 1, dtype=np.int64)
     targets = np.empty(_BLOCK + 1, dtype=np.int64)
-    s, t = _address(sources), _address(targets)
+    s, t = address_of(sources), address_of(targets)
     for first in range(begin, end, _BLOCK):
         last = min(first + _BLOCK, end)
         for k in range(volume):

@@ -12,8 +12,8 @@ from sparse_convonet.coordinates import AXIS_BITS, AXIS_LIMIT
 
 
 @njit(cache=True, inline="always")
-def _lower_bound(keys, key):  # type: ignore[no-untyped-def]
-    low, high = 0, keys.shape[0]
+def lower_bound(keys, low, high, key):  # type: ignore[no-untyped-def]
+    """First row from low to high whose key is not below `key`."""
     while low < high:
         middle = (low + high) >> 1
         if keys[middle] < key:
@@ -41,7 +41,7 @@ def _find_corners(keys, key, stride, rows):  # type: ignore[no-untyped-def]
             shifted += np.int64(stride) << (2 * AXIS_BITS)
         if column & 1:
             shifted += np.int64(stride) << AXIS_BITS
-        row = _lower_bound(keys, shifted)
+        row = lower_bound(keys, 0, cells, shifted)
         rows[2 * column] = -1
         rows[2 * column + 1] = -1
         if row < cells and keys[row] == shifted:
