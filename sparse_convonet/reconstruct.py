@@ -22,7 +22,6 @@ from sparse_convonet.mesh.colour import with_colours
 from sparse_convonet.mesh.mise import ExtractionSettings, extract_mesh
 from sparse_convonet.mesh.normals import with_area_normals, with_field_normals
 from sparse_convonet.mesh.refine import refine
-from sparse_convonet.mesh.simplify import simplify_to_error, simplify_to_faces
 from sparse_convonet.mesh.topology import face_areas
 from sparse_convonet.plan import Plan, make_plan
 from sparse_convonet.structures import Mesh, PointCloud
@@ -203,6 +202,8 @@ class Reconstructor:
         faces, error_mm = self.settings.simplify_faces, self.settings.simplify_error_mm
         if faces is not None or error_mm is not None:
             self._progress("simplify", 0.0)
+            from sparse_convonet.mesh.simplify import simplify_to_error, simplify_to_faces  # open3d imports slowly
+
             mesh = (
                 simplify_to_faces(mesh, faces)
                 if faces is not None

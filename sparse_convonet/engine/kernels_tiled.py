@@ -9,6 +9,7 @@ from __future__ import annotations
 import numba
 import numpy as np
 
+import sparse_convonet.engine.compiling  # noqa: F401 (for its effect on every kernel of the process)
 from sparse_convonet.engine.tiles_llvm import LANES, MAX_VECTORS, ROWS, outer_tile, row_tile
 
 _BLOCK = 256  # rows whose sums stay in the second-level cache while all offsets add to them

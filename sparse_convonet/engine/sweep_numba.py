@@ -1,4 +1,4 @@
-"""Sweeps over sorted packed keys, compiled by Numba."""
+"""Searches and sweeps over sorted packed keys, compiled by Numba."""
 
 from __future__ import annotations
 
@@ -6,6 +6,18 @@ import numba
 import numpy as np
 
 _BLOCK = 2048  # queries of a sweep: their keys, and the rows of the table, stay in the cache
+
+
+@numba.njit(cache=True, inline="always")
+def lower_bound(keys, low, high, key):  # type: ignore[no-untyped-def]
+    """First row from low to high whose key is not below `key`."""
+    while low < high:
+        middle = (low + high) >> 1
+        if keys[middle] < key:
+            low = middle + 1
+        else:
+            high = middle
+    return low
 
 
 @numba.njit(cache=True, nogil=True)
@@ -24,7 +36,7 @@ def match_rows(
         last = min(first + _BLOCK, end)
         for column in range(columns.shape[0]):
             low = shifts[columns[column, 0]]
-            start = np.searchsorted(keys, query_keys[first] + low)
+            start = lower_bound(keys, 0, total, query_keys[first] + low)
             for row in range(first, last):
                 key = query_keys[row]
                 while start < total and keys[start] < key + low:

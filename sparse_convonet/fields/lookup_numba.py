@@ -9,18 +9,7 @@ import numpy as np
 from numba import njit
 
 from sparse_convonet.coordinates import AXIS_BITS, AXIS_LIMIT
-
-
-@njit(cache=True, inline="always")
-def lower_bound(keys, low, high, key):  # type: ignore[no-untyped-def]
-    """First row from low to high whose key is not below `key`."""
-    while low < high:
-        middle = (low + high) >> 1
-        if keys[middle] < key:
-            low = middle + 1
-        else:
-            high = middle
-    return low
+from sparse_convonet.engine.sweep_numba import lower_bound
 
 
 @njit(cache=True, inline="always")
