@@ -36,7 +36,18 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class DataConfig:
-    """Synthetic scenes, how they are observed, and where the field is queried."""
+    """Scenes, how they are observed, and where the field is queried.
+
+    With `folder`, models of a data set in the format of Convolutional Occupancy Networks; otherwise synthetic scenes
+    that are generated on the fly.  Lengths are metres; where a model of a folder has no frame.json, the side of
+    its unit cube counts as one metre.
+    """
+
+    folder: str | None = None  # <class>/<model>/..., with <class>/train.lst and val.lst
+    classes: tuple[str, ...] | None = None  # of the folder; null: all
+    outside_inside: tuple[int, int] | None = None  # so many queries outside and inside, instead of `queries`
+    keep_ratio: float | None = None  # partial scans: cut off along a random axis, at least this share is kept
+    skip_broken: bool = False  # leave out models of the folder that cannot be read, instead of stopping
 
     scenes: Literal["rooms", "buildings", "mixed"] = "mixed"
     room_share: float = 0.5  # of the scenes of a batch, with scenes: mixed
@@ -96,7 +107,7 @@ _POSITIVE = (
     "model.points_per_voxel model.pointnet_width model.blocks_per_level model.feature_width model.decoder_width "
     "data.points data.queries data.near_surface_sigma_m data.crop_m training.steps training.batch "
     "training.learning_rate training.clip_norm training.validate_every training.validation_scenes "
-    "training.checkpoint_every training.minutes mesh.cell_share"
+    "training.checkpoint_every training.minutes mesh.cell_share data.keep_ratio"
 ).split()
 _NOT_NEGATIVE = (
     "model.pointnet_blocks model.decoder_blocks data.noise_m data.box_padding_m training.warmup_steps "
@@ -154,6 +165,14 @@ def check_config(config: ExperimentConfig, source: str) -> None:
     low, high = data.voxel_size_m
     require(0 < low <= high, "data.voxel_size_m", "two sizes in metres, 0 < smallest <= largest")
     require(0 <= data.room_share <= 1, "data.room_share", "a share between 0 and 1")
+    pair = data.outside_inside
+    require(pair is None or min(pair) > 0, "data.outside_inside", "null or two positive numbers of queries")
+    require(data.keep_ratio is None or data.keep_ratio <= 1, "data.keep_ratio", "null or a share above 0 and at most 1")
+    require(
+        data.folder is None or data.near_surface_share == 0,
+        "data.near_surface_share",
+        "0 with data.folder, whose files hold the queries",
+    )
     require(0 <= data.near_surface_share <= 1, "data.near_surface_share", "a share between 0 and 1")
     require(data.crop_m > 2 * high, "data.crop_m", f"more than twice the largest data.voxel_size_m ({high})")
     require(0 <= training.ema < 1, "training.ema", "a decay in [0, 1)")

@@ -3,6 +3,7 @@
 World: metres, right-handed, z up, float64.  Voxel coordinates: float32 or float64, one unit is one
 voxel, `floor` gives the index of the voxel.  A cell of stride s with (integer, multiple of s)
 coordinate c covers [c, c + s) in voxel coordinates and its feature sits at its centre, c + s / 2.
+Unit cube (files of Convolutional Occupancy Networks): [-0.5, 0.5]^3, y up.
 """
 
 from __future__ import annotations
@@ -110,3 +111,42 @@ class VoxelFrame:
     def to_world(self, points_voxel: np.ndarray) -> np.ndarray:
         """(N, 3) voxel coordinates -> (N, 3) float64 metres."""
         return np.asarray(points_voxel, dtype=np.float64) * self.voxel_size_m + self.origin_world
+
+
+@dataclass(frozen=True)
+class UnitFrame:
+    """Where the unit cube stands in the world: the middle of the cube, and the metres along one of its sides.
+
+    centre_world: (3,) float64, metres.  The cube is y up, the world z up: (x, y, z) unit is (x, -z, y) world.
+    """
+
+    centre_world: np.ndarray
+    metres_per_unit: float
+
+    def __post_init__(self) -> None:
+        if not (np.isfinite(self.metres_per_unit) and self.metres_per_unit > 0):
+            raise ValueError(f"unit cube: expected a positive number of metres per side, found {self.metres_per_unit}")
+        if np.shape(self.centre_world) != (3,) or not np.isfinite(self.centre_world).all():
+            raise ValueError(f"unit cube: expected a centre of 3 finite coordinates, found {self.centre_world}")
+
+    @classmethod
+    def around(cls, bounds_world: np.ndarray) -> UnitFrame:
+        """The cube around a box (2, 3): centred over its ground plan, on its lowest point, as long as its longest side.
+
+        As the papers place scans (Peng et al. 2020, section 4.3): the largest extent is 1, the floor at y = -0.5.
+        """
+        low, high = np.asarray(bounds_world, dtype=np.float64)
+        side = float((high - low).max())
+        centre = (low + high) / 2
+        centre[2] = low[2] + side / 2
+        return cls(centre, side)
+
+    def to_unit(self, points_world: np.ndarray) -> np.ndarray:
+        """(N, 3) metres -> (N, 3) float64 in the unit cube."""
+        moved = (np.asarray(points_world, dtype=np.float64) - self.centre_world) / self.metres_per_unit
+        return moved @ up_rotation("y")  # the transpose of its inverse
+
+    def to_world(self, points_unit: np.ndarray) -> np.ndarray:
+        """(N, 3) in the unit cube -> (N, 3) float64 metres."""
+        turned = np.asarray(points_unit, dtype=np.float64) @ up_rotation("y").T
+        return turned * self.metres_per_unit + self.centre_world

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import argparse
 from dataclasses import replace
-from pathlib import Path
 
 import torch
 
-from sparse_convonet.data.furniture import FurnitureLibrary
 from sparse_convonet.io.cli import run_tool
-from sparse_convonet.training.loop import validation_scenes
+from sparse_convonet.training.scenes import validation_sets
 from sparse_convonet.training.validation import ValidationScore, validate
 from sparse_convonet.weights import load_model
 
@@ -27,14 +25,9 @@ def main(arguments: list[str] | None = None) -> None:
         raise ValueError(f"--scenes: expected at least 2, found {options.scenes}")
     model = load_model(options.model, engine=options.engine, device=options.device)
     config = replace(model.config, training=replace(model.config.training, validation_scenes=options.scenes))
-    furniture = config.data.furniture
-    library = FurnitureLibrary.load(None if furniture is None else Path(furniture)).split(options.split)
-    rooms, crops = validation_scenes(config, library)
     device = torch.device(options.device)
-    print(
-        f"model {model.name}, furniture of the {options.split} split, voxels of 8 cm, {config.data.points} points a room"
-    )
-    for name, scenes in (("rooms", rooms), ("scanned crops", crops)):
+    print(f"model {model.name}, {options.split} split, {config.data.points} points a scene")
+    for name, scenes in validation_sets(config, options.split).items():
         print(
             f"{name:14} {describe(validate(model.network, scenes, device), model.threshold)} over {len(scenes)} scenes"
         )

@@ -5,31 +5,24 @@ from __future__ import annotations
 import logging
 import math
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from torch import nn
-from torch.utils.data import DataLoader
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from sparse_convonet.config import ExperimentConfig, TrainingConfig, save_resolved
-from sparse_convonet.data.batching import PackedBatch, TrainingStream
-from sparse_convonet.data.furniture import FurnitureLibrary
-from sparse_convonet.data.samples import SceneSource
+from sparse_convonet.data.batching import PackedBatch
 from sparse_convonet.model import SparseOccupancyNetwork, build
-from sparse_convonet.structures import TrainingSample
 from sparse_convonet.training.average import WeightAverage
 from sparse_convonet.training.checkpoint import TrainingState, load_state, save_state
 from sparse_convonet.training.pictures import write_pictures
-from sparse_convonet.training.validation import ROOM_QUERIES, THRESHOLDS, VALIDATION_VOXEL_M, ValidationScore, validate
+from sparse_convonet.training.scenes import open_batches, validation_sets
+from sparse_convonet.training.validation import THRESHOLDS, ValidationScore, validate
 from sparse_convonet.weights import save_weights
 
 logger = logging.getLogger(__name__)
-
-_VALIDATION_SEED_OFFSET = 1_000_003  # validation scenes draw from another seed than training scenes
-_CROPS_PER_BUILDING = 4
 
 
 def train(config: ExperimentConfig, out: Path, device: torch.device, resume: bool) -> ValidationScore:
@@ -59,9 +52,9 @@ def train(config: ExperimentConfig, out: Path, device: torch.device, resume: boo
         first_step, best_iou = state.step, state.best_iou
         logger.info("resumed at step %d (best validation IoU %.4f)", first_step, best_iou)
 
-    library = FurnitureLibrary.load(None if config.data.furniture is None else Path(config.data.furniture))
-    batches = _batches(config, library.split("train"), first_step)
-    rooms, crops = validation_scenes(config, library.split("val"))
+    batches = iter(open_batches(config, first_step))
+    held_out = validation_sets(config)
+    main_set = next(iter(held_out))  # its score chooses the best weights
     averaged_model = build(config.model).to(device)
     score = ValidationScore((0.0,) * len(THRESHOLDS))
     writer = SummaryWriter(str(out), purge_step=first_step)
@@ -96,21 +89,19 @@ def train(config: ExperimentConfig, out: Path, device: torch.device, resume: boo
         progress.set_postfix(loss=f"{loss / settings.batch / config.data.queries:.3f}", val=f"{score.best_iou:.3f}")
         if done % settings.validate_every == 0 or last:
             averaged_model.load_state_dict(average.values if settings.ema else model.state_dict())
-            score = validate(averaged_model, rooms, device)
-            crop_score = validate(averaged_model, crops, device)
-            writer.add_scalar("iou/validation_rooms", score.best_iou, done)
-            writer.add_scalar("iou/validation_crops", crop_score.best_iou, done)
-            logger.info(
-                "step %d, %.1f min: validation IoU %.4f (threshold %.2f), scanned crops %.4f (%.2f)",
-                done, minutes, score.best_iou, score.best_threshold, crop_score.best_iou, crop_score.best_threshold,
-            )  # fmt: skip
+            scores = {name: validate(averaged_model, samples, device) for name, samples in held_out.items()}
+            for name, each in scores.items():
+                writer.add_scalar(f"iou/validation_{name}", each.best_iou, done)
+            found = [f"{name} {each.best_iou:.4f} ({each.best_threshold:.2f})" for name, each in scores.items()]
+            logger.info("step %d, %.1f min: validation IoU (threshold): %s", done, minutes, ", ".join(found))
+            score = scores[main_set]
             if score.best_iou > best_iou:
                 best_iou = score.best_iou
                 save("best.safetensors", done)
         if (settings.picture_every and done % settings.picture_every == 0) or last:
             averaged_model.load_state_dict(average.values if settings.ema else model.state_dict())
             with_mesh = settings.mesh_every > 0 and done % settings.mesh_every == 0
-            write_pictures(writer, averaged_model, rooms[0], done, device, with_mesh)
+            write_pictures(writer, averaged_model, held_out[main_set][0], done, device, with_mesh)
         if done % settings.checkpoint_every == 0 or last:
             checkpoint(done)
         if last:
@@ -152,32 +143,3 @@ def learning_rate_share(step: int, settings: TrainingConfig) -> float:
         return warm
     done = step / max(1, settings.steps)
     return warm * (0.01 + 0.99 * 0.5 * (1 + math.cos(math.pi * min(1.0, done))))
-
-
-def validation_scenes(
-    config: ExperimentConfig, library: FurnitureLibrary
-) -> tuple[list[TrainingSample], list[TrainingSample]]:
-    """Fixed rooms (the validation protocol) and fixed crops of scanned buildings, of held-out furniture."""
-    count = config.training.validation_scenes
-    source = SceneSource(config.data, library, config.training.seed + _VALIDATION_SEED_OFFSET)
-    rooms = [source.evaluation_room(index, VALIDATION_VOXEL_M, ROOM_QUERIES) for index in range(count)]
-    crops = [source.crop(index // _CROPS_PER_BUILDING, index, VALIDATION_VOXEL_M) for index in range(count // 2)]
-    return rooms, crops
-
-
-def _batches(config: ExperimentConfig, library: FurnitureLibrary, first_step: int) -> Iterator[PackedBatch]:
-    settings = config.training
-    stream = TrainingStream(config.data, library, settings.seed, settings.batch, first_step)
-    workers = settings.workers
-    loader = DataLoader(
-        stream,
-        batch_size=None,
-        num_workers=workers,
-        prefetch_factor=8 if workers else None,
-        worker_init_fn=_quiet_worker,
-    )
-    return iter(loader)
-
-
-def _quiet_worker(worker: int) -> None:
-    torch.set_num_threads(1)

@@ -1,0 +1,173 @@
+"""Write many models of a data set, on several cores, so that a run that was stopped can be taken up again.
+
+A model's folder is filled under a temporary name and then renamed: what stands under its own name is complete.
+"""
+
+from __future__ import annotations
+
+import json
+import multiprocessing
+import os
+import secrets
+import shutil
+import threading
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from itertools import islice
+from multiprocessing.connection import wait as wait_for_end
+from pathlib import Path
+from typing import Any
+
+from sparse_convonet.data.convonet.layout import write_metadata, write_split
+from sparse_convonet.io.atomic import atomic_path
+
+RECIPE_FILE = "recipe.json"
+_PARTIAL = ".partial-"
+_QUEUED_PER_WORKER = 2
+
+
+@dataclass(frozen=True)
+class ModelJob:
+    """One model to be written: its class, its split, and its number within the class."""
+
+    category: str
+    split: str
+    number: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.number:08d}"
+
+
+Write = Callable[[ModelJob, Path], None]  # fills an empty folder; picklable where there are several workers
+
+
+def write_models(
+    root: Path,
+    jobs: Sequence[ModelJob],
+    write: Write,
+    *,
+    recipe: dict[str, Any],
+    class_names: dict[str, str],
+    workers: int = 1,
+    finished: Callable[[int], None] | None = None,
+) -> int:
+    """Write every model that is not there yet, then the lists of the splits; returns how many were written.
+
+    recipe: everything that decides the content, kept in recipe.json; a folder begun with another recipe is refused.
+    finished: called with a number of models, first with those that were there already.
+    Raises ValueError for a folder that holds something else, or where a worker is killed.
+    """
+    if workers < 1:
+        raise ValueError(f"workers: expected at least 1, found {workers}")
+    _begin(root, recipe)
+    for category in class_names:
+        (root / category).mkdir(exist_ok=True)
+        for leftover in (root / category).glob(f".*{_PARTIAL}*"):
+            shutil.rmtree(leftover)
+    missing = [job for job in jobs if not (root / job.category / job.name).is_dir()]
+    report = finished or (lambda count: None)
+    report(len(jobs) - len(missing))
+    for _ in _run(root, missing, write, workers):
+        report(1)
+    for category in class_names:
+        for split in dict.fromkeys(job.split for job in jobs):
+            names = [job.name for job in jobs if (job.category, job.split) == (category, split)]
+            write_split(root / category, split, names)
+    write_metadata(root, class_names)
+    return len(missing)
+
+
+def _begin(root: Path, recipe: dict[str, Any]) -> None:
+    path = root / RECIPE_FILE
+    text = json.dumps(recipe, indent=2, sort_keys=True) + "\n"
+    if path.is_file():
+        if path.read_text(encoding="utf-8") != text:
+            raise ValueError(
+                f"{root}: was begun with other settings (see {RECIPE_FILE} in it); repeat those, or name another folder"
+            )
+        return
+    if root.is_dir() and any(root.iterdir()):
+        raise ValueError(f"{root}: expected a new or empty folder, or one begun by the same command; name another")
+    root.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def _run(root: Path, jobs: Sequence[ModelJob], write: Write, workers: int) -> Iterator[None]:
+    if workers == 1 or len(jobs) < 2:
+        for job in jobs:
+            write_model(root, job, write)
+            yield
+        return
+    context = multiprocessing.get_context("spawn")  # forking a process with threads of torch or open3d can hang
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
+        try:
+            yield from _as_completed(pool, root, jobs, write, workers)
+        except BrokenProcessPool as error:
+            raise ValueError(
+                "a worker was killed (out of memory?); run the same command again with fewer --workers, "
+                "what is finished is kept"
+            ) from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _as_completed(
+    pool: ProcessPoolExecutor, root: Path, jobs: Iterable[ModelJob], write: Write, workers: int
+) -> Iterator[None]:
+    """Keeps a few jobs in the queue: thousands of them would delay Ctrl-C and errors."""
+    waiting = iter(jobs)
+    running: set[Future[None]] = set()
+    while True:
+        for job in islice(waiting, workers * _QUEUED_PER_WORKER - len(running)):
+            running.add(pool.submit(write_model, root, job, write))
+        if not running:
+            return
+        done, running = wait(running, return_when=FIRST_COMPLETED)
+        for future in done:
+            future.result()
+            yield
+
+
+def write_model(root: Path, job: ModelJob, write: Write) -> None:
+    """Fill the folder of one model, which appears whole or not at all."""
+    folder = root / job.category
+    partial = folder / f".{job.name}{_PARTIAL}{secrets.token_hex(4)}"
+    partial.mkdir()
+    try:
+        write(job, partial)
+        partial.rename(folder / job.name)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _end_with_parent() -> None:
+    """Workers of a killed process must not go on writing beside those of the next run."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def watch() -> None:
+        wait_for_end([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=watch, daemon=True).start()
+
+
+def split_jobs(category: str, counts: dict[str, int]) -> list[ModelJob]:
+    """Jobs of one class, numbered through its splits in their order."""
+    splits = [split for split, count in counts.items() for _ in range(count)]
+    return [ModelJob(category, split, number) for number, split in enumerate(splits)]
+
+
+def share_out(total: int, shares: dict[str, float]) -> dict[str, int]:
+    """How many of `total` models each split gets, rounded to the nearest; the last one takes what is left."""
+    counts: dict[str, int] = {}
+    *first, last = shares
+    for split in first:
+        counts[split] = min(round(total * shares[split]), total - sum(counts.values()))
+    counts[last] = total - sum(counts.values())
+    return counts

@@ -1,0 +1,86 @@
+"""Make a data set of rooms or buildings in the format of Convolutional Occupancy Networks.
+
+--scenes papers: the rooms of the paper, in the unit cube: classes rooms_04 ... rooms_08, ten files of points and ten of
+queries each.  --scenes rooms, buildings: generated scenes of known size, with a frame.json that says how large they
+are.  A run that was stopped goes on where it was when the same command is given again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from sparse_convonet.data.model_set import ModelJob, share_out, split_jobs, write_models
+from sparse_convonet.data.paper_rooms import SCALES
+from sparse_convonet.data.room_recipes import MetricRecipe, PaperRoomRecipe
+from sparse_convonet.io.cli import run_tool
+
+_SHARES = {"train": 0.75, "val": 0.05, "test": 0.2}
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = _parser().parse_args(arguments)
+    for name in ("count", "points", "queries", "files", "workers"):
+        value = getattr(options, name)
+        if value is not None and value < 1:
+            raise ValueError(f"--{name}: expected at least 1, found {value}")
+    if options.plane_density <= 0:
+        raise ValueError(f"--plane-density: expected a share above 0, found {options.plane_density}")
+    counts = share_out(options.count, _SHARES)
+    chosen: dict[str, Any] = {"seed": options.seed, "furniture": options.furniture}
+    chosen |= {name: getattr(options, name) for name in ("points", "queries") if getattr(options, name) is not None}
+    recipe: PaperRoomRecipe | MetricRecipe
+    if options.scenes == "papers":
+        objects = sorted(set(options.objects))
+        names = {f"rooms_{number:02d}": f"rooms with {number} objects" for number in objects}
+        recipe = PaperRoomRecipe(plane_density=options.plane_density, files=options.files, **chosen)
+    else:
+        kind = options.scenes.removesuffix("s")
+        names = {f"metric_{options.scenes}": f"generated {options.scenes}, metres in frame.json"}
+        if kind == "building":
+            chosen = {"points": 500_000, "queries": 200_000, "precision": "float32", **chosen}
+        recipe = MetricRecipe(scene=kind, **chosen)
+    jobs: list[ModelJob] = [job for name in names for job in split_jobs(name, counts)]
+    with tqdm(total=len(jobs), unit="room" if "building" not in options.scenes else "building") as bar:
+        written = write_models(
+            options.out,
+            jobs,
+            recipe,
+            recipe={**recipe.describe(), "count": options.count, "classes": sorted(names)},
+            class_names=names,
+            workers=options.workers,
+            finished=bar.update,
+        )
+    size = sum(file.stat().st_size for file in options.out.rglob("*") if file.is_file())
+    shares = ", ".join(f"{count} {split}" for split, count in counts.items())
+    print(f"{options.out}: {len(jobs)} models ({shares} in each of {len(names)} classes), {size / 1e9:.2f} GB")
+    print(f"{written} written now, {len(jobs) - written} were there")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        description=__doc__.split("\n\n")[0] if __doc__ else None,
+        epilog=__doc__.split("\n\n")[1] if __doc__ else None,
+    )
+    add = parser.add_argument
+    add("--out", type=Path, required=True, help="folder of the data set; a new one, or one that this command began")
+    add("--scenes", choices=["papers", "rooms", "buildings"], default="papers")
+    add("--count", type=int, default=1000, help="models per class, shared out 75 / 5 / 20 %% (default 1000)")
+    add("--objects", type=int, nargs="+", choices=sorted(SCALES), default=sorted(SCALES), help="classes of papers")
+    add("--plane-density", type=float, default=0.2, help="points on walls and ground in terms of those on objects, "
+        "papers only: 0.2 as published (default), 1 for models that will see real scans")  # fmt: skip
+    add("--files", type=int, default=10, help="files of points and of queries per model, papers only (default 10)")
+    add("--points", type=int, help="per file; default: 100000, 60000 in metric rooms, 500000 in buildings")
+    add("--queries", type=int, help="per file; default: 100000, 60000 in metric rooms, 200000 in buildings")
+    add("--furniture", type=Path, help="a pack made by tools/make_furniture.py; default: the shipped one")
+    add("--seed", type=int, default=0)
+    add("--workers", type=int, default=os.cpu_count() or 1, help="processes; default: one per core")
+    return parser
+
+
+if __name__ == "__main__":
+    run_tool(main)
