@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import pickle
+from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.data import DataLoader
 
@@ -16,7 +18,9 @@ from sparse_convonet.data.batching import TrainingStream
 from sparse_convonet.data.furniture import FurnitureLibrary
 from sparse_convonet.training.checkpoint import load_state
 from sparse_convonet.training.loop import learning_rate_share, train
+from sparse_convonet.training.scenes import validation_sets
 from sparse_convonet.weights import load_model
+from tests.data.convonet.small_set import write_set
 
 CPU = torch.device("cpu")
 
@@ -86,6 +90,26 @@ def test_curves_pictures_and_mesh_are_in_the_event_file(tmp_path: Path) -> None:
     assert [event.step for event in events.Scalars("loss")] == [1, 2]
     assert "slice" in tags["images"] and events.Images("slice")[0].width == 160
     assert load_config(tmp_path / "config.yaml").training.mesh_every == 2
+
+
+def test_training_on_a_folder_validates_on_its_val_list_and_resumes(tmp_path: Path) -> None:
+    folder = write_set(tmp_path / "set")
+    config = tiny_config()
+    data = replace(
+        config.data, folder=str(folder), near_surface_share=0.0, voxel_size_m=(0.03, 0.05), noise_m=0.005, crop_m=1.0
+    )
+    config = replace(config, data=data)
+    train(config, tmp_path / "whole", CPU, resume=False)
+    halfway = replace(config, training=replace(config.training, minutes=1e-9))
+    train(halfway, tmp_path / "halves", CPU, resume=False)
+    score = train(config, tmp_path / "halves", CPU, resume=True)
+    assert 0 <= score.best_iou <= 1
+    whole, halves = (load_file(tmp_path / name / "last.safetensors") for name in ("whole", "halves"))
+    assert all(torch.allclose(whole[key], halves[key], atol=1e-6) for key in whole)
+    events = EventAccumulator(str(tmp_path / "whole"))
+    events.Reload()
+    assert "iou/validation_val" in events.Tags()["scalars"]
+    assert [len(samples) for samples in validation_sets(config).values()] == [2]
 
 
 def test_a_run_is_not_overwritten_without_resume(tmp_path: Path) -> None:
