@@ -73,7 +73,8 @@ class PaperRoomRecipe:
 class MetricRecipe:
     """Generated rooms or buildings of known size: one file of surface points, one of queries, and frame.json.
 
-    points, queries: per model; for buildings per `floor_m2` of ground plan.
+    points: uniform by area on every surface, inside and outside; queries: uniform in the scene's box, a twentieth of
+    its longest side wider on every side.
     """
 
     scene: Literal["room", "building"] = "room"
