@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from statistics import median
 
@@ -35,12 +35,11 @@ class DataSetRow:
 
 def run(quick: bool) -> list[DataSetRow]:
     """Rooms of the papers, and rooms in metres."""
-    size = {"points": 500, "queries": 500} if quick else {}
+    papers, metric = PaperRoomRecipe(), MetricRecipe()
+    if quick:
+        papers, metric = replace(papers, points=500, queries=500), replace(metric, points=500, queries=500)
     count = 4 if quick else 60
-    return [
-        _row("papers", "rooms_06", PaperRoomRecipe(**size), count),
-        _row("rooms in metres", "metric_rooms", MetricRecipe(**size), count),
-    ]
+    return [_row("papers", "rooms_06", papers, count), _row("rooms in metres", "metric_rooms", metric, count)]
 
 
 def _row(scenes: str, category: str, recipe: PaperRoomRecipe | MetricRecipe, count: int) -> DataSetRow:

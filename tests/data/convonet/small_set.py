@@ -23,7 +23,7 @@ def write_model(folder: Path, number: int, files: int = 3, dtype: type = np.floa
             points=(radius * normals).astype(dtype),
             normals=normals.astype(dtype),
         )
-        queries = rng.uniform(-0.55, 0.55, (QUERIES, 3)).astype(dtype)
+        queries: np.ndarray = rng.uniform(-0.55, 0.55, (QUERIES, 3)).astype(dtype)
         inside = np.linalg.norm(queries.astype(np.float64), axis=1) < radius
         np.savez(folder / "points_iou" / f"points_iou_{file:02d}.npz", points=queries, occupancies=np.packbits(inside))
 
