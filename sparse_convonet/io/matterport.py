@@ -1,4 +1,4 @@
-"""Find and read the surface mesh in the folder of a Matterport3D scan (v1/scans/<id>/)."""
+"""Find and read the surface mesh in the folder of a Matterport3D scan (v1/scans/<id>/): whole, or region by region."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import re
 import zipfile
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path, PurePosixPath
 
@@ -25,6 +25,10 @@ _PARTS = (
     ("matterport_mesh", re.compile(r"(?:[^/]+/)?[^/]+\.obj")),
 )
 
+_REGION = re.compile(r"region(\d+)\.ply")
+_HOUSE = re.compile(r"[^/]+\.house")
+Sources = dict[Path, Callable[[], bytes]]  # where each file lies, for messages, and what reads it
+
 logger = logging.getLogger(__name__)
 
 
@@ -35,7 +39,7 @@ def read_matterport(folder: Path) -> Mesh:
     Raises ValueError where the folder holds none of them, or an archive is damaged, too large or leaves its folder.
     """
     for part, pattern in _PARTS:
-        sources = _in_folder(folder / part, pattern) or _in_archive(folder / f"{part}.zip", part, pattern)
+        sources = _find(folder, part, pattern)
         if sources:
             names = ", ".join(sorted(str(path) for path in sources)[:3])
             logger.info("%s: reading %s (%d files: %s ...)", folder, part, len(sources), names)
@@ -47,19 +51,64 @@ def read_matterport(folder: Path) -> Mesh:
     )
 
 
+def find_regions(folder: Path) -> dict[int, Callable[[], bytes]]:
+    """What reads region_segmentations/region<N>.ply, by N in order; raises as read_matterport for bad archives."""
+    found = {}
+    for path, read in _find(folder, "region_segmentations", _REGION).items():
+        match = _REGION.fullmatch(path.name)
+        assert match is not None
+        found[int(match[1])] = read
+    return dict(sorted(found.items()))
+
+
+def read_regions(folder: Path, numbers: Iterable[int]) -> Mesh:
+    """The named regions as one mesh.  Raises ValueError where one is missing or damaged, or none is named."""
+    regions = find_regions(folder)
+    meshes = []
+    for number in numbers:
+        path = folder / "region_segmentations" / f"region{number}.ply"
+        if number not in regions:
+            raise ValueError(f"{path}: expected a region of this scan, found no such file; download the scan again")
+        meshes.append(_parse(path, regions[number]()))
+    if not meshes:
+        raise ValueError(f"{folder}: expected at least one region to read, found none; name some")
+    return _merge(meshes)
+
+
+def find_house_file(folder: Path) -> tuple[Path, Callable[[], bytes]] | None:
+    """Where house_segmentations/<id>.house lies and what reads it; None where there is none."""
+    sources = _find(folder, "house_segmentations", _HOUSE)
+    return min(sources.items()) if sources else None
+
+
+def _find(folder: Path, part: str, pattern: re.Pattern[str]) -> Sources:
+    """Files of one part of a scan: in its folder, in archives within that folder, else in <part>.zip.
+
+    Archives unpacked where they lie add a folder of the scan's name, which is looked into as well.
+    """
+    for place in (folder, folder / folder.name):
+        found = _in_folder(place / part, pattern)
+        for archive in sorted((place / part).glob("*.zip")):
+            found = {**_in_archive(archive, part, pattern), **found}
+        found = found or _in_archive(place / f"{part}.zip", part, pattern)
+        if found:
+            return found
+    return {}
+
+
 def _listing(folder: Path) -> str:
     names = sorted(entry.name for entry in folder.iterdir())
     return (", ".join(names[:5]) + (" ..." if len(names) > 5 else "")) or "an empty folder"
 
 
-def _in_folder(folder: Path, pattern: re.Pattern[str]) -> dict[Path, Callable[[], bytes]]:
+def _in_folder(folder: Path, pattern: re.Pattern[str]) -> Sources:
     """Files below the folder whose path, relative to it, matches."""
     files = sorted(folder.rglob("*")) if folder.is_dir() else []
     matching = [file for file in files if pattern.fullmatch(file.relative_to(folder).as_posix())]
     return {file: file.read_bytes for file in matching if file.is_file()}
 
 
-def _in_archive(archive: Path, part: str, pattern: re.Pattern[str]) -> dict[Path, Callable[[], bytes]]:
+def _in_archive(archive: Path, part: str, pattern: re.Pattern[str]) -> Sources:
     """Members <anything>/<part>/<match> of the archive; nothing is written to disk."""
     if not archive.is_file():
         return {}
@@ -68,7 +117,7 @@ def _in_archive(archive: Path, part: str, pattern: re.Pattern[str]) -> dict[Path
             members = opened.infolist()
     except zipfile.BadZipFile as error:
         raise unreadable(archive, "a .zip archive", "damaged or truncated data") from error
-    found: dict[Path, Callable[[], bytes]] = {}
+    found: Sources = {}
     for member in members:
         _require_safe(archive, member)
         inside = member.filename.split(f"{part}/")[-1]

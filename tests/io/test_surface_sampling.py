@@ -7,7 +7,7 @@ import pytest
 import trimesh
 
 from sparse_convonet.io import surface_sampling
-from sparse_convonet.io.surface_sampling import MIN_SAMPLES, sample_mesh
+from sparse_convonet.io.surface_sampling import MIN_SAMPLES, sample_faces, sample_mesh
 from sparse_convonet.structures import Mesh
 
 
@@ -75,3 +75,27 @@ def test_faces_without_area_get_no_points_and_a_mesh_without_area_is_refused(rng
 def test_impossible_spacings_are_refused(rng: np.random.Generator, spacing_m: float) -> None:
     with pytest.raises(ValueError, match="sample spacing: expected a positive number of metres"):
         sample_mesh(_box((1.0, 1.0, 1.0)), spacing_m, rng)
+
+
+def test_samples_of_faces_say_which_face_they_lie_on(rng: np.random.Generator) -> None:
+    mesh = _box((4.0, 2.0, 1.0))
+    flat = Mesh(mesh.vertices, np.concatenate([mesh.faces, [[0, 0, 1]]]))  # the last face has no area
+    samples = sample_faces(flat, 777, rng)
+    assert len(samples.points) == 777 and samples.faces.max() < len(mesh.faces)
+    corners = flat.vertices[flat.faces[samples.faces]]
+    assert np.allclose(np.einsum("nc,ncd->nd", samples.weights, corners), samples.points)
+    assert (samples.weights >= 0).all() and np.allclose(samples.weights.sum(axis=1), 1)
+    assert np.allclose(samples.normals, mesh.to_trimesh().face_normals[samples.faces], atol=1e-6)
+
+
+def test_a_draw_at_the_very_end_stays_off_a_last_face_without_area() -> None:
+    class Highest:
+        """Draws the largest number below 1."""
+
+        def random(self, size: tuple[int, ...] | None = None) -> np.ndarray:
+            return np.full(size or (), np.nextafter(1.0, 0.0))
+
+    mesh = _box((1.0, 1.0, 1.0))
+    flat = Mesh(mesh.vertices, np.concatenate([mesh.faces, [[0, 0, 1]]]))
+    samples = sample_faces(flat, 3, Highest())  # type: ignore[arg-type]
+    assert samples.faces.max() == len(mesh.faces) - 1 and np.isfinite(samples.normals).all()
