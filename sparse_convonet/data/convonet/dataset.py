@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 # Half precision puts points on a lattice; so much jitter (standard deviation, unit cube) takes them off it.
 HALF_JITTER_UNIT = 1e-4
 _TRAINING_OCCUPANCY = ("points", "points_iou")  # ShapeNet has both, and trains on the first
+_NO_QUERIES = OccupancySamples(np.zeros((0, 3), dtype=np.float32), np.zeros(0, dtype=bool))
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class DrawSettings:
     noise: float = 0.005
     keep_ratio: float | None = None
     random_file: bool = True
+    with_queries: bool = True
     with_normals: bool = False
     with_semantics: bool = False
 
@@ -57,7 +59,8 @@ class UnitSample:
     """One observed model in the unit cube, y up.
 
     points_unit: (N, 3) float32.  queries_unit: (Q, 3) float32.  occupied: (Q,) bool.  normals: (N, 3) float32 or None.
-    semantics: (Q,) int64 of the queries, or None.  volume: share of the model's stored queries that is occupied.
+    semantics: (Q,) int64 of the queries, or None.  volume: share of the model's stored queries that is occupied, NaN
+    without queries.
     """
 
     model: ModelFolder
@@ -137,9 +140,12 @@ def draw_sample(model: ModelFolder, settings: DrawSettings, rng: np.random.Gener
         surface = _cut_off(surface, settings.keep_ratio, rng)
     rows = _rows(len(surface), settings.points, rng)
     points, normals = surface.points_unit, surface.normals
-    stems = _TRAINING_OCCUPANCY if settings.random_file else OCCUPANCY
-    stored = read_occupancy(_choose(model.files(stems), settings, rng), with_semantics=settings.with_semantics)
-    chosen = _query_rows(stored, settings.queries, model, rng)
+    stored = _NO_QUERIES
+    chosen: np.ndarray | slice = slice(None)
+    if settings.with_queries:
+        stems = _TRAINING_OCCUPANCY if settings.random_file else OCCUPANCY
+        stored = read_occupancy(_choose(model.files(stems), settings, rng), with_semantics=settings.with_semantics)
+        chosen = _query_rows(stored, settings.queries, model, rng)
     return UnitSample(
         model,
         frame,
@@ -148,7 +154,7 @@ def draw_sample(model: ModelFolder, settings: DrawSettings, rng: np.random.Gener
         stored.occupied[chosen],
         None if normals is None else normals[rows].astype(np.float32),
         None if stored.semantics is None else stored.semantics[chosen].astype(np.int64),
-        float(stored.occupied.mean()),
+        float(stored.occupied.mean()) if len(stored) else float("nan"),
     )
 
 

@@ -133,6 +133,15 @@ def test_partial_scans_keep_a_share_of_one_axis_from_its_lower_end(root: Path) -
     assert cut_axes == {0, 1, 2}
 
 
+def test_scans_without_occupancies_are_read_where_no_queries_are_wanted(root: Path) -> None:
+    for folder in root.glob("*/m*/points_iou"):
+        folder.rename(folder.with_name("elsewhere"))
+    with pytest.raises(ValueError, match="m0: expected points_iou.npz or points_iou/points_iou_00.npz or points.npz"):
+        ConvonetDataset(root, "train", ALL)[0]
+    sample = ConvonetDataset(root, "train", replace(ALL, with_queries=False))[0]
+    assert len(sample.points_unit) == POINTS and sample.queries_unit.shape == (0, 3) and len(sample.occupied) == 0
+
+
 def test_normals_and_points_stay_together(root: Path) -> None:
     sample = ConvonetDataset(root, "train", DrawSettings(noise=0.0, with_normals=True, keep_ratio=0.7))[2]
     assert sample.normals is not None
