@@ -35,6 +35,8 @@ def main(arguments: list[str] | None = None) -> None:
     chosen |= {name: getattr(options, name) for name in ("points", "queries") if getattr(options, name) is not None}
     recipe: PaperRoomRecipe | MetricRecipe
     if options.scenes == "papers":
+        if options.shapes is not None:
+            chosen |= {"shapes": options.shapes, "shape_lists": options.lists, "skip_broken": options.skip_broken}
         objects = sorted(set(options.objects))
         names = {f"rooms_{number:02d}": f"rooms with {number} objects" for number in objects}
         recipe = PaperRoomRecipe(plane_density=options.plane_density, files=options.files, **chosen)
@@ -77,6 +79,10 @@ def _parser() -> argparse.ArgumentParser:
     add("--points", type=int, help="per file; default: 100000, 60000 in metric rooms, 500000 in buildings")
     add("--queries", type=int, help="per file; default: 100000, 60000 in metric rooms, 200000 in buildings")
     add("--furniture", type=Path, help="a pack made by tools/make_furniture.py; default: the shipped one")
+    add("--shapes", type=Path, help="watertight ShapeNet (<synset>/2_watertight/*.off, see tools/make_watertight.py) "
+        "instead of furniture, papers only")  # fmt: skip
+    add("--lists", type=Path, help="<synset>/train.lst, val.lst, test.lst of --shapes; default: beside the models")
+    add("--skip-broken", action="store_true", help="leave out shapes that are on a list and not there")
     add("--seed", type=int, default=0)
     add("--workers", type=int, default=os.cpu_count() or 1, help="processes; default: one per core")
     return parser

@@ -103,7 +103,7 @@ def _run(root: Path, jobs: Sequence[ModelJob], write: Write, workers: int) -> It
             yield
         return
     context = multiprocessing.get_context("spawn")  # forking a process with threads of torch or open3d can hang
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_end_with_parent) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent) as pool:
         try:
             yield from _as_completed(pool, root, jobs, write, workers)
         except BrokenProcessPool as error:
@@ -144,7 +144,7 @@ def write_model(root: Path, job: ModelJob, write: Write) -> None:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _end_with_parent() -> None:
+def end_with_parent() -> None:
     """Workers of a killed process must not go on writing beside those of the next run."""
     parent = multiprocessing.parent_process()
     if parent is None:

@@ -25,7 +25,8 @@ from sparse_convonet.data.model_set import ModelJob
 from sparse_convonet.data.paper_rooms import make_paper_room, room_queries, sample_room_occupancy, sample_room_surface
 from sparse_convonet.data.rooms import make_room
 from sparse_convonet.data.scene import Scene
-from sparse_convonet.data.shape_stock import PackStock, ShapeStock
+from sparse_convonet.data.shape_stock import PackStock, RememberedStock, ShapeStock
+from sparse_convonet.data.shapenet import WatertightShapes
 
 ITEM_FILE = "item.json"
 _LAYOUT, _SURFACE, _OCCUPANCY = 1, 2, 3  # streams of random numbers that never meet
@@ -38,7 +39,9 @@ class PaperRoomRecipe:
     """Rooms as published: several files of surface points and of queries each.
 
     plane_density: of walls and ground, in terms of the objects' (0.2 in the published set, 1 for real scans).
-    furniture: a pack, None: the shipped one.
+    shapes: watertight ShapeNet (shapenet.WatertightShapes), and shape_lists: its splits, None: beside it.  Without
+    shapes the objects come from the furniture pack; None: the shipped one.  skip_broken: shapes on a list that are
+    missing are left out.
     """
 
     seed: int = 0
@@ -47,6 +50,9 @@ class PaperRoomRecipe:
     points: int = 100_000
     queries: int = 100_000
     furniture: Path | None = None
+    shapes: Path | None = None
+    shape_lists: Path | None = None
+    skip_broken: bool = False
 
     def describe(self) -> dict[str, Any]:
         """Everything that decides the content of the files."""
@@ -133,4 +139,6 @@ def _library(pack: Path | None) -> FurnitureLibrary:
 
 @lru_cache(maxsize=2)
 def _stock(recipe: PaperRoomRecipe) -> ShapeStock:
-    return PackStock(_library(recipe.furniture))
+    if recipe.shapes is None:
+        return PackStock(_library(recipe.furniture))
+    return RememberedStock(WatertightShapes(recipe.shapes, recipe.shape_lists, skip_broken=recipe.skip_broken))

@@ -58,6 +58,14 @@ class ShapeStock(Protocol):
     def load(self, synset: str, name: str) -> SolidShape: ...
 
 
+class RememberedStock:
+    """Another stock, of which the last shapes loaded are kept."""
+
+    def __init__(self, stock: ShapeStock) -> None:
+        self.names = stock.names
+        self.load = lru_cache(maxsize=_SHAPES_REMEMBERED)(stock.load)
+
+
 @dataclass(frozen=True, eq=False)
 class PackShape:
     """A piece of the furniture pack: exact occupancy by its voxels."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import signal
 import subprocess
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
 
 from sparse_convonet.coordinates import UnitFrame
 from sparse_convonet.data.convonet.layout import find_models, read_metadata, read_split
@@ -21,6 +23,9 @@ from sparse_convonet.data.furniture import FurnitureLibrary
 from sparse_convonet.data.model_set import ModelJob, share_out, split_jobs, write_models
 from sparse_convonet.data.room_recipes import MetricRecipe, PaperRoomRecipe
 from sparse_convonet.data.rooms import make_room
+from sparse_convonet.data.shape_stock import CLASSES
+from sparse_convonet.io.meshes import write_mesh
+from sparse_convonet.structures import Mesh
 from tests.tools.running import exit_code, refusal
 
 TOOL = Path(__file__).parents[2] / "tools" / "make_rooms.py"
@@ -169,6 +174,41 @@ def test_paper_rooms_hold_the_truth_at_the_points_that_are_in_the_file(tmp_path:
         (points[:, 1] > -0.5) & (points[:, 1] < -0.49) & (np.abs(points[:, [0, 2]]) < sides[[0, 2]] - 0.02).all(axis=1)
     )
     assert in_ground.sum() > 5 and occupancy.occupied[in_ground].all()
+
+
+def write_boxes(root: Path) -> Path:
+    """Five classes of one watertight box each, in the layout of ShapeNet's watertight models."""
+    for row, synset in enumerate(sorted(CLASSES)):
+        box = trimesh.creation.box((1.0, 0.3 + 0.1 * row, 0.5))
+        mesh = Mesh(np.array(box.vertices), np.array(box.faces, dtype=np.int64))
+        folder = root / synset / "2_watertight"
+        folder.mkdir(parents=True)
+        write_mesh(folder / "box.off", mesh)
+        (root / synset / "train.lst").write_text("box\n")
+    return root
+
+
+def test_rooms_of_shapenet_models_are_occupied_where_their_meshes_are(tmp_path: Path) -> None:
+    recipe = PaperRoomRecipe(files=1, points=2000, queries=50_000, shapes=write_boxes(tmp_path / "shapes"))
+    job = ModelJob("rooms_04", "train", 0)
+    write_models(tmp_path / "set", [job], recipe, recipe=recipe.describe(), class_names={"rooms_04": ""})
+    model = find_models(tmp_path / "set", "train")[0]
+    item = json.loads((model.path / "item.json").read_text())
+    truth = read_occupancy(model.files(["points_iou"])[0])
+    points = truth.points_unit.astype(np.float64)
+    above = points[:, 1] > -0.49 + 1e-3
+    inside = np.zeros(len(points), dtype=bool)
+    for each in item["objects"]:
+        # A box of 1 x (0.3 + 0.1 row) x 0.5, scaled, turned about y and moved.
+        angle = np.radians(each["angle_deg"])
+        turn = np.array([[np.cos(angle), 0, np.sin(angle)], [0, 1, 0], [-np.sin(angle), 0, np.cos(angle)]])
+        local = (points - each["shift"]) @ turn / each["scale"]
+        half = np.array([1.0, 0.3 + 0.1 * sorted(CLASSES).index(each["synset"]), 0.5]) / 2
+        inside |= (np.abs(local) < half).all(axis=1)
+    sides = np.abs(points[:, [0, 2]]) < np.array(item["sides"]) / 2 - 0.01
+    free_of_walls = above & sides.all(axis=1)
+    assert inside.sum() > 200
+    assert np.array_equal(truth.occupied[free_of_walls], inside[free_of_walls])
 
 
 def test_metric_rooms_are_those_of_the_generator_in_metres(tmp_path: Path) -> None:
