@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import errno
 import io
 import tokenize
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 
@@ -16,26 +19,37 @@ from sparse_convonet.io.refusals import unreadable
 
 MAX_ARRAY_BYTES = 2 << 30
 _MAX_HEADER_BYTES = 10_000  # as numpy's own limit: the header is parsed as a Python literal
+_MAX_LENGTH = 1 << 63
+# Larger arrays than this may not expand more than so many times: numbers that were measured never do.
+_ANY_EXPANSION_BYTES, _MAX_EXPANSION = 64 << 20, 100
+_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # numpy's; the others unpack without a limit
+_ENCRYPTED = 0x1  # flag bit
 # What the zip format, its compressions and numpy's header parser raise for damaged data.
 _DAMAGE = (
     zipfile.BadZipFile, zlib.error, EOFError, ValueError, SyntaxError, tokenize.TokenError, NotImplementedError,
-    RuntimeError, OverflowError, KeyError, TypeError, MemoryError, RecursionError,
+    RuntimeError, OverflowError, LookupError, TypeError, MemoryError,
 )  # fmt: skip
 
 
 class ArrayArchive:
     """An open .npz file.  Pickled objects are never loaded.
 
-    names: the arrays in it.  Raises FileNotFoundError for a missing file, ValueError for one that is no archive.
+    names: the arrays in it.  Raises FileNotFoundError or IsADirectoryError where there is no file, ValueError for one
+    that is no archive, or has two arrays of one name.
     """
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        try:
+        with self._refusing_damage("an .npz archive"):
             self._zip = zipfile.ZipFile(path)
-        except _DAMAGE as error:
-            raise unreadable(path, "an .npz archive", "damaged or truncated data") from error
-        self._members = {info.filename.removesuffix(".npy"): info for info in self._zip.infolist()}
+        self._file_bytes = path.stat().st_size
+        self._members: dict[str, zipfile.ZipInfo] = {}
+        for info in self._zip.infolist():
+            name = info.filename.removesuffix(".npy")
+            if name in self._members:
+                self._zip.close()
+                raise unreadable(path, f"one array {_shortened(name)!r}", "several of that name")
+            self._members[name] = info
 
     def __enter__(self) -> ArrayArchive:
         return self
@@ -53,33 +67,64 @@ class ArrayArchive:
         return name in self._members
 
     def read(self, name: str, kinds: str, dimensions: tuple[int, ...]) -> np.ndarray:
-        """One array.  kinds: letters of numpy's dtype.kind that are accepted.  dimensions: accepted numbers of axes.
+        """One array, in native byte order; it may be read-only.
 
-        Raises ValueError, in one sentence, where it is missing, damaged, of another kind or shape, pickled, or
-        larger than the file can hold.
+        kinds: letters of numpy's dtype.kind that are accepted.  dimensions: accepted numbers of axes.
+
+        Raises ValueError, in one sentence, where it is missing, damaged, of another kind or shape, pickled,
+        encrypted, or larger than the file can hold.
         """
         if name not in self._members:
-            raise unreadable(self.path, f"an array {name!r}", ", ".join(self.names) or "no array")
+            raise unreadable(self.path, f"an array {name!r}", _shortened(", ".join(self.names)) or "no array")
         info = self._members[name]
-        if info.file_size > MAX_ARRAY_BYTES:
-            raise unreadable(self.path, f"at most {MAX_ARRAY_BYTES} bytes in {name!r}", f"{info.file_size}")
-        try:
-            with self._zip.open(info) as member:
+        self._require_plausible(name, info)
+        with self._refusing_damage(f"an intact array {name!r}"):
+            member = self._zip.open(info)
+        with member:
+            with self._refusing_damage(f"an intact array {name!r}"):
                 start = member.read(min(info.file_size, _MAX_HEADER_BYTES + 20))
                 shape, fortran, dtype, offset = _parse_header(start)
-                self._require(name, shape, dtype, kinds, dimensions)
-                declared = offset + int(np.prod(shape, dtype=object)) * dtype.itemsize
-                if declared != info.file_size:
-                    raise unreadable(
-                        self.path, f"{declared} bytes in {name!r}, as its header says", f"{info.file_size}"
-                    )
-                content = start + member.read()
-        except _DAMAGE as error:
-            if str(error).startswith(str(self.path)):
-                raise
-            raise unreadable(self.path, f"an intact array {name!r}", "damaged or truncated data") from error
+            self._require(name, shape, dtype, kinds, dimensions)
+            declared = offset + int(np.prod(shape, dtype=object)) * dtype.itemsize
+            if declared != info.file_size:
+                found = f"{info.file_size}"
+                raise unreadable(self.path, f"{declared} bytes in {name!r}, as its header says", found)
+            with self._refusing_damage(f"an intact array {name!r}"):
+                # A stated length, as what is beyond it would be unpacked and then thrown away.
+                content = start + member.read(declared - len(start))
+        if len(content) != declared:
+            raise unreadable(self.path, f"{declared} bytes in {name!r}, as its header says", f"{len(content)}")
         flat = np.frombuffer(content, dtype, offset=offset)
+        if not dtype.isnative:
+            flat = flat.astype(dtype.newbyteorder("="))
         return flat.reshape(shape, order="F" if fortran else "C")
+
+    @contextmanager
+    def _refusing_damage(self, expected: str) -> Iterator[None]:
+        """Turn what damaged data makes others raise into one sentence; nothing in the block may raise its own."""
+        try:
+            yield
+        except _DAMAGE as error:
+            raise unreadable(self.path, expected, "damaged or truncated data") from error
+        except OSError as error:
+            if error.errno != errno.EINVAL:  # a place before the beginning of the file
+                raise
+            raise unreadable(self.path, expected, "damaged or truncated data") from error
+
+    def _require_plausible(self, name: str, info: zipfile.ZipInfo) -> None:
+        """Refuse what cannot be read, or is larger than the file can hold, by what the archive's directory says."""
+        if info.flag_bits & _ENCRYPTED:
+            raise unreadable(self.path, f"{name!r} without a password", "an encrypted array")
+        if info.compress_type not in _COMPRESSIONS:
+            raise unreadable(self.path, f"{name!r} stored or deflated", f"compression method {info.compress_type}")
+        if info.compress_size > self._file_bytes:
+            expected = f"at most the {self._file_bytes} bytes of the file for {name!r}"
+            raise unreadable(self.path, expected, f"{info.compress_size}")
+        if info.file_size > MAX_ARRAY_BYTES:
+            raise unreadable(self.path, f"at most {MAX_ARRAY_BYTES} bytes in {name!r}", f"{info.file_size}")
+        if info.file_size > max(_ANY_EXPANSION_BYTES, _MAX_EXPANSION * info.compress_size):
+            expected = f"{name!r} compressed to no less than a {_MAX_EXPANSION}th"
+            raise unreadable(self.path, expected, f"{info.file_size} bytes in {info.compress_size}")
 
     def _require(
         self, name: str, shape: tuple[int, ...], dtype: np.dtype, kinds: str, dimensions: tuple[int, ...]
@@ -90,7 +135,7 @@ class ArrayArchive:
             axes = " or ".join(str(count) for count in dimensions)
             words = {"f": "floats", "i": "integers", "u": "unsigned integers", "b": "bools"}
             expected = f"{name!r} as {' or '.join(words[kind] for kind in kinds)} with {axes} axes"
-            raise unreadable(self.path, expected, f"{dtype} of shape {shape}")
+            raise unreadable(self.path, expected, f"{_shortened(str(dtype))} of shape {_shortened(str(shape))}")
 
 
 def _parse_header(start: bytes) -> tuple[tuple[int, ...], bool, np.dtype, int]:
@@ -103,4 +148,11 @@ def _parse_header(start: bytes) -> tuple[tuple[int, ...], bool, np.dtype, int]:
         shape, fortran, dtype = npy_format.read_array_header_2_0(stream, _MAX_HEADER_BYTES)
     else:
         raise ValueError(f"version {version}")
+    if any(type(length) is not int or not 0 <= length < _MAX_LENGTH for length in shape):
+        raise ValueError(f"shape {shape}")
     return shape, fortran, dtype, stream.tell()
+
+
+def _shortened(text: str) -> str:
+    """What a file says about itself, fit for a sentence: one line of at most 100 letters."""
+    return " ".join(text.split())[:100]

@@ -38,9 +38,10 @@ class ModelFolder:
             single = self.path / f"{stem}.npz"
             if single.is_file():
                 return (single,)
-            several = tuple(sorted((self.path / stem).glob(f"{stem}_[0-9]*.npz")))
-            if several:
-                return several
+            several = (self.path / stem).glob(f"{stem}_[0-9]*.npz")
+            ordered = tuple(sorted(several, key=lambda file: (len(file.name), file.name)))  # 10 comes after 9
+            if ordered:
+                return ordered
         wanted = " or ".join(f"{stem}.npz or {stem}/{stem}_00.npz" for stem in stems)
         found = "no such folder" if not self.path.is_dir() else ", ".join(_listing(self.path)) or "an empty folder"
         raise ValueError(f"{self.path}: expected {wanted}, found {found}; complete the model or take it off its list")
@@ -100,14 +101,23 @@ def read_split(path: Path) -> list[str]:
         names = [line.strip() for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: expected names in UTF-8, found other bytes; check the file") from error
-    for name in names:
-        if not _NAME.fullmatch(name) or name in (".", ".."):
-            raise ValueError(f"{path}: expected names of folders beside it, found {name[:80]!r}; correct the list")
+    _require_names(path, names)
     return names
 
 
+def _require_names(path: Path, names: Sequence[str]) -> None:
+    for name in names:
+        one_line = name.strip().lstrip("\ufeff") == name and len(name.splitlines()) == 1
+        if not one_line or not _NAME.fullmatch(name) or name in (".", ".."):
+            raise ValueError(f"{path}: expected names of folders beside it, found {name[:80]!r}; correct the list")
+
+
 def write_split(folder: Path, split: str, names: Sequence[str]) -> None:
-    """Write <folder>/<split>.lst, one name per line, without a newline at the end, as the papers' files are."""
+    """Write <folder>/<split>.lst, one name per line, without a newline at the end, as the papers' files are.
+
+    Raises ValueError for names that could not be read back.
+    """
+    _require_names(folder / f"{split}.lst", names)
     with atomic_path(folder / f"{split}.lst") as temporary:
         temporary.write_text("\n".join(names), encoding="utf-8")
 
@@ -121,12 +131,16 @@ def read_metadata(root: Path) -> dict[str, str]:
     names = {category: category for category in find_categories(root)}
     if not path.is_file():
         return names
+    if path.stat().st_size > _MAX_LIST_BYTES:
+        raise ValueError(f"{path}: expected names of classes, found {path.stat().st_size} bytes; check the file")
     try:
         entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: other bytes, impossible dates
         raise ValueError(f"{path}: expected YAML, found something else; correct or remove the file") from error
     if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
-        raise ValueError(f"{path}: expected a mapping of classes, each with id and name; correct or remove the file")
+        raise ValueError(
+            f"{path}: expected a mapping of classes, each with id and name, found no such; correct or remove the file"
+        )
     names.update({str(category): str(entry.get("name", category)) for category, entry in entries.items()})
     return names
 

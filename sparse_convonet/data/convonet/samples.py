@@ -77,10 +77,13 @@ def read_occupancy(path: Path, *, with_semantics: bool = True) -> OccupancySampl
 
 
 def write_surface(path: Path, samples: SurfaceSamples, precision: Precision = "float16") -> None:
-    """Write a pointcloud .npz; the file appears whole or not at all, with the same bytes for the same samples."""
-    arrays = {"points": samples.points_unit.astype(precision)}
+    """Write a pointcloud .npz; the file appears whole or not at all, with the same bytes for the same samples.
+
+    Raises ValueError, and writes nothing, for samples that could not be read back.
+    """
+    arrays = {"points": _rounded(path, "points", samples.points_unit, len(samples), precision)}
     if samples.normals is not None:
-        arrays["normals"] = samples.normals.astype(precision)
+        arrays["normals"] = _rounded(path, "normals", samples.normals, len(samples), precision)
     _write(path, arrays, samples.semantics)
 
 
@@ -88,10 +91,13 @@ def write_occupancy(
     path: Path, samples: OccupancySamples, precision: Precision = "float16", *, packed: bool = True
 ) -> None:
     """Write a points .npz; packed: eight occupancies to a byte.  As write_surface."""
-    occupied = np.packbits(samples.occupied) if packed else samples.occupied.astype(bool)
+    if samples.occupied.shape != (len(samples),) or not np.isfinite(samples.z_scale):
+        expected = f"{len(samples)} occupancies and a finite z_scale"
+        raise ValueError(f"{path}: expected {expected}, found {samples.occupied.shape} and {samples.z_scale}")
+    occupied = samples.occupied.astype(bool)
     arrays = {
-        "points": samples.points_unit.astype(precision),
-        "occupancies": occupied,
+        "points": _rounded(path, "points", samples.points_unit, len(samples), precision),
+        "occupancies": np.packbits(occupied) if packed else occupied,
         "z_scale": np.array(samples.z_scale, dtype=np.float64),
     }
     _write(path, arrays, samples.semantics)
@@ -99,26 +105,41 @@ def write_occupancy(
 
 def _write(path: Path, arrays: dict[str, np.ndarray], semantics: np.ndarray | None) -> None:
     if semantics is not None:
-        arrays["semantics"] = semantics.astype(np.int8)
+        if semantics.shape != (len(arrays["points"]),):
+            raise ValueError(f"{path}: expected {len(arrays['points'])} semantics, found shape {semantics.shape}")
+        small = np.array_equal(semantics, semantics.astype(np.int8))
+        arrays["semantics"] = semantics.astype(np.int8 if small else np.int64)
     with atomic_path(path) as temporary, temporary.open("wb") as file:
         np.savez(file, allow_pickle=False, **arrays)
+
+
+def _rounded(path: Path, name: str, vectors: np.ndarray, rows: int, precision: Precision) -> np.ndarray:
+    """(rows, 3) in the precision of the file."""
+    with np.errstate(over="ignore"):
+        rounded = np.asarray(vectors).astype(precision)
+    if rounded.shape != (rows, 3) or rows == 0 or not _is_finite(rounded):
+        expected = f"finite {name} of shape ({rows or 'N'}, 3) within the range of {precision}"
+        raise ValueError(f"{path}: expected {expected}, found shape {rounded.shape}, NaN or larger numbers")
+    return rounded
 
 
 def _read_vectors(archive: ArrayArchive, name: str, rows: int | None = None) -> np.ndarray:
     array = archive.read(name, "f", (2,))
     if array.shape[1] != 3 or len(array) == 0 or (rows is not None and len(array) != rows):
         raise unreadable(archive.path, f"{name!r} of shape ({rows or 'N'}, 3)", f"{array.shape}")
-    # Sums of float16 overflow; NaN and infinity survive a maximum of absolute values taken as bits.
     if not _is_finite(array):
         raise unreadable(archive.path, f"finite numbers in {name!r}", "NaN or infinity")
     return array
 
 
 def _is_finite(array: np.ndarray) -> bool:
-    if array.dtype == np.float16 and array.dtype.isnative and array.flags.c_contiguous:
+    """Also in single precision, in which samples are used."""
+    if array.dtype == np.float16:
         bits = array.view(np.uint16)  # numpy's own test is ten times slower for half precision
         return bool((bits & 0x7FFF).max() < 0x7C00)
-    return bool(np.isfinite(array).all())
+    if array.dtype == np.float32:
+        return bool(np.isfinite(array).all())
+    return bool(np.abs(array).max() <= np.finfo(np.float32).max)  # false for NaN
 
 
 def _read_semantics(archive: ArrayArchive, rows: int) -> np.ndarray | None:
@@ -131,7 +152,10 @@ def _read_semantics(archive: ArrayArchive, rows: int) -> np.ndarray | None:
 
 
 def _unpack(path: Path, stored: np.ndarray, rows: int) -> np.ndarray:
-    """(rows,) bool from bits, bools or numbers."""
+    """(rows,) bool from bits, bools or numbers.
+
+    A single uint8 for a single point may be either; it is inside unless 0, which is right for both.
+    """
     if stored.dtype == np.uint8 and stored.shape == (-(-rows // 8),) and rows > 1:
         return np.unpackbits(stored, count=rows).astype(bool)
     if stored.size != rows or stored.shape[0] != rows:

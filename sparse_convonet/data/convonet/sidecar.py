@@ -15,7 +15,10 @@ FRAME_FILE = "frame.json"
 
 def write_frame(folder: Path, frame: UnitFrame) -> None:
     """Write <folder>/frame.json."""
-    content = {"metres_per_unit": frame.metres_per_unit, "centre_world": np.asarray(frame.centre_world).tolist()}
+    content = {
+        "metres_per_unit": float(frame.metres_per_unit),
+        "centre_world": np.asarray(frame.centre_world, dtype=np.float64).tolist(),
+    }
     with atomic_path(folder / FRAME_FILE) as temporary:
         temporary.write_text(json.dumps(content) + "\n", encoding="utf-8")
 
@@ -31,7 +34,7 @@ def read_frame(folder: Path) -> UnitFrame | None:
     try:
         content = json.loads(path.read_text(encoding="utf-8"))
         return UnitFrame(np.array(content["centre_world"], dtype=np.float64), float(content["metres_per_unit"]))
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise ValueError(
             f"{path}: expected metres_per_unit (a number) and centre_world (three numbers), found something else; "
             "correct or remove the file"
