@@ -6,26 +6,21 @@ A model's folder is filled under a temporary name and then renamed: what stands 
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
 import secrets
 import shutil
-import threading
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass
-from itertools import islice
-from multiprocessing.connection import wait as wait_for_end
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from sparse_convonet.data.convonet.layout import write_metadata, write_split
+from sparse_convonet.data.worker_pool import run_jobs
 from sparse_convonet.io.atomic import atomic_path
 
 RECIPE_FILE = "recipe.json"
 _PARTIAL = ".partial-"
-_QUEUED_PER_WORKER = 2
 
 
 @dataclass(frozen=True)
@@ -60,8 +55,6 @@ def write_models(
     finished: called with a number of models, first with those that were there already.
     Raises ValueError for a folder that holds something else, or where a worker is killed.
     """
-    if workers < 1:
-        raise ValueError(f"workers: expected at least 1, found {workers}")
     _begin(root, recipe)
     for category in class_names:
         (root / category).mkdir(exist_ok=True)
@@ -70,8 +63,9 @@ def write_models(
     missing = [job for job in jobs if not (root / job.category / job.name).is_dir()]
     report = finished or (lambda count: None)
     report(len(jobs) - len(missing))
-    for _ in _run(root, missing, write, workers):
-        report(1)
+    with closing(run_jobs(partial(write_model, root, write), missing, workers)) as written:
+        for _ in written:
+            report(1)
     for category in class_names:
         for split in dict.fromkeys(job.split for job in jobs):
             names = [job.name for job in jobs if (job.category, job.split) == (category, split)]
@@ -96,65 +90,16 @@ def _begin(root: Path, recipe: dict[str, Any]) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def _run(root: Path, jobs: Sequence[ModelJob], write: Write, workers: int) -> Iterator[None]:
-    if workers == 1 or len(jobs) < 2:
-        for job in jobs:
-            write_model(root, job, write)
-            yield
-        return
-    context = multiprocessing.get_context("spawn")  # forking a process with threads of torch or open3d can hang
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=end_with_parent) as pool:
-        try:
-            yield from _as_completed(pool, root, jobs, write, workers)
-        except BrokenProcessPool as error:
-            raise ValueError(
-                "a worker was killed (out of memory?); run the same command again with fewer --workers, "
-                "what is finished is kept"
-            ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _as_completed(
-    pool: ProcessPoolExecutor, root: Path, jobs: Iterable[ModelJob], write: Write, workers: int
-) -> Iterator[None]:
-    """Keeps a few jobs in the queue: thousands of them would delay Ctrl-C and errors."""
-    waiting = iter(jobs)
-    running: set[Future[None]] = set()
-    while True:
-        for job in islice(waiting, workers * _QUEUED_PER_WORKER - len(running)):
-            running.add(pool.submit(write_model, root, job, write))
-        if not running:
-            return
-        done, running = wait(running, return_when=FIRST_COMPLETED)
-        for future in done:
-            future.result()
-            yield
-
-
-def write_model(root: Path, job: ModelJob, write: Write) -> None:
+def write_model(root: Path, write: Write, job: ModelJob) -> None:
     """Fill the folder of one model, which appears whole or not at all."""
     folder = root / job.category
-    partial = folder / f".{job.name}{_PARTIAL}{secrets.token_hex(4)}"
-    partial.mkdir()
+    unfinished = folder / f".{job.name}{_PARTIAL}{secrets.token_hex(4)}"
+    unfinished.mkdir()
     try:
-        write(job, partial)
-        partial.rename(folder / job.name)
+        write(job, unfinished)
+        unfinished.rename(folder / job.name)
     finally:
-        shutil.rmtree(partial, ignore_errors=True)
-
-
-def end_with_parent() -> None:
-    """Workers of a killed process must not go on writing beside those of the next run."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def watch() -> None:
-        wait_for_end([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=watch, daemon=True).start()
+        shutil.rmtree(unfinished, ignore_errors=True)
 
 
 def split_jobs(category: str, counts: dict[str, int]) -> list[ModelJob]:

@@ -10,12 +10,7 @@ Alpha wrapping (Portaneri et al., SIGGRAPH 2022) would come nearer to the soup; 
 from __future__ import annotations
 
 import json
-import multiprocessing
-import os
-import signal
-from collections.abc import Callable, Generator, Sequence
-from concurrent.futures import ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,9 +20,9 @@ import numpy as np
 from scipy import ndimage
 from skimage.measure import marching_cubes
 
-from sparse_convonet.data.model_set import end_with_parent
 from sparse_convonet.data.shapenet import WATERTIGHT_FOLDER, RawModel
 from sparse_convonet.data.solidify import surface_voxels
+from sparse_convonet.data.worker_pool import run_jobs
 from sparse_convonet.io.atomic import atomic_path
 from sparse_convonet.io.meshes import read_mesh, write_mesh
 from sparse_convonet.io.refusals import require_package
@@ -214,7 +209,9 @@ def make_watertight(
         _write_recipe(out, resolution)
     outcome = Outcome(kept=len(models) - len(missing))
     finished(outcome.kept)
-    with closing(_run(missing, workers)) as results:  # else an error would wait for all models that are queued
+    with closing(
+        run_jobs(_convert, missing, workers)
+    ) as results:  # else an error would wait for all models that are queued
         for (model, _, _), result in zip(missing, results, strict=True):
             if isinstance(result, str):
                 if not skip_broken:
@@ -247,30 +244,6 @@ def _write_recipe(out: Path, resolution: int) -> None:
 
 
 Job = tuple[RawModel, Path, int]
-
-
-def _run(jobs: Sequence[Job], workers: int) -> Generator[tuple[float, float] | str]:
-    """The results of _convert in the order of the jobs."""
-    if workers == 1 or len(jobs) < 2:
-        yield from map(_convert, jobs)
-        return
-    context = multiprocessing.get_context("spawn")  # forking a process that has threads can hang
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
-        try:
-            yield from pool.map(_convert, jobs)
-        except BrokenProcessPool as error:
-            raise ValueError(
-                "a worker was killed (out of memory?); run the same command again with fewer --workers, "
-                "what is finished is kept"
-            ) from error
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-def _start_worker() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C ends the parent, which waits for the models at hand
-    os.environ["IGL_NUM_THREADS"] = "1"  # one core per worker
-    end_with_parent()
 
 
 def _convert(job: Job) -> tuple[float, float] | str:
