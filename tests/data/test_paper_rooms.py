@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from collections import Counter
 from functools import lru_cache
+from pathlib import Path
 
 import numpy as np
 import open3d as o3d
 import pytest
 import trimesh
 
+from sparse_convonet.data.convonet.dataset import HALF_JITTER_UNIT, DrawSettings, draw_sample
+from sparse_convonet.data.convonet.layout import ModelFolder
 from sparse_convonet.data.furniture import FurnitureLibrary
+from sparse_convonet.data.model_set import ModelJob
 from sparse_convonet.data.paper_rooms import (
     PLANE_LABEL,
     SCALES,
@@ -20,6 +24,7 @@ from sparse_convonet.data.paper_rooms import (
     sample_room_occupancy,
     sample_room_surface,
 )
+from sparse_convonet.data.room_recipes import PaperRoomRecipe
 from sparse_convonet.data.shape_stock import CLASSES, PackStock
 
 FLOOR = -0.49
@@ -193,6 +198,27 @@ def test_surface_points_lie_on_the_surface_they_are_labelled_with() -> None:
         pieces = [piece for piece in room.objects if SYNSETS.index(piece.synset) == label]
         distance = np.min([distances(mine, piece.vertices, piece.shape.faces) for piece in pieces], axis=0)
         assert distance.max() < 1e-6  # open3d computes in single precision
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.005])
+def test_drawn_points_are_off_the_surface_by_the_noise(noise: float, tmp_path: Path) -> None:
+    recipe = PaperRoomRecipe(files=1, points=20_000, queries=100, plane_density=1.0)
+    recipe(ModelJob("rooms_04", "train", 2), tmp_path)
+    room = make_paper_room(4, stock(), "train", np.random.default_rng([0, 4, 2, 1]))  # as the recipe draws it
+    boxes = [trimesh.creation.box(bounds=box) for box in room.boxes]
+    solids = [(np.array(box.vertices), np.array(box.faces)) for box in boxes]
+    solids += [(piece.vertices, piece.shape.faces) for piece in room.objects]
+    model = ModelFolder("rooms_04", "00000002", tmp_path)
+    settings = DrawSettings(points=20_000, noise=noise, with_queries=False)
+    drawn = draw_sample(model, settings, np.random.default_rng(0)).points_unit
+    off = np.min([distances(drawn, vertices, faces) for vertices, faces in solids], axis=0)
+    # Along the normal the noise is that of one axis; half precision and its jitter are 0.0003 at most in a room.
+    expected = np.hypot(noise, HALF_JITTER_UNIT) * np.sqrt(2 / np.pi)
+    if noise == 0:
+        assert off.max() < 1e-3 and off.mean() < 2e-4
+    else:
+        # At edges and thin legs another side may be nearer than the one that a point was drawn on.
+        assert 0.8 * expected < off.mean() < 1.02 * expected
 
 
 @pytest.mark.parametrize("density", [0.2, 1.0])
