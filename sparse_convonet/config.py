@@ -5,33 +5,21 @@ Experiments are small YAML files (see strict_yaml.py for `inherit_from` and what
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
 
+from sparse_convonet.model_config import (
+    DenseModelConfig,
+    GlobalModelConfig,
+    ModelConfig,
+    PointsModelConfig,
+    SparseModelConfig,
+)
 from sparse_convonet.strict_yaml import read_record, record_from_mapping, record_to_mapping
-
-EngineName = Literal["auto", "minkowski", "native"]
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """The sparse model: point encoder, sparse U-Net, query and decoder."""
-
-    engine: EngineName = "auto"
-    points_per_voxel: int = 8  # more points of one voxel are dropped at random
-    pointnet_width: int = 32
-    pointnet_blocks: int = 3
-    widths: tuple[int, ...] = (32, 48, 64, 96, 128)  # channels at strides 1, 2, 4, ...
-    blocks_per_level: int = 1
-    dilate_from_stride: int = 4  # levels of this stride and coarser also cover neighbouring cells
-    feature_width: int = 32  # channels of a sampled feature
-    decoder_width: int = 32
-    decoder_blocks: int = 5
-    local_encoding: Literal["periodic", "raw"] = "periodic"
 
 
 @dataclass(frozen=True)
@@ -72,7 +60,7 @@ class TrainingConfig:
     learning_rate: float = 1e-3
     warmup_steps: int = 100
     schedule: Literal["cosine", "constant"] = "cosine"
-    clip_norm: float = 10.0
+    clip_norm: float | None = 10.0  # of the gradient; null: not clipped
     weight_decay: float = 0.0
     ema: float = 0.999  # decay of the averaged weights; 0: none
     seed: int = 0
@@ -97,21 +85,25 @@ class MeshConfig:
 class ExperimentConfig:
     """Everything that one experiment needs."""
 
-    model: ModelConfig = field(default_factory=ModelConfig)
+    model: SparseModelConfig | DenseModelConfig | GlobalModelConfig | PointsModelConfig = field(
+        default_factory=SparseModelConfig
+    )
     data: DataConfig = field(default_factory=DataConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     mesh: MeshConfig = field(default_factory=MeshConfig)
 
 
+# Keys that some kinds of model lack are checked where they exist.
 _POSITIVE = (
     "model.points_per_voxel model.pointnet_width model.blocks_per_level model.feature_width model.decoder_width "
-    "data.points data.queries data.near_surface_sigma_m data.crop_m training.steps training.batch "
+    "model.plane_resolution model.plane_depth model.plane_width model.grid_levels model.grid_width model.code_width "
+    "model.kernel_sigma data.points data.queries data.near_surface_sigma_m data.crop_m training.steps training.batch "
     "training.learning_rate training.clip_norm training.validate_every training.validation_scenes "
     "training.checkpoint_every training.minutes mesh.cell_share data.keep_ratio"
 ).split()
 _NOT_NEGATIVE = (
-    "model.pointnet_blocks model.decoder_blocks data.noise_m data.box_padding_m training.warmup_steps "
-    "training.weight_decay training.workers training.seed training.picture_every training.mesh_every"
+    "model.pointnet_blocks model.decoder_blocks model.grid_resolution data.noise_m data.box_padding_m "
+    "training.warmup_steps training.weight_decay training.workers training.seed training.picture_every training.mesh_every"
 ).split()
 
 
@@ -154,14 +146,8 @@ def check_config(config: ExperimentConfig, source: str) -> None:
         value = _lookup(config, key)
         if value is not None:
             require(value > 0 if key in _POSITIVE else value >= 0, key, "more than 0" if key in _POSITIVE else ">= 0")
-    model, data, training, threshold = config.model, config.data, config.training, config.mesh.threshold
-    require(len(model.widths) > 0 and min(model.widths, default=0) > 0, "model.widths", "one positive width per level")
-    strides = [2**level for level in range(len(model.widths) + 1)]
-    require(
-        model.dilate_from_stride in strides,
-        "model.dilate_from_stride",
-        f"a stride of model.widths, or the next one for no dilation: one of {strides}",
-    )
+    data, training, threshold = config.data, config.training, config.mesh.threshold
+    _check_model(config.model, require)
     low, high = data.voxel_size_m
     require(0 < low <= high, "data.voxel_size_m", "two sizes in metres, 0 < smallest <= largest")
     require(0 <= data.room_share <= 1, "data.room_share", "a share between 0 and 1")
@@ -182,6 +168,29 @@ def check_config(config: ExperimentConfig, source: str) -> None:
     require(threshold is None or 0 < threshold < 1, "mesh.threshold", "null or a probability between 0 and 1")
 
 
+def _check_model(model: ModelConfig, require: Callable[[bool, str, str], None]) -> None:
+    if isinstance(model, SparseModelConfig):
+        widths = model.widths
+        require(len(widths) > 0 and min(widths, default=0) > 0, "model.widths", "one positive width per level")
+        strides = [2**level for level in range(len(widths) + 1)]
+        require(
+            model.dilate_from_stride in strides,
+            "model.dilate_from_stride",
+            f"a stride of model.widths, or the next one for no dilation: one of {strides}",
+        )
+    if isinstance(model, DenseModelConfig):
+        require(bool(model.planes) or model.grid_resolution > 0, "model.planes", "planes, or a model.grid_resolution")
+        require(len(set(model.planes)) == len(model.planes), "model.planes", "each plane once")
+        for key, resolution, levels in (
+            ("model.plane_resolution", model.plane_resolution if model.planes else 0, model.plane_depth),
+            ("model.grid_resolution", model.grid_resolution, model.grid_levels),
+        ):
+            coarsest = 2 ** (levels - 1)
+            require(resolution % coarsest == 0, key, f"a multiple of {coarsest}, which its {levels} levels halve")
+        local = model.positions == "cell"
+        require(not local or model.grid_resolution > 0, "model.positions", "cube where there is no grid")
+
+
 def _lookup(config: ExperimentConfig, key: str) -> Any:
     section, name = key.split(".")
-    return getattr(getattr(config, section), name)
+    return getattr(getattr(config, section), name, None)

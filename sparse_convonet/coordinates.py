@@ -150,3 +150,24 @@ class UnitFrame:
         """(N, 3) in the unit cube -> (N, 3) float64 metres."""
         turned = np.asarray(points_unit, dtype=np.float64) @ up_rotation("y").T
         return turned * self.metres_per_unit + self.centre_world
+
+
+UNIT_PADDING = 0.1  # queries reach this share beyond the unit cube
+# The padded cube maps to [0, 1) with a margin that the published code has as well: 1e-5 for planes, 1e-3 for grids.
+PLANE_MARGIN, GRID_MARGIN = 1e-5, 1e-3
+
+
+def unit_to_share(points_unit: torch.Tensor, margin: float) -> torch.Tensor:
+    """(N, D) in the unit cube -> (N, D) in [0, 1), where the padded cube begins and ends; what lies outside is moved
+    to its border, as in Peng et al. 2020 (their inputs never do)."""
+    share = points_unit / (1 + UNIT_PADDING + margin) + 0.5
+    return share.clamp(0.0, 1.0 - margin)
+
+
+def cells_of_shares(shares: torch.Tensor, resolution: int) -> torch.Tensor:
+    """(N, D) in [0, 1) -> (N,) int64 index of the cell, the first axis fastest."""
+    places = torch.floor(shares * resolution).to(torch.int64)
+    index = torch.zeros_like(places[:, 0])
+    for axis in reversed(range(places.shape[1])):
+        index = index * resolution + places[:, axis]
+    return index

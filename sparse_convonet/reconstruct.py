@@ -13,7 +13,6 @@ import numpy as np
 import torch
 import trimesh
 
-from sparse_convonet.config import EngineName
 from sparse_convonet.coordinates import VoxelFrame, unpack_keys, up_rotation
 from sparse_convonet.fields.sparse import SparseField
 from sparse_convonet.io.conversion import as_point_cloud
@@ -23,6 +22,7 @@ from sparse_convonet.mesh.mise import ExtractionSettings, extract_mesh
 from sparse_convonet.mesh.normals import with_area_normals, with_field_normals
 from sparse_convonet.mesh.refine import refine
 from sparse_convonet.mesh.topology import face_areas
+from sparse_convonet.model_config import EngineName
 from sparse_convonet.plan import Plan, make_plan
 from sparse_convonet.structures import Mesh, PointCloud
 from sparse_convonet.weights import TrainedModel, load_model
@@ -96,6 +96,7 @@ class Reconstructor:
         self, model: TrainedModel, settings: ReconstructionSettings | None = None, progress: Progress | None = None
     ) -> None:
         self.model = model
+        self._network = model.sparse
         self.settings = settings or ReconstructionSettings()
         self._progress = progress or (lambda stage, share: None)
         self.device = next(model.network.parameters()).device
@@ -155,7 +156,7 @@ class Reconstructor:
 
     def _encode(self, points_voxel: np.ndarray) -> SparseField:
         points = torch.from_numpy(points_voxel).to(self.device)
-        return self.model.network.encode(points, torch.zeros(len(points), dtype=torch.int64, device=self.device))
+        return self._network.encode(points, torch.zeros(len(points), dtype=torch.int64, device=self.device))
 
     def _mesh(
         self, scene_field: SparseField, points_voxel: np.ndarray, plan: Plan, threshold: float
@@ -216,14 +217,14 @@ class Reconstructor:
     def _logits(self, scene_field: SparseField, queries: np.ndarray) -> np.ndarray:
         points = torch.from_numpy(np.ascontiguousarray(queries)).to(self.device)
         batch = torch.zeros(len(points), dtype=torch.int64, device=self.device)
-        return self.model.network.occupancy(scene_field, points, batch)[0].cpu().numpy()
+        return self._network.occupancy(scene_field, points, batch)[0].cpu().numpy()
 
     def _value_and_gradient(self, scene_field: SparseField) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
         def value_and_gradient(queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             with torch.enable_grad():
                 points = torch.from_numpy(np.ascontiguousarray(queries)).to(self.device).requires_grad_()
                 batch = torch.zeros(len(points), dtype=torch.int64, device=self.device)
-                logits, _ = self.model.network.occupancy(scene_field, points, batch)
+                logits, _ = self._network.occupancy(scene_field, points, batch)
                 (gradient,) = torch.autograd.grad(logits.sum(), points)
             return logits.detach().cpu().numpy(), gradient.cpu().numpy()
 

@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from sparse_convonet.config import EngineName
 from sparse_convonet.io.atomic import atomic_path
 from sparse_convonet.io.cleaning import CloudSummary, Dropped, clean_points, describe
 from sparse_convonet.io.meshes import write_mesh
 from sparse_convonet.io.points import read_points
 from sparse_convonet.mesh.topology import mesh_statistics
 from sparse_convonet.metrics.coverage import shares_within
+from sparse_convonet.model_config import EngineName
 from sparse_convonet.plan import Plan, require_memory
 from sparse_convonet.reconstruct import Reconstruction, ReconstructionSettings, Reconstructor
 from sparse_convonet.report.picture import render_cutaway
@@ -122,7 +122,7 @@ def reconstruct_scan(
         "mesh": _statistics(result.mesh, settings.scale),
         "removed_pieces": result.removed_pieces,
         "coverage": {"within_1_cell": near_cell, "within_1_voxel": near_voxel},
-        "engine": trained.network.unet.engine.name,
+        "engine": trained.sparse.unet.engine.name,
         "model": {"name": trained.name, "file_threshold": trained.threshold, **trained.record},
         "versions": _versions(),
     }
@@ -217,7 +217,7 @@ def _versions() -> dict[str, str]:
 
 def _tell_model(trained: TrainedModel, device: str) -> None:
     record = ", ".join(f"{name} {value}" for name, value in trained.record.items())
-    logger.info("model     %s (%s), engine %s on %s", trained.name, record, trained.network.unet.engine.name, device)
+    logger.info("model     %s (%s), engine %s on %s", trained.name, record, trained.sparse.unet.engine.name, device)
 
 
 def _tell_input(

@@ -154,9 +154,11 @@ def _convert(kind: Any, value: Any, key: str, sources: Sources, source: str) -> 
             return _build(kind, value, f"{key}.", sources, where)
         expected = f"the keys of a section ({', '.join(_schema(kind))})"
     elif origin is types.UnionType:
-        if value is None:
+        if value is None and types.NoneType in arguments:
             return None
-        return _convert(next(each for each in arguments if each is not types.NoneType), value, key, sources, source)
+        others = [each for each in arguments if each is not types.NoneType]
+        chosen = others[0] if len(others) == 1 else _choose_record(others, value, key, sources, source)
+        return _convert(chosen, value, key, sources, source)
     elif origin is Literal:
         if value in arguments:
             return value
@@ -179,6 +181,21 @@ def _convert(kind: Any, value: Any, key: str, sources: Sources, source: str) -> 
             return value
         expected = {int: "a whole number", bool: "true or false", str: "a text"}[kind]
     raise ValueError(f"{where}: {key}: expected {expected}, found {value!r}")
+
+
+def _choose_record(kinds: list[Any], value: Any, key: str, sources: Sources, source: str) -> Any:
+    """Which of several records a section means: their first entry is a Literal that tells them apart; the first
+    record is meant where a section does not say."""
+    name = dataclasses.fields(kinds[0])[0].name
+    by_name = {typing.get_args(_schema(kind)[name])[0]: kind for kind in kinds}
+    if not isinstance(value, dict) or name not in value:
+        return kinds[0]
+    if value[name] in by_name:
+        return by_name[value[name]]
+    near = difflib.get_close_matches(str(value[name]), by_name, n=1)
+    hint = f" (did you mean {near[0]}?)" if near else ""
+    where = sources.get(f"{key}.{name}", source)
+    raise ValueError(f"{where}: {key}.{name}: expected one of {', '.join(by_name)}{hint}, found {value[name]!r}")
 
 
 def _as_float(value: Any) -> float | None:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 import trimesh
 
+from sparse_convonet.coordinates import UnitFrame
+
 
 def _require_rows(name: str, array: np.ndarray, columns: int, rows: int | None = None) -> None:
     if array.ndim != 2 or array.shape[1] != columns:
@@ -84,13 +86,15 @@ class TrainingSample:
     """One observed scene with occupancy queries, in world metres, z up.
 
     points_world: (N, 3) float32.  queries_world: (Q, 3) float32.  occupied: (Q,) bool.
-    voxel_size_m: the voxel size at which the scene is to be encoded.
+    voxel_size_m: the voxel size at which the scene is to be encoded.  unit_frame: the unit cube in which networks
+    of the papers see it; None: the one around its points.
     """
 
     points_world: np.ndarray
     queries_world: np.ndarray
     occupied: np.ndarray
     voxel_size_m: float
+    unit_frame: UnitFrame | None = None
 
     def __post_init__(self) -> None:
         _require_rows("points_world", self.points_world, 3)

@@ -12,9 +12,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
-from sparse_convonet.config import EngineName, ExperimentConfig, config_from_mapping, config_to_mapping
+from sparse_convonet.config import ExperimentConfig, config_from_mapping, config_to_mapping
 from sparse_convonet.io.atomic import atomic_path
-from sparse_convonet.model import SparseOccupancyNetwork, build
+from sparse_convonet.model import OccupancyNetwork, build
+from sparse_convonet.model.sparse import SparseOccupancyNetwork
+from sparse_convonet.model_config import EngineName, SparseModelConfig
 
 _FORMAT = "sparse_convonet-1"
 
@@ -23,11 +25,21 @@ _FORMAT = "sparse_convonet-1"
 class TrainedModel:
     """A network in eval mode with what its weights file says: config, threshold (a probability), record."""
 
-    network: SparseOccupancyNetwork
+    network: OccupancyNetwork
     config: ExperimentConfig
     threshold: float
     record: Mapping[str, str | int | float]
     name: str
+
+    @property
+    def sparse(self) -> SparseOccupancyNetwork:
+        """The network, where it is sparse; ValueError otherwise."""
+        if not isinstance(self.network, SparseOccupancyNetwork):
+            raise ValueError(
+                f"model {self.name}: expected a sparse model, which reconstructs scans of any size, found a "
+                f"{self.config.model.field} one; name another, such as building"
+            )
+        return self.network
 
 
 def save_weights(
@@ -89,6 +101,8 @@ def load_model(
         raise ValueError(f"{path}: expected weights of {_FORMAT}, found format {header.get('format')!r}")
     config = config_from_mapping(json.loads(header["config"]), str(path))
     if engine is not None:
+        if not isinstance(config.model, SparseModelConfig):
+            raise ValueError(f"{path}: a {config.model.field} model has no engine; leave the engine out")
         config = replace(config, model=replace(config.model, engine=engine))
     network = build(config.model)
     state = network.state_dict()

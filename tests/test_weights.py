@@ -9,15 +9,15 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from sparse_convonet.config import ExperimentConfig, ModelConfig
+from sparse_convonet.config import ExperimentConfig
 from sparse_convonet.model import build
+from sparse_convonet.model_config import SparseModelConfig
 from sparse_convonet.weights import load_model, save_weights
 
-SMALL = ExperimentConfig(
-    model=ModelConfig(
-        engine="native", widths=(8, 8), pointnet_width=8, feature_width=8, decoder_width=8, dilate_from_stride=2
-    )
+SMALL_MODEL = SparseModelConfig(
+    engine="native", widths=(8, 8), pointnet_width=8, feature_width=8, decoder_width=8, dilate_from_stride=2
 )
+SMALL = ExperimentConfig(model=SMALL_MODEL)
 
 
 def test_round_trip_keeps_weights_config_threshold_and_record(tmp_path: Path) -> None:
@@ -40,11 +40,11 @@ def test_half_precision_storage_loads_as_float32_within_its_rounding(tmp_path: P
 
 def test_weights_that_do_not_fit_the_config_are_refused_by_name(tmp_path: Path) -> None:
     values = build(SMALL.model).state_dict()
-    other = replace(SMALL, model=replace(SMALL.model, widths=(8, 16)))
+    other = replace(SMALL, model=replace(SMALL_MODEL, widths=(8, 16)))
     save_weights(values, other, tmp_path / "shape.safetensors", threshold=0.5, record={})
     with pytest.raises(ValueError, match=r"do not fit their config: .*expected shape"):
         load_model(tmp_path / "shape.safetensors")
-    deeper = replace(SMALL, model=replace(SMALL.model, widths=(8, 8, 8)))
+    deeper = replace(SMALL, model=replace(SMALL_MODEL, widths=(8, 8, 8)))
     save_weights(values, deeper, tmp_path / "missing.safetensors", threshold=0.5, record={})
     with pytest.raises(ValueError, match="missing"):
         load_model(tmp_path / "missing.safetensors")

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
 from sparse_convonet.config import DataConfig
-from sparse_convonet.coordinates import VoxelFrame
+from sparse_convonet.coordinates import UnitFrame, VoxelFrame
 from sparse_convonet.data.furniture import FurnitureLibrary
 from sparse_convonet.data.samples import SceneSource
 from sparse_convonet.structures import TrainingSample
+
+Coordinates = Literal["voxel", "unit"]
 
 _LANES = 2  # streams of buildings; as many workers can each keep their own
 _BATCHES_PER_BUILDING = 12
@@ -23,15 +26,16 @@ _PHASE_VOXELS = 64
 
 @dataclass(frozen=True)
 class PackedBatch:
-    """Scenes without padding, in voxel coordinates.
+    """Scenes without padding: rows of all scenes, and the scene that each belongs to.
 
-    points_voxel: (N, 3) float32.  point_batch: (N,) int64.  queries_voxel: (Q, 3) float32.
-    query_batch: (Q,) int64.  occupied: (Q,) float32, 1 inside solids.
+    points: (N, 3) float32, in the coordinates that the network takes (voxels, or the unit cube).  point_batch: (N,)
+    int64, ascending.  queries: (Q, 3) float32, likewise.  query_batch: (Q,) int64, ascending.  occupied: (Q,) float32,
+    1 inside solids.
     """
 
-    points_voxel: torch.Tensor
+    points: torch.Tensor
     point_batch: torch.Tensor
-    queries_voxel: torch.Tensor
+    queries: torch.Tensor
     query_batch: torch.Tensor
     occupied: torch.Tensor
 
@@ -39,20 +43,46 @@ class PackedBatch:
         return PackedBatch(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
 
 
-def pack_batch(samples: list[TrainingSample], rng: np.random.Generator | None = None) -> PackedBatch:
-    """Join samples; `rng` moves each by random whole voxels, so that coarse cells fall anywhere."""
-    points, queries, occupied = [], [], []
-    for sample in samples:
-        frame = VoxelFrame.around(sample.points_world, sample.voxel_size_m)
-        shift = np.zeros(3) if rng is None else rng.integers(0, _PHASE_VOXELS, 3)
-        points.append(torch.from_numpy((frame.to_voxels(sample.points_world) + shift).astype(np.float32)))
-        queries.append(torch.from_numpy((frame.to_voxels(sample.queries_world) + shift).astype(np.float32)))
-        occupied.append(torch.from_numpy(sample.occupied.astype(np.float32)))
+def pack_batch(
+    samples: Sequence[TrainingSample], rng: np.random.Generator | None = None, coordinates: Coordinates = "voxel"
+) -> PackedBatch:
+    """Join samples in the coordinates of a network.
 
-    def owners(parts: list[torch.Tensor]) -> torch.Tensor:
+    rng moves each scene by random whole voxels, so that coarse cells fall anywhere; the unit cube stays where it is.
+    """
+    points, queries = [], []
+    for sample in samples:
+        if coordinates == "voxel":
+            voxels = VoxelFrame.around(sample.points_world, sample.voxel_size_m)
+            shift = np.zeros(3) if rng is None else rng.integers(0, _PHASE_VOXELS, 3)
+            points.append(voxels.to_voxels(sample.points_world) + shift)
+            queries.append(voxels.to_voxels(sample.queries_world) + shift)
+        else:
+            cube = unit_frame_of(sample)
+            points.append(cube.to_unit(sample.points_world))
+            queries.append(cube.to_unit(sample.queries_world))
+    return join_scenes(points, queries, [sample.occupied for sample in samples])
+
+
+def unit_frame_of(sample: TrainingSample) -> UnitFrame:
+    """The sample's own unit cube, or the one around its points."""
+    if sample.unit_frame is not None:
+        return sample.unit_frame
+    return UnitFrame.around(np.stack([sample.points_world.min(axis=0), sample.points_world.max(axis=0)]))
+
+
+def join_scenes(
+    points: Sequence[np.ndarray], queries: Sequence[np.ndarray], occupied: Sequence[np.ndarray]
+) -> PackedBatch:
+    """A batch of scenes with points (N, 3), queries (Q, 3) and truth (Q,) each, all in the network's coordinates."""
+
+    def rows(parts: Sequence[np.ndarray]) -> torch.Tensor:
+        return torch.from_numpy(np.concatenate(parts).astype(np.float32))
+
+    def owners(parts: Sequence[np.ndarray]) -> torch.Tensor:
         return torch.repeat_interleave(torch.tensor([len(part) for part in parts]))
 
-    return PackedBatch(torch.cat(points), owners(points), torch.cat(queries), owners(queries), torch.cat(occupied))
+    return PackedBatch(rows(points), owners(points), rows(queries), owners(queries), rows(occupied))
 
 
 class TrainingStream(IterableDataset):
@@ -62,11 +92,18 @@ class TrainingStream(IterableDataset):
     """
 
     def __init__(
-        self, settings: DataConfig, library: FurnitureLibrary, seed: int, batch: int, first_batch: int = 0
+        self,
+        settings: DataConfig,
+        library: FurnitureLibrary,
+        seed: int,
+        batch: int,
+        first_batch: int = 0,
+        coordinates: Coordinates = "voxel",
     ) -> None:
         self.source = SceneSource(settings, library, seed)
         self.batch = batch
         self.first_batch = first_batch
+        self.coordinates = coordinates
 
     def __iter__(self) -> Iterator[PackedBatch]:
         info = get_worker_info()
@@ -85,4 +122,4 @@ class TrainingStream(IterableDataset):
         building = index // (_LANES * _BATCHES_PER_BUILDING) * _LANES + index % _LANES
         samples = [self.source.room(first + slot) for slot in range(count)]
         samples += [self.source.crop(building, first + slot) for slot in range(count, self.batch)]
-        return pack_batch(samples, np.random.default_rng([self.source.seed, _PHASE, index]))
+        return pack_batch(samples, np.random.default_rng([self.source.seed, _PHASE, index]), self.coordinates)

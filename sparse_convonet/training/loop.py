@@ -14,7 +14,7 @@ from tqdm import tqdm
 
 from sparse_convonet.config import ExperimentConfig, TrainingConfig, save_resolved
 from sparse_convonet.data.batching import PackedBatch
-from sparse_convonet.model import SparseOccupancyNetwork, build
+from sparse_convonet.model import OccupancyNetwork, build
 from sparse_convonet.training.average import WeightAverage
 from sparse_convonet.training.checkpoint import TrainingState, load_state, save_state
 from sparse_convonet.training.pictures import write_pictures
@@ -52,7 +52,7 @@ def train(config: ExperimentConfig, out: Path, device: torch.device, resume: boo
         first_step, best_iou = state.step, state.best_iou
         logger.info("resumed at step %d (best validation IoU %.4f)", first_step, best_iou)
 
-    batches = iter(open_batches(config, first_step))
+    batches = iter(open_batches(config, first_step, model.coordinates))
     held_out = validation_sets(config)
     main_set = next(iter(held_out))  # its score chooses the best weights
     averaged_model = build(config.model).to(device)
@@ -111,10 +111,10 @@ def train(config: ExperimentConfig, out: Path, device: torch.device, resume: boo
 
 
 def training_step(
-    model: SparseOccupancyNetwork,
+    model: OccupancyNetwork,
     optimizer: torch.optim.Optimizer,
     batch: PackedBatch,
-    clip_norm: float,
+    clip_norm: float | None,
     scenes: int,
     device: torch.device,
 ) -> tuple[float, float]:
@@ -123,13 +123,14 @@ def training_step(
     Queries where nothing is known have no say.  Returns the loss and the IoU of this batch at 0.5.
     """
     with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-        field = model.encode(batch.points_voxel, batch.point_batch)
-        logits, known = model.occupancy(field, batch.queries_voxel, batch.query_batch)
+        field = model.encode(batch.points, batch.point_batch)
+        logits, known = model.occupancy(field, batch.queries, batch.query_batch)
     each = nn.functional.binary_cross_entropy_with_logits(logits.float(), batch.occupied, reduction="none")
     loss = (each * known).sum() / scenes
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
-    nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
+    if clip_norm is not None:
+        nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
     optimizer.step()
     predicted, truth = logits.detach() > 0, batch.occupied > 0.5
     iou = (predicted & truth).sum() / (predicted | truth).sum().clamp(min=1)

@@ -2,36 +2,41 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch.utils.tensorboard import SummaryWriter
 
 from sparse_convonet.data.batching import pack_batch
-from sparse_convonet.model import SparseOccupancyNetwork
+from sparse_convonet.model import OccupancyNetwork
 from sparse_convonet.structures import TrainingSample
 from sparse_convonet.training.preview_mesh import preview_mesh
 
 _PIXELS = 160
+_BORDER_VOXELS = 4  # around the points
 _SLICE_HEIGHT = 0.4  # share of the height of the scan
 
 
 @torch.no_grad()
-def occupancy_slice(model: SparseOccupancyNetwork, sample: TrainingSample, device: torch.device) -> np.ndarray:
-    """Probabilities (P, P) on a horizontal slice through a scene; rows go up in y."""
-    batch = pack_batch([sample]).to(device)
-    low, high = batch.points_voxel.amin(0), batch.points_voxel.amax(0)
-    axes = [torch.linspace(float(low[axis]) - 4, float(high[axis]) + 4, _PIXELS, device=device) for axis in (0, 1)]
-    y, x = torch.meshgrid(axes[1].flip(0), axes[0], indexing="ij")
-    z = torch.full_like(x, float(low[2] + _SLICE_HEIGHT * (high[2] - low[2])))
-    queries = torch.stack([x, y, z], dim=-1).reshape(-1, 3)
-    field = model.encode(batch.points_voxel, batch.point_batch)
-    logits, _ = model.occupancy(field, queries, torch.zeros(len(queries), dtype=torch.int64, device=device))
+def occupancy_slice(model: OccupancyNetwork, sample: TrainingSample, device: torch.device) -> np.ndarray:
+    """Probabilities (P, P) on a horizontal slice through a scene; rows go up in the world's y."""
+    batch = pack_batch([sample], coordinates=model.coordinates).to(device)
+    low, high = sample.points_world.min(axis=0), sample.points_world.max(axis=0)
+    border = _BORDER_VOXELS * sample.voxel_size_m
+    x, y = (np.linspace(low[axis] - border, high[axis] + border, _PIXELS) for axis in (0, 1))
+    y_all, x_all = np.meshgrid(y[::-1], x, indexing="ij")
+    z_all = np.full_like(x_all, low[2] + _SLICE_HEIGHT * (high[2] - low[2]))
+    queries_world = np.stack([x_all, y_all, z_all], axis=-1).reshape(-1, 3).astype(np.float32)
+    asked = replace(sample, queries_world=queries_world, occupied=np.zeros(len(queries_world), dtype=bool))
+    queries = pack_batch([asked], coordinates=model.coordinates).to(device)
+    logits, _ = model.occupancy(model.encode(batch.points, batch.point_batch), queries.queries, queries.query_batch)
     return torch.sigmoid(logits).reshape(_PIXELS, _PIXELS).cpu().numpy()
 
 
 def write_pictures(
     writer: SummaryWriter,
-    model: SparseOccupancyNetwork,
+    model: OccupancyNetwork,
     sample: TrainingSample,
     step: int,
     device: torch.device,

@@ -8,7 +8,7 @@ import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from sparse_convonet.config import ExperimentConfig
-from sparse_convonet.data.batching import PackedBatch, TrainingStream
+from sparse_convonet.data.batching import Coordinates, PackedBatch, TrainingStream
 from sparse_convonet.data.convonet.stream import FolderStream, evaluation_samples
 from sparse_convonet.data.furniture import FurnitureLibrary
 from sparse_convonet.data.samples import SceneSource
@@ -19,15 +19,15 @@ _VALIDATION_SEED_OFFSET = 1_000_003  # validation scenes draw from another seed 
 _CROPS_PER_BUILDING = 4
 
 
-def open_batches(config: ExperimentConfig, first_step: int) -> DataLoader[PackedBatch]:
+def open_batches(config: ExperimentConfig, first_step: int, coordinates: Coordinates) -> DataLoader[PackedBatch]:
     """Packed batches without end, made by workers, beginning with that of `first_step`."""
     settings = config.training
     stream: IterableDataset[PackedBatch]
     if config.data.folder is not None:
-        stream = FolderStream(config.data, "train", settings.seed, settings.batch, first_step)
+        stream = FolderStream(config.data, "train", settings.seed, settings.batch, first_step, coordinates)
     else:
         library = furniture_of(config).split("train")
-        stream = TrainingStream(config.data, library, settings.seed, settings.batch, first_step)
+        stream = TrainingStream(config.data, library, settings.seed, settings.batch, first_step, coordinates)
     workers = settings.workers
     return DataLoader(
         stream,

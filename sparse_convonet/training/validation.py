@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from sparse_convonet.data.batching import PackedBatch, pack_batch
-from sparse_convonet.model import SparseOccupancyNetwork
+from sparse_convonet.model import OccupancyNetwork
 from sparse_convonet.structures import TrainingSample
 
 THRESHOLDS = tuple(np.round(np.arange(0.2, 0.81, 0.05), 2).tolist())
@@ -35,20 +35,20 @@ class ValidationScore:
 
 
 @torch.no_grad()
-def predict_probabilities(model: SparseOccupancyNetwork, batch: PackedBatch) -> torch.Tensor:
+def predict_probabilities(model: OccupancyNetwork, batch: PackedBatch) -> torch.Tensor:
     """Occupancy probabilities (Q,) of a packed batch; the model is to be in eval mode."""
-    field = model.encode(batch.points_voxel, batch.point_batch)
-    logits, _ = model.occupancy(field, batch.queries_voxel, batch.query_batch)
+    field = model.encode(batch.points, batch.point_batch)
+    logits, _ = model.occupancy(field, batch.queries, batch.query_batch)
     return torch.sigmoid(logits)
 
 
-def validate(model: SparseOccupancyNetwork, samples: list[TrainingSample], device: torch.device) -> ValidationScore:
+def validate(model: OccupancyNetwork, samples: list[TrainingSample], device: torch.device) -> ValidationScore:
     """Mean IoU over the scenes, each encoded alone; queries where nothing is known count as outside."""
     training = model.training
     model.eval()
     scores = []
     for sample in samples:
-        batch = pack_batch([sample])
+        batch = pack_batch([sample], coordinates=model.coordinates)
         predicted = predict_probabilities(model, batch.to(device)).cpu()[:, None] >= torch.tensor(THRESHOLDS)
         truth = batch.occupied[:, None] > 0.5
         intersection, union = (predicted & truth).sum(0), (predicted | truth).sum(0)

@@ -12,11 +12,11 @@ from typing import Any
 
 import torch
 
-from sparse_convonet.config import EngineName
 from sparse_convonet.data.batching import PackedBatch, TrainingStream
 from sparse_convonet.data.furniture import FurnitureLibrary
 from sparse_convonet.engine import load_engine
 from sparse_convonet.engine.neighbours import KernelOffsets
+from sparse_convonet.model_config import EngineName
 from sparse_convonet.training.loop import training_step
 from sparse_convonet.weights import TrainedModel, load_model
 from tests.benchmarks.shells import room_shell
@@ -113,7 +113,7 @@ def _convolution_rows(
 
 
 def _network_rows(models: dict[EngineName, TrainedModel], voxels: torch.Tensor, repeats: int) -> list[EngineRow]:
-    features = torch.randn(len(voxels), models["native"].config.model.widths[0])
+    features = torch.randn(len(voxels), models["native"].sparse.unet.widths[0])
 
     def forward(unet: Any) -> object:
         with torch.no_grad():
@@ -123,7 +123,7 @@ def _network_rows(models: dict[EngineName, TrainedModel], voxels: torch.Tensor, 
         levels = unet(features, voxels)
         return torch.stack([level.F.sum() for level in levels]).sum().backward()
 
-    unets = {name: model.network.unet for name, model in models.items()}
+    unets = {name: model.sparse.unet for name, model in models.items()}
     rows = [
         _row("U-Net forward, maps included", len(voxels), {n: partial(forward, u) for n, u in unets.items()}, repeats)
     ]
@@ -144,15 +144,16 @@ def _training_row(models: dict[EngineName, TrainedModel], quick: bool, repeats: 
     batch, scenes, clip_norm = _batch(models["native"], quick)
     tasks: Tasks = {}
     for name, model in models.items():
-        network = model.network.train()
+        network = model.sparse
+        network.train()
         optimizer = torch.optim.AdamW(network.parameters(), lr=0.0)  # the same work at every step
         tasks[name] = partial(training_step, network, optimizer, batch, clip_norm, scenes, torch.device("cpu"))
     with torch.no_grad():
-        finest = len(models["native"].network.encode(batch.points_voxel, batch.point_batch).levels[0].keys)
+        finest = len(models["native"].sparse.encode(batch.points, batch.point_batch).levels[0].keys)
     return _row(f"training step, {scenes} scenes", finest, tasks, repeats)
 
 
-def _batch(model: TrainedModel, quick: bool) -> tuple[PackedBatch, int, float]:
+def _batch(model: TrainedModel, quick: bool) -> tuple[PackedBatch, int, float | None]:
     """A batch as the training draws it, its number of scenes, and the norm that gradients are clipped to."""
     data, training = model.config.data, model.config.training
     scenes = 1 if quick else training.batch

@@ -9,7 +9,7 @@ import torch
 
 from sparse_convonet.coordinates import pack_keys
 from sparse_convonet.fields.sparse import SparseField
-from sparse_convonet.model import SparseOccupancyNetwork
+from sparse_convonet.model.sparse import SparseOccupancyNetwork
 from sparse_convonet.weights import load_model
 from tests.benchmarks.shells import points_in, room_shell
 from tests.benchmarks.tables import column
@@ -40,7 +40,7 @@ class QueryRow:
 def run(quick: bool) -> list[QueryRow]:
     """Queries ordered and at random, in the field that the shipped model makes of a shell."""
     repeats, voxels, count = (1, 1000, 5000) if quick else (7, 200_000, 1 << 20)
-    network = load_model("building", engine="native").network
+    network = load_model("building", engine="native").sparse
     points = points_in(room_shell(voxels), 4)
     field = network.encode(points, torch.zeros(len(points), dtype=torch.int64))
     generator = torch.Generator().manual_seed(1)

@@ -57,7 +57,7 @@ def forward_seconds(voxels: int, gap: int, repeats: int) -> dict[str, Any]:
     from tests.benchmarks.shells import room_shell
 
     model = load_model("building", engine="native")
-    unet, width = model.network.unet, model.config.model.widths[0]
+    unet, width = model.sparse.unet, model.sparse.unet.widths[0]
     small = room_shell(500)
     unet(torch.zeros(len(small), width), small)  # compiles
     shell = room_shell(voxels // 2 if gap else voxels)

@@ -10,12 +10,13 @@ import pytest
 import torch
 from torch import nn
 
-from sparse_convonet.config import ModelConfig
 from sparse_convonet.coordinates import pack_keys
 from sparse_convonet.engine import native
 from sparse_convonet.engine.neighbours import KernelOffsets, dilate, neighbour_table
 from sparse_convonet.fields.lookup import trilinear_lookup
-from sparse_convonet.model import SparseOccupancyNetwork, build
+from sparse_convonet.model import build_sparse
+from sparse_convonet.model.sparse import SparseOccupancyNetwork
+from sparse_convonet.model_config import SparseModelConfig
 from tests.synthetic_scan import room_points
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]
@@ -159,8 +160,8 @@ def test_trilinear_lookup_and_its_gradients(voxels: torch.Tensor, rng: np.random
 def networks() -> list[tuple[str, SparseOccupancyNetwork]]:
     """The default network on the CPU and on the device, with the same random weights."""
     torch.manual_seed(0)
-    state = build(ModelConfig(), native).state_dict()
-    both = [(device, build(ModelConfig(), native).to(device)) for device in ("cpu", _DEVICE)]
+    state = build_sparse(SparseModelConfig(), native).state_dict()
+    both = [(device, build_sparse(SparseModelConfig(), native).to(device)) for device in ("cpu", _DEVICE)]
     for _, network in both:
         network.load_state_dict(state)
     return both

@@ -13,9 +13,9 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparse_convonet.config import EngineName, ModelConfig
 from sparse_convonet.engine import native as native_engine
-from sparse_convonet.model import build
+from sparse_convonet.model import build_sparse
+from sparse_convonet.model_config import EngineName, SparseModelConfig
 from sparse_convonet.reconstruct import ReconstructionSettings, Reconstructor
 from sparse_convonet.structures import PointCloud
 from sparse_convonet.weights import load_model
@@ -278,7 +278,7 @@ def test_float64_equals_a_dense_convolution(scene: Scene, kind: str, size: int, 
 def test_state_dicts_load_both_ways(minkowski: ModuleType, source: str, target: str) -> None:
     engines = {"native": native_engine, "minkowski": minkowski}
     torch.manual_seed(0)
-    networks = [build(ModelConfig(), engines[name]).eval() for name in (source, target)]
+    networks = [build_sparse(SparseModelConfig(), engines[name]).eval() for name in (source, target)]
     networks[1].load_state_dict(networks[0].state_dict())
     points = torch.from_numpy(room_points(1500) / 0.2)
     with torch.no_grad():
@@ -291,11 +291,11 @@ def test_state_dicts_load_both_ways(minkowski: ModuleType, source: str, target: 
 def test_the_shipped_model_makes_the_same_levels_and_the_same_mesh(minkowski: ModuleType) -> None:
     names: tuple[EngineName, ...] = ("native", "minkowski")
     models = [load_model("building", engine=name) for name in names]
-    assert [model.network.unet.engine for model in models] == [native_engine, minkowski]
+    assert [model.sparse.unet.engine for model in models] == [native_engine, minkowski]
     points = room_points(8000)
     voxels = torch.from_numpy((points - points.min(axis=0)) / 0.15)
     with torch.no_grad():
-        fields = [model.network.encode(voxels, torch.zeros(len(voxels), dtype=torch.int64)) for model in models]
+        fields = [model.sparse.encode(voxels, torch.zeros(len(voxels), dtype=torch.int64)) for model in models]
     for ours, theirs in zip(fields[0].levels, fields[1].levels, strict=True):
         assert torch.equal(ours.keys, theirs.keys)
         _assert_close(ours.features, theirs.features, f"stride {ours.stride}")

@@ -76,7 +76,7 @@ def test_resumed_run_ends_with_the_same_weights_as_an_undisturbed_one(tmp_path: 
     for name, value in whole.averaged.items():
         torch.testing.assert_close(parts.averaged[name], value, atol=1e-6, rtol=1e-6)
     model = load_model(tmp_path / "whole" / "last.safetensors")
-    assert model.record["steps"] == 4 and model.config.model.widths == (8, 8, 8)
+    assert model.record["steps"] == 4 and model.sparse.unet.widths == (8, 8, 8)
 
 
 def test_curves_pictures_and_mesh_are_in_the_event_file(tmp_path: Path) -> None:
@@ -128,10 +128,10 @@ def test_batches_are_the_same_whatever_the_number_of_workers() -> None:
     fourth = [next(stream) for _ in range(4)][3]
     loader = DataLoader(first, batch_size=None, num_workers=2)
     for batch, alone in zip(islice(loader, 4), iter(first), strict=False):
-        assert torch.equal(batch.points_voxel, alone.points_voxel)
+        assert torch.equal(batch.points, alone.points)
     again = next(iter(second))
-    assert torch.equal(fourth.points_voxel, again.points_voxel)
-    assert torch.equal(fourth.queries_voxel, again.queries_voxel)
+    assert torch.equal(fourth.points, again.points)
+    assert torch.equal(fourth.queries, again.queries)
     assert torch.equal(fourth.occupied, again.occupied)
 
 

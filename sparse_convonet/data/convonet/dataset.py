@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
-import torch
 from torch.utils.data import Dataset
 
 from sparse_convonet.coordinates import UnitFrame
+from sparse_convonet.data.batching import PackedBatch, join_scenes
 from sparse_convonet.data.convonet.layout import OCCUPANCY, SURFACE, ModelFolder, find_models
 from sparse_convonet.data.convonet.samples import OccupancySamples, SurfaceSamples, read_occupancy, read_surface
 from sparse_convonet.data.convonet.sidecar import read_frame
@@ -198,40 +198,10 @@ def _jittered(points: np.ndarray, noise_unit: float, rng: np.random.Generator) -
     return moved
 
 
-@dataclass(frozen=True)
-class PackedUnitBatch:
-    """Samples without padding, in their unit cubes: rows of all samples, and the sample that each belongs to.
-
-    points_unit: (N, 3) float32.  point_batch: (N,) int64, ascending.  queries_unit: (Q, 3) float32.
-    query_batch: (Q,) int64, ascending.  occupied: (Q,) float32, 1 inside.  models: one per sample.
-    """
-
-    points_unit: torch.Tensor
-    point_batch: torch.Tensor
-    queries_unit: torch.Tensor
-    query_batch: torch.Tensor
-    occupied: torch.Tensor
-    models: tuple[ModelFolder, ...]
-
-    def to(self, device: torch.device) -> PackedUnitBatch:
-        names = [name for name in self.__dataclass_fields__ if name != "models"]
-        return replace(self, **{name: getattr(self, name).to(device) for name in names})
-
-
-def pack_unit_samples(samples: Sequence[UnitSample]) -> PackedUnitBatch:
-    """Join samples; the `collate_fn` of a DataLoader over a ConvonetDataset."""
-
-    def joined(part: Callable[[UnitSample], np.ndarray]) -> torch.Tensor:
-        return torch.from_numpy(np.concatenate([part(sample) for sample in samples]))
-
-    def owners(part: Callable[[UnitSample], np.ndarray]) -> torch.Tensor:
-        return torch.repeat_interleave(torch.tensor([len(part(sample)) for sample in samples]))
-
-    return PackedUnitBatch(
-        joined(lambda sample: sample.points_unit),
-        owners(lambda sample: sample.points_unit),
-        joined(lambda sample: sample.queries_unit),
-        owners(lambda sample: sample.queries_unit),
-        joined(lambda sample: sample.occupied.astype(np.float32)),
-        tuple(sample.model for sample in samples),
+def pack_unit_samples(samples: Sequence[UnitSample]) -> PackedBatch:
+    """Join samples in their unit cubes; the `collate_fn` of a DataLoader over a ConvonetDataset."""
+    return join_scenes(
+        [sample.points_unit for sample in samples],
+        [sample.queries_unit for sample in samples],
+        [sample.occupied for sample in samples],
     )

@@ -1,4 +1,4 @@
-"""Packed batches from a data set in the papers' format for models that work in voxels of the world."""
+"""Packed batches from a data set in the papers' format, in the coordinates of the network that is trained."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from torch.utils.data import IterableDataset, get_worker_info
 
 from sparse_convonet.config import DataConfig
 from sparse_convonet.coordinates import UnitFrame
-from sparse_convonet.data.batching import PackedBatch, pack_batch
+from sparse_convonet.data.batching import Coordinates, PackedBatch, pack_batch
 from sparse_convonet.data.convonet.dataset import ConvonetDataset, DrawSettings, UnitSample
 from sparse_convonet.structures import TrainingSample
 
@@ -38,18 +38,29 @@ def in_world(sample: UnitSample, voxel_size_m: float) -> TrainingSample:
     """The sample in metres, z up; without a frame.json, a side of the unit cube counts as one metre."""
     frame = sample.frame or _NO_SIZE
     points, queries = frame.to_world(sample.points_unit), frame.to_world(sample.queries_unit)
-    return TrainingSample(points.astype(np.float32), queries.astype(np.float32), sample.occupied, voxel_size_m)
+    return TrainingSample(
+        points.astype(np.float32), queries.astype(np.float32), sample.occupied, voxel_size_m, unit_frame=frame
+    )
 
 
 class FolderStream(IterableDataset):
     """Batch after batch of shuffled epochs, beginning at `first_batch`; batch b is the same whatever the workers."""
 
-    def __init__(self, settings: DataConfig, split: str, seed: int, batch: int, first_batch: int = 0) -> None:
+    def __init__(
+        self,
+        settings: DataConfig,
+        split: str,
+        seed: int,
+        batch: int,
+        first_batch: int = 0,
+        coordinates: Coordinates = "voxel",
+    ) -> None:
         self.dataset = open_folder(settings, split, seed, training=True)
         self.voxel_sizes_m = settings.voxel_size_m
         self.seed = seed
         self.batch = batch
         self.first_batch = first_batch
+        self.coordinates = coordinates
         self._order = lru_cache(maxsize=2)(self._shuffled)
 
     def __iter__(self) -> Iterator[PackedBatch]:
@@ -69,7 +80,7 @@ class FolderStream(IterableDataset):
             epoch, place = divmod(position, len(self.dataset))
             sample = self.dataset.draw(int(self._order(epoch)[place]), epoch)
             samples.append(in_world(sample, float(np.exp(rng.uniform(low, high)))))
-        return pack_batch(samples, rng)
+        return pack_batch(samples, rng, self.coordinates)
 
     def _shuffled(self, epoch: int) -> np.ndarray:
         return np.random.default_rng([self.seed, _ORDER, epoch]).permutation(len(self.dataset))

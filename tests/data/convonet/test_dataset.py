@@ -167,13 +167,13 @@ def test_packed_batches_hold_every_row_and_whose_it_is(root: Path, workers: int)
     data = ConvonetDataset(root, "train", settings)
     loader = DataLoader(data, batch_size=4, num_workers=workers, collate_fn=pack_unit_samples)
     batches = list(loader)
-    assert [len(batch.models) for batch in batches] == [4, 4, 2]
+    assert [int(batch.point_batch.max()) + 1 for batch in batches] == [4, 4, 2]
     for start, batch in zip((0, 4, 8), batches, strict=True):
-        for slot in range(len(batch.models)):
+        for slot in range(int(batch.point_batch.max()) + 1):
             expected = data[start + slot]
             mine, asked = batch.point_batch == slot, batch.query_batch == slot
-            assert torch.equal(batch.points_unit[mine], torch.from_numpy(expected.points_unit))
-            assert torch.equal(batch.queries_unit[asked], torch.from_numpy(expected.queries_unit))
+            assert torch.equal(batch.points[mine], torch.from_numpy(expected.points_unit))
+            assert torch.equal(batch.queries[asked], torch.from_numpy(expected.queries_unit))
             assert torch.equal(batch.occupied[asked], torch.from_numpy(expected.occupied.astype(np.float32)))
         assert (batch.point_batch.diff() >= 0).all()
 
@@ -255,8 +255,8 @@ def test_stream_gives_each_model_once_in_an_epoch_and_any_batch_alone(root: Path
     later = FolderStream(stream_config(root), "train", seed=1, batch=5, first_batch=2)
     expected = [stream.make(index) for index in range(4)]
     for index in range(4):
-        assert torch.equal(next(batches).points_voxel, expected[index].points_voxel)
-    assert torch.equal(next(iter(later)).queries_voxel, expected[2].queries_voxel)
+        assert torch.equal(next(batches).points, expected[index].points)
+    assert torch.equal(next(iter(later)).queries, expected[2].queries)
 
 
 def test_evaluation_takes_all_queries_of_the_first_file(root: Path) -> None:

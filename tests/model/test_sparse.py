@@ -5,10 +5,11 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sparse_convonet.config import ModelConfig
-from sparse_convonet.model import OUTSIDE_LOGIT, SparseOccupancyNetwork, build
+from sparse_convonet.model import build_sparse
+from sparse_convonet.model.sparse import OUTSIDE_LOGIT, SparseOccupancyNetwork
+from sparse_convonet.model_config import SparseModelConfig
 
-SMALL = ModelConfig(
+SMALL = SparseModelConfig(
     engine="native", pointnet_width=8, pointnet_blocks=2, widths=(8, 8, 16), feature_width=8, decoder_width=8
 )
 
@@ -16,7 +17,7 @@ SMALL = ModelConfig(
 @pytest.fixture(scope="module")
 def network() -> SparseOccupancyNetwork:
     torch.manual_seed(0)
-    model = build(SMALL)
+    model = build_sparse(SMALL)
     with torch.no_grad():  # blocks begin as identities; make every weight count
         for name, value in model.named_parameters():
             if "outer" in name:

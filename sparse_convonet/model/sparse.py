@@ -1,30 +1,29 @@
-"""The whole network: points -> field of features -> occupancy logits; build() reads the config."""
+"""The sparse network: features on voxels near the surface."""
 
 from __future__ import annotations
-
-from types import ModuleType
 
 import torch
 from torch import nn
 
-from sparse_convonet.config import ModelConfig
 from sparse_convonet.coordinates import pack_keys
 from sparse_convonet.decoder import OccupancyDecoder
 from sparse_convonet.encode.pointnet import LocalPoolPointNet
 from sparse_convonet.encode.sparse_unet import SparseUNet
 from sparse_convonet.encode.voxelise import voxelise
-from sparse_convonet.engine import load_engine
 from sparse_convonet.fields.sparse import Level, SparseField
+from sparse_convonet.model.network import OccupancyNetwork
 
 OUTSIDE_LOGIT = -20.0  # occupancy logit where nothing is known: certainly outside
 
 
-class SparseOccupancyNetwork(nn.Module):
+class SparseOccupancyNetwork(OccupancyNetwork):
     """Sparse-convolution, scene-scale variant of a Convolutional Occupancy Network.
 
     All positions are in voxel coordinates (see coordinates.VoxelFrame), so the network does not know
     where a building stands, and shifts by whole multiples of `unet.total_stride` commute with it.
     """
+
+    coordinates = "voxel"
 
     def __init__(
         self,
@@ -63,28 +62,3 @@ class SparseOccupancyNetwork(nn.Module):
             sample = field.sample(queries_voxel, batch)
             logits, known = self.decoder(queries_voxel, sample.features, sample.weights), sample.known
         return torch.where(known, logits, torch.full_like(logits, OUTSIDE_LOGIT)), known
-
-
-def build(config: ModelConfig, engine: ModuleType | None = None) -> SparseOccupancyNetwork:
-    """The network a config describes, with random weights, on the engine it names (or the one given)."""
-    engine = engine or load_engine(config.engine)
-    widths = tuple(config.widths)
-    return SparseOccupancyNetwork(
-        pointnet=LocalPoolPointNet(width=config.pointnet_width, blocks=config.pointnet_blocks, feature_width=widths[0]),
-        unet=SparseUNet(
-            engine=engine,
-            width_in=widths[0],
-            widths=widths,
-            blocks_per_level=config.blocks_per_level,
-            dilate_from_stride=config.dilate_from_stride,
-        ),
-        decoder=OccupancyDecoder(
-            feature_width=config.feature_width,
-            levels=len(widths),
-            width=config.decoder_width,
-            blocks=config.decoder_blocks,
-            local_encoding=config.local_encoding,
-        ),
-        feature_width=config.feature_width,
-        points_per_voxel=config.points_per_voxel,
-    )

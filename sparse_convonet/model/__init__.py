@@ -1,0 +1,109 @@
+"""The networks: points -> field of features -> occupancy logits; `build` reads the config."""
+
+from __future__ import annotations
+
+from types import ModuleType
+
+from sparse_convonet.conditional_decoder import ConditionalDecoder
+from sparse_convonet.decoder import OccupancyDecoder
+from sparse_convonet.encode.dense_pointnet import CellPointNet
+from sparse_convonet.encode.dense_unet import PlaneUNet, VolumeUNet
+from sparse_convonet.encode.global_pointnet import GlobalPointNet
+from sparse_convonet.encode.point_features import PointFeatures
+from sparse_convonet.encode.pointnet import LocalPoolPointNet
+from sparse_convonet.encode.sparse_unet import SparseUNet
+from sparse_convonet.engine import load_engine
+from sparse_convonet.model.baselines import GlobalOccupancyNetwork, PointsOccupancyNetwork
+from sparse_convonet.model.dense import DenseOccupancyNetwork
+from sparse_convonet.model.network import OccupancyNetwork
+from sparse_convonet.model.sparse import SparseOccupancyNetwork
+from sparse_convonet.model_config import (
+    DenseModelConfig,
+    GlobalModelConfig,
+    ModelConfig,
+    PointsModelConfig,
+    SparseModelConfig,
+)
+
+
+def build(config: ModelConfig) -> OccupancyNetwork:
+    """The network a config describes, with random weights."""
+    if isinstance(config, SparseModelConfig):
+        return build_sparse(config)
+    if isinstance(config, DenseModelConfig):
+        return _build_dense(config)
+    if isinstance(config, GlobalModelConfig):
+        return _build_global(config)
+    return _build_points(config)
+
+
+def build_sparse(config: SparseModelConfig, engine: ModuleType | None = None) -> SparseOccupancyNetwork:
+    """The sparse network on the engine that its config names, or the one given."""
+    engine = engine or load_engine(config.engine)
+    widths = tuple(config.widths)
+    return SparseOccupancyNetwork(
+        pointnet=LocalPoolPointNet(width=config.pointnet_width, blocks=config.pointnet_blocks, feature_width=widths[0]),
+        unet=SparseUNet(
+            engine=engine,
+            width_in=widths[0],
+            widths=widths,
+            blocks_per_level=config.blocks_per_level,
+            dilate_from_stride=config.dilate_from_stride,
+        ),
+        decoder=OccupancyDecoder(
+            feature_width=config.feature_width,
+            levels=len(widths),
+            width=config.decoder_width,
+            blocks=config.decoder_blocks,
+            local_encoding=config.local_encoding,
+        ),
+        feature_width=config.feature_width,
+        points_per_voxel=config.points_per_voxel,
+    )
+
+
+def _build_dense(config: DenseModelConfig) -> DenseOccupancyNetwork:
+    width = config.feature_width
+    planes = PlaneUNet(channels=width, width=config.plane_width, depth=config.plane_depth) if config.planes else None
+    volume = None
+    if config.grid_resolution:
+        volume = VolumeUNet(channels=width, width=config.grid_width, levels=config.grid_levels)
+    return DenseOccupancyNetwork(
+        pointnet=CellPointNet(width=config.pointnet_width, blocks=config.pointnet_blocks, feature_width=width),
+        plane_unet=planes,
+        volume_unet=volume,
+        decoder=_plain_decoder(config),
+        planes=config.planes,
+        plane_resolution=config.plane_resolution,
+        grid_resolution=config.grid_resolution,
+        sampling=config.sampling,
+        positions=config.positions,
+    )
+
+
+def _build_global(config: GlobalModelConfig) -> GlobalOccupancyNetwork:
+    return GlobalOccupancyNetwork(
+        encoder=GlobalPointNet(
+            width=config.pointnet_width, blocks=config.pointnet_blocks, code_width=config.code_width
+        ),
+        decoder=ConditionalDecoder(
+            code_width=config.code_width, width=config.decoder_width, blocks=config.decoder_blocks
+        ),
+    )
+
+
+def _build_points(config: PointsModelConfig) -> PointsOccupancyNetwork:
+    return PointsOccupancyNetwork(
+        encoder=PointFeatures(config.feature_width), decoder=_plain_decoder(config), sigma=config.kernel_sigma
+    )
+
+
+def _plain_decoder(config: DenseModelConfig | PointsModelConfig) -> OccupancyDecoder:
+    """Without levels and their weights; positions come as the network sees them."""
+    return OccupancyDecoder(
+        feature_width=config.feature_width,
+        levels=0,
+        width=config.decoder_width,
+        blocks=config.decoder_blocks,
+        local_encoding="none",
+    )

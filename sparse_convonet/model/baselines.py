@@ -1,0 +1,59 @@
+"""The papers' learned baselines: one global code (Occupancy Network), and features on points (PointConv)."""
+
+from __future__ import annotations
+
+import torch
+
+from sparse_convonet.conditional_decoder import ConditionalDecoder
+from sparse_convonet.decoder import OccupancyDecoder
+from sparse_convonet.encode.global_pointnet import GlobalPointNet
+from sparse_convonet.encode.point_features import PointFeatures
+from sparse_convonet.fields.points import PointField
+from sparse_convonet.model.network import OccupancyNetwork
+
+
+class GlobalOccupancyNetwork(OccupancyNetwork):
+    """Occupancy Network (Mescheder et al. 2019): the field is a code (B, K), the same for every query."""
+
+    coordinates = "unit"
+
+    def __init__(self, *, encoder: GlobalPointNet, decoder: ConditionalDecoder) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+
+    def encode(self, points: torch.Tensor, batch: torch.Tensor) -> torch.Tensor:
+        """Points (N, 3) in the unit cube, (N,) int64 scene of each -> codes (B, K)."""
+        return self.encoder(points.to(torch.float32), batch)
+
+    def occupancy(
+        self, field: torch.Tensor, queries: torch.Tensor, batch: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Queries (Q, 3) in the unit cube, (Q,) int64 -> logits (Q,), and True everywhere."""
+        logits = self.decoder(queries.to(torch.float32), field, batch)
+        return logits, torch.ones_like(batch, dtype=torch.bool)
+
+
+class PointsOccupancyNetwork(OccupancyNetwork):
+    """PointConv baseline (Peng et al. 2020, section 4): PointNet++ features, Gaussian-kernel regression."""
+
+    coordinates = "unit"
+
+    def __init__(self, *, encoder: PointFeatures, decoder: OccupancyDecoder, sigma: float) -> None:
+        super().__init__()
+        self.encoder = encoder
+        self.decoder = decoder
+        self.sigma = sigma
+
+    def encode(self, points: torch.Tensor, batch: torch.Tensor) -> PointField:
+        """Points (N, 3) in the unit cube, (N,) int64 scene of each -> PointField."""
+        points = points.to(torch.float32)
+        return PointField(points, self.encoder(points, batch), tuple(torch.bincount(batch).tolist()), self.sigma)
+
+    def occupancy(
+        self, field: PointField, queries: torch.Tensor, batch: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Queries (Q, 3) in the unit cube, (Q,) int64 -> logits (Q,), and True everywhere."""
+        queries = queries.to(torch.float32)
+        sample = field.sample(queries, batch)
+        return self.decoder(queries, sample.features, sample.weights), sample.known

@@ -1,0 +1,96 @@
+"""The papers' network: features on dense planes, a dense grid, or both."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+
+from sparse_convonet.coordinates import GRID_MARGIN, PLANE_MARGIN, cells_of_shares, unit_to_share
+from sparse_convonet.decoder import OccupancyDecoder
+from sparse_convonet.encode.dense_pointnet import CellGroups, CellPointNet
+from sparse_convonet.encode.dense_unet import PlaneUNet, VolumeUNet
+from sparse_convonet.fields.dense import AXES, DenseField
+from sparse_convonet.model.network import OccupancyNetwork
+
+
+class DenseOccupancyNetwork(OccupancyNetwork):
+    """Convolutional Occupancy Network (Peng et al. 2020) in the unit cube.
+
+    planes: names of AXES, sharing one plane_unet.  positions: what PointNet and decoder see of a position: "cube",
+    its place in the cube, or "cell", its place within a cell of the grid (the fully convolutional variant).
+    """
+
+    coordinates = "unit"
+
+    def __init__(
+        self,
+        *,
+        pointnet: CellPointNet,
+        plane_unet: PlaneUNet | None,
+        volume_unet: VolumeUNet | None,
+        decoder: OccupancyDecoder,
+        planes: tuple[str, ...],
+        plane_resolution: int,
+        grid_resolution: int,
+        sampling: Literal["linear", "nearest"],
+        positions: Literal["cube", "cell"],
+    ) -> None:
+        super().__init__()
+        self.pointnet = pointnet
+        self.plane_unet = plane_unet
+        self.volume_unet = volume_unet
+        self.decoder = decoder
+        self.planes = planes
+        self.plane_resolution = plane_resolution
+        self.grid_resolution = grid_resolution
+        self.sampling = sampling
+        self.positions = positions
+
+    def encode(self, points: torch.Tensor, batch: torch.Tensor) -> DenseField:
+        """Points (N, 3) in the unit cube, (N,) int64 scene of each -> DenseField of all scenes."""
+        points = points.to(torch.float32)
+        scenes = int(batch.max()) + 1 if len(batch) else 0
+        planes = {name: self._plane_groups(points, batch, scenes, name) for name in self.planes}
+        groups = list(planes.values())
+        grid = self._grid_groups(points, batch, scenes) if self.volume_unet is not None else None
+        if grid is not None:
+            groups.append(grid)
+        features = self.pointnet(self._seen(points), groups)  # (N, C)
+        width = features.shape[1]
+        maps = {}
+        if self.plane_unet is not None:
+            size = self.plane_resolution
+            for name, group in planes.items():
+                cells = group.mean(features).reshape(scenes, size, size, width)
+                maps[name] = self.plane_unet(cells.permute(0, 3, 1, 2))
+        volume = None
+        if self.volume_unet is not None and grid is not None:
+            size = self.grid_resolution
+            cells = grid.mean(features).reshape(scenes, size, size, size, width)
+            volume = self.volume_unet(cells.permute(0, 4, 1, 2, 3))
+        return DenseField(maps, volume, self.sampling)
+
+    def occupancy(
+        self, field: DenseField, queries: torch.Tensor, batch: torch.Tensor
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """Queries (Q, 3) in the unit cube, (Q,) int64 -> logits (Q,), and True everywhere."""
+        queries = queries.to(torch.float32)
+        sample = field.sample(queries, batch)
+        return self.decoder(self._seen(queries), sample.features, sample.weights), sample.known
+
+    def _seen(self, positions: torch.Tensor) -> torch.Tensor:
+        if self.positions == "cube":
+            return positions
+        places = unit_to_share(positions, GRID_MARGIN) * self.grid_resolution
+        return places - torch.floor(places.detach())
+
+    def _plane_groups(self, points: torch.Tensor, batch: torch.Tensor, scenes: int, name: str) -> CellGroups:
+        cells = self.plane_resolution**2
+        index = cells_of_shares(unit_to_share(points[:, AXES[name]], PLANE_MARGIN), self.plane_resolution)
+        return CellGroups(batch * cells + index, scenes * cells)
+
+    def _grid_groups(self, points: torch.Tensor, batch: torch.Tensor, scenes: int) -> CellGroups:
+        cells = self.grid_resolution**3
+        index = cells_of_shares(unit_to_share(points, GRID_MARGIN), self.grid_resolution)
+        return CellGroups(batch * cells + index, scenes * cells)

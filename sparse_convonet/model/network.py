@@ -1,0 +1,27 @@
+"""What every network does: encode points into a field, and say how likely a query is occupied."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from typing import Any, ClassVar, Literal
+
+import torch
+from torch import nn
+
+
+class OccupancyNetwork(nn.Module, ABC):
+    """Points -> field of features -> occupancy logits.
+
+    coordinates: what `encode` and `occupancy` take: "voxel" (one unit is one voxel, z up) or "unit" (the unit cube of
+    the papers, y up).
+    """
+
+    coordinates: ClassVar[Literal["voxel", "unit"]]
+
+    @abstractmethod
+    def encode(self, points: torch.Tensor, batch: torch.Tensor) -> Any:
+        """Points (N, 3), (N,) int64 scene of each, ascending from 0 -> a field."""
+
+    @abstractmethod
+    def occupancy(self, field: Any, queries: torch.Tensor, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Queries (Q, 3), (Q,) int64 scene of each -> logits (Q,), and (Q,) bool: where the field knows anything."""

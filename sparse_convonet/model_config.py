@@ -1,0 +1,77 @@
+"""What kinds of networks there are, and every number that one has: the `model` section of an experiment.
+
+`field` says what the features live on, and so which of these records a configuration means.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+PlaneName = Literal["xz", "xy", "yz"]
+EngineName = Literal["auto", "minkowski", "native"]
+
+
+@dataclass(frozen=True)
+class SparseModelConfig:
+    """Features on sparse voxels near the surface: point encoder, sparse U-Net, query and decoder."""
+
+    field: Literal["sparse"] = "sparse"
+    engine: EngineName = "auto"
+    points_per_voxel: int = 8  # more points of one voxel are dropped at random
+    pointnet_width: int = 32
+    pointnet_blocks: int = 3
+    widths: tuple[int, ...] = (32, 48, 64, 96, 128)  # channels at strides 1, 2, 4, ...
+    blocks_per_level: int = 1
+    dilate_from_stride: int = 4  # levels of this stride and coarser also cover neighbouring cells
+    feature_width: int = 32  # channels of a sampled feature
+    decoder_width: int = 32
+    decoder_blocks: int = 5
+    local_encoding: Literal["periodic", "raw"] = "periodic"
+
+
+@dataclass(frozen=True)
+class DenseModelConfig:
+    """Features on dense planes, a dense grid, or both (Peng et al. 2020, section 3), in the unit cube."""
+
+    field: Literal["dense"] = "dense"
+    planes: tuple[PlaneName, ...] = ()
+    plane_resolution: int = 128
+    plane_depth: int = 5  # levels of the 2D U-Net
+    plane_width: int = 32  # channels of its first level
+    grid_resolution: int = 0  # 0: no grid
+    grid_levels: int = 3  # of the 3D U-Net
+    grid_width: int = 32
+    pointnet_width: int = 32
+    pointnet_blocks: int = 5
+    feature_width: int = 32
+    decoder_width: int = 32
+    decoder_blocks: int = 5
+    sampling: Literal["linear", "nearest"] = "linear"
+    positions: Literal["cube", "cell"] = "cube"  # what PointNet and decoder see: places in the cube, or in a grid cell
+
+
+@dataclass(frozen=True)
+class GlobalModelConfig:
+    """One code for everything: the Occupancy Network (Mescheder et al. 2019)."""
+
+    field: Literal["global"] = "global"
+    code_width: int = 512
+    pointnet_width: int = 512
+    pointnet_blocks: int = 5
+    decoder_width: int = 256
+    decoder_blocks: int = 5
+
+
+@dataclass(frozen=True)
+class PointsModelConfig:
+    """Features on the points themselves, blended by a Gaussian kernel: the papers' PointConv baseline."""
+
+    field: Literal["points"] = "points"
+    feature_width: int = 32
+    kernel_sigma: float = 0.2  # sides of the cube
+    decoder_width: int = 32
+    decoder_blocks: int = 5
+
+
+ModelConfig = SparseModelConfig | DenseModelConfig | GlobalModelConfig | PointsModelConfig

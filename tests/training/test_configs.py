@@ -1,0 +1,66 @@
+"""Every configuration that is shipped trains and validates, and its weights load again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from sparse_convonet.config import ExperimentConfig, load_config
+from sparse_convonet.model_config import DenseModelConfig, GlobalModelConfig, SparseModelConfig
+from sparse_convonet.training.loop import train
+from sparse_convonet.training.scenes import validation_sets
+from sparse_convonet.training.validation import validate
+from sparse_convonet.weights import load_model
+from tests.data.convonet.small_set import write_set
+
+CONFIGS = Path(__file__).parents[2] / "configs"
+CPU = torch.device("cpu")
+PAPERS = sorted(path for folder in ("rooms", "objects") for path in (CONFIGS / folder).glob("*.yaml"))
+
+
+def small(config: ExperimentConfig, folder: Path) -> ExperimentConfig:
+    """The same kind of network and training on a small data set: fewer cells, channels, points and steps."""
+    model = config.model
+    if isinstance(model, DenseModelConfig):
+        model = replace(
+            model,
+            plane_resolution=model.plane_resolution // 4,
+            plane_width=8,
+            grid_resolution=model.grid_resolution // 4,
+            grid_width=8,
+        )
+    elif isinstance(model, GlobalModelConfig):
+        model = replace(model, pointnet_width=32, code_width=32, decoder_width=32)
+    elif isinstance(model, SparseModelConfig):
+        model = replace(model, widths=tuple(width // 4 for width in model.widths))
+    training = replace(
+        config.training,
+        steps=20,
+        batch=2,
+        workers=0,
+        warmup_steps=min(config.training.warmup_steps, 5),
+        validation_scenes=1,
+        validate_every=20,
+        picture_every=20,
+        mesh_every=20,
+    )
+    data = replace(config.data, folder=str(folder), points=300, queries=128)
+    return replace(config, model=model, data=data, training=training)
+
+
+@pytest.mark.parametrize("path", PAPERS, ids=lambda path: f"{path.parent.name}/{path.stem}")
+def test_configuration_trains_validates_and_loads_again(path: Path, tmp_path: Path) -> None:
+    config = small(load_config(path), write_set(tmp_path / "set", models=2))
+    score = train(config, tmp_path / "run", CPU, resume=False)
+    model = load_model(tmp_path / "run" / "last.safetensors")
+    assert model.config == config and model.record["steps"] == 20
+    again = validate(model.network, validation_sets(config)["val"], CPU)
+    assert again.best_iou == pytest.approx(score.best_iou, abs=1e-3)
+
+
+def test_the_table_of_the_papers_has_a_configuration_for_every_learned_row() -> None:
+    names = {path.stem for path in (CONFIGS / "rooms").glob("*.yaml")}
+    assert names >= set("onet pointconv plane1_128 plane3_128 grid32 grid64 plane3_grid32 sparse64 sparse128".split())
