@@ -13,7 +13,7 @@ import numpy as np
 import torch
 import trimesh
 
-from sparse_convonet.coordinates import VoxelFrame, unpack_keys, up_rotation
+from sparse_convonet.coordinates import VoxelFrame, up_rotation
 from sparse_convonet.fields.sparse import SparseField
 from sparse_convonet.io.conversion import as_point_cloud
 from sparse_convonet.mesh.cleanup import observed_only, remove_small_components
@@ -21,6 +21,7 @@ from sparse_convonet.mesh.colour import with_colours
 from sparse_convonet.mesh.mise import ExtractionSettings, extract_mesh
 from sparse_convonet.mesh.normals import with_area_normals, with_field_normals
 from sparse_convonet.mesh.refine import refine
+from sparse_convonet.mesh.seeds import SEED_STRIDE, seed_cells
 from sparse_convonet.mesh.topology import face_areas
 from sparse_convonet.model_config import EngineName
 from sparse_convonet.plan import Plan, make_plan
@@ -31,7 +32,6 @@ logger = logging.getLogger(__name__)
 
 Progress = Callable[[str, float], None]  # stage, share done from 0 to 1
 
-_SEED_STRIDE = 8  # voxels; extraction begins at the cells of this level, which reach beyond every surface seen
 _QUERY_CHUNK = 1 << 17
 # Pieces smaller than both are crumbs: bits of wall seen through a door, noise in mid-air.
 _CRUMB_M2, _CRUMB_SHARE = 2.0, 0.01
@@ -169,7 +169,7 @@ class Reconstructor:
             return np.concatenate([self._logits(scene_field, part) for part in parts]) if parts else np.zeros(0)
 
         logit = math.log(threshold / (1 - threshold))
-        finest_per_seed = 1 << max(0, round(math.log2(_SEED_STRIDE / cell)))
+        finest_per_seed = 1 << max(0, round(math.log2(SEED_STRIDE / cell)))
         mesh = extract_mesh(
             evaluate,
             seed_cells(scene_field, cell, finest_per_seed),
@@ -242,16 +242,3 @@ class Reconstructor:
         rotation = up_rotation(self.settings.up)
         normals = None if mesh.normals is None else (mesh.normals @ rotation).astype(np.float32)
         return Mesh((mesh.vertices @ rotation) / self.settings.scale, mesh.faces, normals, mesh.colours)
-
-
-def seed_cells(scene_field: SparseField, cell: float, finest_per_seed: int) -> np.ndarray:
-    """Integer seed cells (M, 3), of edge `finest_per_seed` cells, that cover the level of stride _SEED_STRIDE."""
-    level = min(scene_field.levels, key=lambda each: abs(each.stride - _SEED_STRIDE))
-    low = unpack_keys(level.keys)[:, 1:].cpu().numpy()
-    edge = cell * finest_per_seed
-    first = np.floor(low / edge).astype(np.int64)
-    last = np.ceil((low + level.stride) / edge).astype(np.int64) - 1
-    span = int((last - first).max(initial=0)) + 1
-    steps = np.stack(np.meshgrid(*[np.arange(span)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
-    covering = first[:, None] + steps  # (M, span**3, 3)
-    return np.unique(covering[(covering <= last[:, None]).all(axis=2)], axis=0)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -82,19 +83,29 @@ def compare_samples(predicted: SurfaceSamples, truth: SurfaceSamples, threshold:
     An empty prediction scores distances of sqrt(3), normals -1, F 0, as in the unit cube.
     Raises ValueError where the truth is empty.
     """
+    return compare_samples_at(predicted, truth, (threshold,))[0]
+
+
+def compare_samples_at(
+    predicted: SurfaceSamples, truth: SurfaceSamples, thresholds: Sequence[float]
+) -> tuple[SurfaceScores, ...]:
+    """compare_samples with several thresholds; the distances are measured once."""
     if len(truth.points) == 0:
         raise ValueError("surface scores: expected samples of the truth, found none")
     if len(predicted.points) == 0:
-        return SurfaceScores(_EMPTY_DISTANCE, _EMPTY_DISTANCE, 0.0, 0.0, -1.0, threshold)
+        return tuple(SurfaceScores(_EMPTY_DISTANCE, _EMPTY_DISTANCE, 0.0, 0.0, -1.0, each) for each in thresholds)
     to_truth, aligned_with_truth = _nearest_samples(predicted, truth)
     to_predicted, aligned_with_predicted = _nearest_samples(truth, predicted)
-    return SurfaceScores(
-        accuracy=float(to_truth.mean()),
-        completeness=float(to_predicted.mean()),
-        precision=float((to_truth <= threshold).mean()),
-        recall=float((to_predicted <= threshold).mean()),
-        normal_consistency=float((aligned_with_truth.mean() + aligned_with_predicted.mean()) / 2),
-        threshold=threshold,
+    return tuple(
+        SurfaceScores(
+            accuracy=float(to_truth.mean()),
+            completeness=float(to_predicted.mean()),
+            precision=float((to_truth <= threshold).mean()),
+            recall=float((to_predicted <= threshold).mean()),
+            normal_consistency=float((aligned_with_truth.mean() + aligned_with_predicted.mean()) / 2),
+            threshold=threshold,
+        )
+        for threshold in thresholds
     )
 
 
@@ -122,5 +133,5 @@ def coverage(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray, distan
 
 def _nearest_samples(queries: SurfaceSamples, samples: SurfaceSamples) -> tuple[np.ndarray, np.ndarray]:
     """(N,) distances from each query to the nearest sample, and (N,) |cosine| between their normals."""
-    distances, nearest = cKDTree(samples.points).query(queries.points)
+    distances, nearest = cKDTree(samples.points).query(queries.points, workers=-1)
     return distances, np.abs(np.einsum("ij,ij->i", queries.normals, samples.normals[nearest]))

@@ -1,0 +1,91 @@
+"""All scores of one predicted mesh against the truth that a data set holds."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparse_convonet.data.winding import WindingNumbers
+from sparse_convonet.metrics.occupancy import iou
+from sparse_convonet.metrics.surface import (
+    PUBLISHED_SAMPLES,
+    SurfaceSamples,
+    compare_samples_at,
+    sample_mesh,
+    without_outside,
+)
+from sparse_convonet.structures import Mesh
+
+UNIT_THRESHOLDS = (0.01, 0.015, 0.02)  # of the unit cube: the papers' 1 %, ScanNet's 1.5 %, and 2 %
+METRIC_THRESHOLDS_M = (0.02, 0.05, 0.10)
+_WALL_SAMPLES = 2  # times as many samples are drawn where some are to be dropped at the walls
+
+
+@dataclass(frozen=True)
+class Truth:
+    """What a mesh is compared with, all in one frame (the unit cube, or metres).
+
+    surface: samples of the true surface with normals.  queries: (Q, 3) and occupied: (Q,) bool, or None where there
+    is no inside.
+    """
+
+    surface: SurfaceSamples
+    queries: np.ndarray | None = None
+    occupied: np.ndarray | None = None
+
+
+@dataclass(frozen=True)
+class MeshScores:
+    """Scores of one mesh; lengths in the units of the frame.
+
+    iou: of the mesh's inside, None where the truth has none.  f_scores: one per threshold, in their order.
+    """
+
+    iou: float | None
+    accuracy: float
+    completeness: float
+    normal_consistency: float
+    f_scores: tuple[float, ...]
+
+    @property
+    def chamfer_l1(self) -> float:
+        return (self.accuracy + self.completeness) / 2
+
+
+def score_mesh(
+    predicted: Mesh,
+    truth: Truth,
+    thresholds: tuple[float, ...],
+    rng: np.random.Generator,
+    *,
+    cut_at_walls: bool = False,
+    up_axis: int = 1,
+    samples: int = PUBLISHED_SAMPLES,
+) -> MeshScores:
+    """Score a mesh by the published protocol (Peng et al. 2020, section 4; Mescheder et al. 2019, section 4.1).
+
+    cut_at_walls: the rule for synthetic rooms: samples of the prediction beyond the truth's walls or below its floor are
+    left out.  An empty mesh has IoU 0, distances sqrt(3), normals -1.
+    """
+    empty = len(predicted.faces) == 0 or not predicted.to_trimesh().area > 0
+    drawn = SurfaceSamples(np.zeros((0, 3)), np.zeros((0, 3)))
+    if not empty:
+        drawn = sample_mesh(predicted, samples * (_WALL_SAMPLES if cut_at_walls else 1), rng)
+    if cut_at_walls and not empty:
+        kept = without_outside(drawn, truth.surface, up_axis)
+        drawn = SurfaceSamples(kept.points[:samples], kept.normals[:samples])
+    found = compare_samples_at(drawn, truth.surface, thresholds)
+    volume = None
+    if truth.queries is not None and truth.occupied is not None:
+        inside = np.zeros(len(truth.queries), dtype=bool)
+        if not empty:
+            inside = WindingNumbers(predicted.vertices, predicted.faces).occupied(truth.queries)
+        volume = iou(inside, truth.occupied)
+    return MeshScores(
+        iou=volume,
+        accuracy=found[0].accuracy,
+        completeness=found[0].completeness,
+        normal_consistency=found[0].normal_consistency,
+        f_scores=tuple(each.f_score for each in found),
+    )

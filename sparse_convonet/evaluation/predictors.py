@@ -1,0 +1,93 @@
+"""What makes a mesh of a scan for evaluation: a trained network, in the coordinates that it works in."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from sparse_convonet.coordinates import UNIT_PADDING, VoxelFrame
+from sparse_convonet.data.batching import unit_frame_of
+from sparse_convonet.mesh.field_mesh import field_mesh
+from sparse_convonet.structures import Mesh, TrainingSample
+from sparse_convonet.weights import TrainedModel
+
+PUBLISHED_CELLS = 128  # along the padded cube
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """mesh: in world metres.  seconds: by stage."""
+
+    mesh: Mesh
+    seconds: Mapping[str, float]
+
+
+class Predictor(Protocol):
+    """Makes meshes of scans.  name: of its rows in tables.  parameters: how many numbers were learned."""
+
+    name: str
+    parameters: int
+
+    def predict(self, sample: TrainingSample) -> Prediction: ...
+
+
+class NetworkPredictor:
+    """A trained network.
+
+    cells: of the mesh along the padded unit cube; None: the cell size that the configuration gives in voxels.
+    """
+
+    def __init__(
+        self, model: TrainedModel, cells: int | None = PUBLISHED_CELLS, threshold: float | None = None
+    ) -> None:
+        self.model = model
+        self.name = model.name
+        self.parameters = sum(each.numel() for each in model.network.parameters())
+        self.cells = cells
+        self.threshold = threshold or model.threshold
+        self.device = next(model.network.parameters()).device
+
+    @torch.no_grad()
+    def predict(self, sample: TrainingSample) -> Prediction:
+        """Encode the sample's points and extract the mesh, in world metres."""
+        network = self.model.network
+        cube = unit_frame_of(sample)
+        voxels = VoxelFrame.around(sample.points_world, sample.voxel_size_m)
+        in_voxels = network.coordinates == "voxel"
+        points = voxels.to_voxels(sample.points_world) if in_voxels else cube.to_unit(sample.points_world)
+        started = time.perf_counter()
+        tensor = torch.from_numpy(points).to(self.device, torch.float32)
+        field = network.encode(tensor, torch.zeros(len(tensor), dtype=torch.int64, device=self.device))
+        self._wait()
+        encoded = time.perf_counter()
+        mesh = field_mesh(network, field, points, self._cell(sample, in_voxels), self.threshold)
+        self._wait()
+        finished = time.perf_counter()
+        vertices = voxels.to_world(mesh.vertices) if in_voxels else cube.to_world(mesh.vertices)
+        return Prediction(Mesh(vertices, mesh.faces), {"encode": encoded - started, "mesh": finished - encoded})
+
+    def _cell(self, sample: TrainingSample, in_voxels: bool) -> float:
+        if self.cells is not None:
+            cell_unit = (1 + UNIT_PADDING) / self.cells
+            return cell_unit * unit_frame_of(sample).metres_per_unit / sample.voxel_size_m if in_voxels else cell_unit
+        share = self.model.config.mesh.cell_share
+        return share if in_voxels else share * sample.voxel_size_m / unit_frame_of(sample).metres_per_unit
+
+    def _wait(self) -> None:
+        if self.device.type == "cuda":
+            torch.cuda.synchronize(self.device)
+
+
+def as_unit_mesh(mesh: Mesh, sample: TrainingSample) -> Mesh:
+    """A mesh of world metres in the unit cube of a sample.  The cube is turned, not mirrored: faces stay as they are."""
+    return Mesh(unit_frame_of(sample).to_unit(mesh.vertices), mesh.faces)
+
+
+def empty_mesh() -> Mesh:
+    """No vertex and no face."""
+    return Mesh(np.zeros((0, 3)), np.zeros((0, 3), dtype=np.int64))

@@ -1,0 +1,45 @@
+"""The mesh of one encoded scene, whatever its network: sparse fields from their cells, dense ones over the whole cube."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+import torch
+
+from sparse_convonet.fields.sparse import SparseField
+from sparse_convonet.mesh.mise import ExtractionSettings, extract_mesh
+from sparse_convonet.mesh.seeds import SEED_STRIDE, cube_seed_cells, seed_cells
+from sparse_convonet.model import OccupancyNetwork
+from sparse_convonet.structures import Mesh
+
+_QUERY_CHUNK = 1 << 17
+_CUBE_STRIDE = 4  # finest cells along a seed: the papers begin at a quarter of the finest resolution
+
+
+@torch.no_grad()
+def field_mesh(network: OccupancyNetwork, field: Any, points: np.ndarray, cell: float, threshold: float) -> Mesh:
+    """The surface where the occupancy crosses `threshold` (a probability), in the network's coordinates.
+
+    field: of one scene.  points: (N, 3) those that were encoded; cells with points are always refined.  cell: edge of
+    the finest cells.
+    """
+    device = next(network.parameters()).device
+
+    def evaluate(queries: np.ndarray) -> np.ndarray:
+        parts = []
+        for start in range(0, len(queries), _QUERY_CHUNK):
+            part = torch.from_numpy(queries[start : start + _QUERY_CHUNK]).to(device)
+            scene = torch.zeros(len(part), dtype=torch.int64, device=device)
+            parts.append(network.occupancy(field, part, scene)[0].float().cpu().numpy())
+        return np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)
+
+    if isinstance(field, SparseField):
+        stride = 1 << max(0, round(math.log2(SEED_STRIDE / cell)))
+        seeds = seed_cells(field, cell, stride)
+    else:
+        stride = _CUBE_STRIDE
+        seeds = cube_seed_cells(cell, stride)
+    settings = ExtractionSettings(cell=cell, threshold=math.log(threshold / (1 - threshold)))
+    return extract_mesh(evaluate, seeds, stride, points, settings)

@@ -1,0 +1,30 @@
+"""The coarse cells from which extraction begins: those that a sparse level reaches, or those of the whole cube."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from sparse_convonet.coordinates import UNIT_PADDING, unpack_keys
+from sparse_convonet.fields.sparse import SparseField
+
+SEED_STRIDE = 8  # voxels; extraction begins at the cells of this level, which reach beyond every surface seen
+
+
+def seed_cells(scene_field: SparseField, cell: float, finest_per_seed: int) -> np.ndarray:
+    """Integer seed cells (M, 3), of edge `finest_per_seed` cells, that cover the level of stride SEED_STRIDE."""
+    level = min(scene_field.levels, key=lambda each: abs(each.stride - SEED_STRIDE))
+    low = unpack_keys(level.keys)[:, 1:].cpu().numpy()
+    edge = cell * finest_per_seed
+    first = np.floor(low / edge).astype(np.int64)
+    last = np.ceil((low + level.stride) / edge).astype(np.int64) - 1
+    span = int((last - first).max(initial=0)) + 1
+    steps = np.stack(np.meshgrid(*[np.arange(span)] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
+    covering = first[:, None] + steps  # (M, span**3, 3)
+    return np.unique(covering[(covering <= last[:, None]).all(axis=2)], axis=0)
+
+
+def cube_seed_cells(cell: float, finest_per_seed: int) -> np.ndarray:
+    """Integer seed cells (M, 3) that cover the padded unit cube, from its middle."""
+    reach = int(np.ceil((1 + UNIT_PADDING) / 2 / (cell * finest_per_seed) - 1e-9))
+    span = np.arange(-reach, reach)
+    return np.stack(np.meshgrid(span, span, span, indexing="ij"), axis=-1).reshape(-1, 3)

@@ -1,0 +1,120 @@
+"""Score models on a data set by the papers' protocol: IoU, Chamfer-L1, normal consistency, F-scores."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+import zlib
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from tqdm import tqdm
+
+from sparse_convonet.config import ExperimentConfig, load_config
+from sparse_convonet.evaluation.data_set import EvaluationSettings, evaluate
+from sparse_convonet.evaluation.mesh_scores import METRIC_THRESHOLDS_M, UNIT_THRESHOLDS, Truth, score_mesh
+from sparse_convonet.evaluation.predictors import PUBLISHED_CELLS, NetworkPredictor
+from sparse_convonet.evaluation.published import TABLES
+from sparse_convonet.evaluation.tables import OVER_CLASSES, Summary, markdown, summarise, write_rows
+from sparse_convonet.io.atomic import atomic_path
+from sparse_convonet.io.cli import run_tool
+from sparse_convonet.io.meshes import read_mesh
+from sparse_convonet.metrics.surface import PUBLISHED_SAMPLES, sample_mesh
+from sparse_convonet.weights import load_model
+
+MESHES = (".ply", ".obj", ".off", ".stl", ".glb")
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    if all(path.suffix.lower() in MESHES for path in options.what):
+        _score_pair(options)
+        return
+    if options.out is None:
+        raise ValueError("--out: expected a folder for the scores, found none; name one")
+    settings = EvaluationSettings(options.split, options.limit, options.seed, options.only_surface, options.save_meshes)
+    summaries: list[Summary] = []
+    for path in options.what:
+        weights, config = _weights_and_config(path, options.checkpoint, options.overrides)
+        model = replace(load_model(weights, device=options.device), name=path.stem)
+        predictor = NetworkPredictor(model, options.cells or None, options.tau)
+        folder = options.out / path.stem
+        identity = {
+            "weights": f"{zlib.crc32(weights.read_bytes()):08x}",
+            "threshold": predictor.threshold,
+            "cells": predictor.cells,
+        }
+        with tqdm(desc=path.stem, unit="model") as bar:
+
+            def show(done: int, total: int, bar: tqdm = bar) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+
+            rows = evaluate(predictor, config.data, folder, settings, identity=identity, finished=show)
+        found = summarise(path.stem, rows)
+        write_rows(folder, rows, found)
+        with atomic_path(folder / "table.md") as temporary:
+            temporary.write_text(markdown(found), encoding="utf-8")
+        summaries += found
+    table = markdown(
+        [each for each in summaries if each.category == OVER_CLASSES], TABLES[options.papers] if options.papers else ()
+    )
+    with atomic_path(options.out / "table.md") as temporary:
+        temporary.write_text(table, encoding="utf-8")
+    print(table, end="")
+
+
+def _weights_and_config(path: Path, checkpoint: Path | None, overrides: list[str]) -> tuple[Path, ExperimentConfig]:
+    """The weights of a configuration's run, and the configuration with the data to evaluate on."""
+    if path.suffix == ".safetensors":
+        config = load_model(path).config
+        if overrides:
+            raise ValueError(f"--set: {path} is a file of weights; name its configuration to change keys")
+        return path, config
+    config = load_config(path, overrides)
+    weights = checkpoint or Path("runs") / path.stem / "best.safetensors"
+    if not weights.is_file():
+        raise ValueError(f"{weights}: no such weights of {path.name}; train it first, or name them with --checkpoint")
+    return weights, config
+
+
+def _score_pair(options: argparse.Namespace) -> None:
+    if len(options.what) != 2:
+        raise ValueError(f"expected two meshes, the prediction and the truth, found {len(options.what)}")
+    predicted, truth = (read_mesh(path) for path in options.what)
+    rng = np.random.default_rng(options.seed)
+    thresholds = METRIC_THRESHOLDS_M if options.metres else UNIT_THRESHOLDS
+    scores = score_mesh(predicted, Truth(sample_mesh(truth, PUBLISHED_SAMPLES, rng)), thresholds, rng)
+    unit = "m" if options.metres else "of the unit cube"
+    print(f"accuracy {scores.accuracy:.5g} {unit}, completeness {scores.completeness:.5g} {unit}")
+    print(f"Chamfer-L1 {scores.chamfer_l1:.5g} {unit}, normal consistency {scores.normal_consistency:.4f}")
+    for threshold, value in zip(thresholds, scores.f_scores, strict=True):
+        print(f"F-score {value:.4f} at {threshold:g} {unit}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(description=__doc__)
+    add = parser.add_argument
+    add("what", nargs="+", type=Path, metavar="CONFIG", help="configurations or .safetensors files; or two meshes")
+    add("--checkpoint", type=Path, help="weights; default: runs/<config>/best.safetensors")
+    add("--set", dest="overrides", nargs="+", action="extend", default=[], metavar="KEY=VALUE")
+    add("--out", type=Path, help="folder for the scores; a stopped run goes on there")
+    add("--split", default="test")
+    add("--limit", type=int, help="models per class")
+    add("--cells", type=int, default=PUBLISHED_CELLS, help="of the mesh along the padded cube; 0: as the configuration "
+        "says (default 128, as published)")  # fmt: skip
+    add("--tau", type=float, help="occupancy probability of the surface; default: stored with the weights")
+    add("--only-surface", action="store_true", help="no inside to compare: real scans")
+    add("--save-meshes", action="store_true")
+    add("--papers", choices=sorted(TABLES), help="add the rows that were published for this data")
+    add("--metres", action="store_true", help="two meshes: their unit is the metre")
+    add("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    add("--seed", type=int, default=0)
+    return parser
+
+
+if __name__ == "__main__":
+    run_tool(main)
