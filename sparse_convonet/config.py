@@ -14,6 +14,7 @@ import yaml
 
 from sparse_convonet.model_config import (
     DenseModelConfig,
+    DenseVoxelModelConfig,
     GlobalModelConfig,
     ModelConfig,
     PointsModelConfig,
@@ -85,7 +86,7 @@ class MeshConfig:
 class ExperimentConfig:
     """Everything that one experiment needs."""
 
-    model: SparseModelConfig | DenseModelConfig | GlobalModelConfig | PointsModelConfig = field(
+    model: SparseModelConfig | DenseModelConfig | DenseVoxelModelConfig | GlobalModelConfig | PointsModelConfig = field(
         default_factory=SparseModelConfig
     )
     data: DataConfig = field(default_factory=DataConfig)
@@ -97,8 +98,8 @@ class ExperimentConfig:
 _POSITIVE = (
     "model.points_per_voxel model.pointnet_width model.blocks_per_level model.feature_width model.decoder_width "
     "model.plane_resolution model.plane_depth model.plane_width model.grid_levels model.grid_width model.code_width "
-    "model.kernel_sigma data.points data.queries data.near_surface_sigma_m data.crop_m training.steps training.batch "
-    "training.learning_rate training.clip_norm training.validate_every training.validation_scenes "
+    "model.kernel_sigma model.border data.points data.queries data.near_surface_sigma_m data.crop_m training.steps "
+    "training.batch training.learning_rate training.clip_norm training.validate_every training.validation_scenes "
     "training.checkpoint_every training.minutes mesh.cell_share data.keep_ratio"
 ).split()
 _NOT_NEGATIVE = (

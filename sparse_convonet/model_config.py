@@ -74,4 +74,19 @@ class PointsModelConfig:
     decoder_blocks: int = 5
 
 
-ModelConfig = SparseModelConfig | DenseModelConfig | GlobalModelConfig | PointsModelConfig
+@dataclass(frozen=True)
+class DenseVoxelModelConfig:
+    """Features on all voxels of a box, positions within their voxel: the papers' scene model, for buildings in crops."""
+
+    field: Literal["dense_voxels"] = "dense_voxels"
+    grid_levels: int = 4  # of the 3D U-Net
+    grid_width: int = 32
+    pointnet_width: int = 32
+    pointnet_blocks: int = 5
+    feature_width: int = 32
+    decoder_width: int = 32
+    decoder_blocks: int = 5
+    border: int = 8  # voxels around the points of a scene that is encoded whole
+
+
+ModelConfig = SparseModelConfig | DenseModelConfig | DenseVoxelModelConfig | GlobalModelConfig | PointsModelConfig

@@ -15,10 +15,12 @@ from sparse_convonet.encode.sparse_unet import SparseUNet
 from sparse_convonet.engine import load_engine
 from sparse_convonet.model.baselines import GlobalOccupancyNetwork, PointsOccupancyNetwork
 from sparse_convonet.model.dense import DenseOccupancyNetwork
+from sparse_convonet.model.dense_voxels import DenseVoxelNetwork
 from sparse_convonet.model.network import OccupancyNetwork
 from sparse_convonet.model.sparse import SparseOccupancyNetwork
 from sparse_convonet.model_config import (
     DenseModelConfig,
+    DenseVoxelModelConfig,
     GlobalModelConfig,
     ModelConfig,
     PointsModelConfig,
@@ -32,6 +34,8 @@ def build(config: ModelConfig) -> OccupancyNetwork:
         return build_sparse(config)
     if isinstance(config, DenseModelConfig):
         return _build_dense(config)
+    if isinstance(config, DenseVoxelModelConfig):
+        return _build_dense_voxels(config)
     if isinstance(config, GlobalModelConfig):
         return _build_global(config)
     return _build_points(config)
@@ -81,6 +85,16 @@ def _build_dense(config: DenseModelConfig) -> DenseOccupancyNetwork:
     )
 
 
+def _build_dense_voxels(config: DenseVoxelModelConfig) -> DenseVoxelNetwork:
+    width = config.feature_width
+    return DenseVoxelNetwork(
+        pointnet=CellPointNet(width=config.pointnet_width, blocks=config.pointnet_blocks, feature_width=width),
+        unet=VolumeUNet(channels=width, width=config.grid_width, levels=config.grid_levels),
+        decoder=_plain_decoder(config),
+        border=config.border,
+    )
+
+
 def _build_global(config: GlobalModelConfig) -> GlobalOccupancyNetwork:
     return GlobalOccupancyNetwork(
         encoder=GlobalPointNet(
@@ -98,7 +112,7 @@ def _build_points(config: PointsModelConfig) -> PointsOccupancyNetwork:
     )
 
 
-def _plain_decoder(config: DenseModelConfig | PointsModelConfig) -> OccupancyDecoder:
+def _plain_decoder(config: DenseModelConfig | DenseVoxelModelConfig | PointsModelConfig) -> OccupancyDecoder:
     """Without levels and their weights; positions come as the network sees them."""
     return OccupancyDecoder(
         feature_width=config.feature_width,

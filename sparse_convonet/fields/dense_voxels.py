@@ -1,0 +1,49 @@
+"""Dense grids of features in voxel coordinates, one box per scene: a crop of a sliding window, or a small scene whole."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch.nn import functional
+
+from sparse_convonet.fields.sparse import FieldSample
+
+
+@dataclass(frozen=True)
+class VoxelBox:
+    """Features (C, X, Y, Z) of the voxels from `low` (3,) int64 on; each sits at the centre of its voxel."""
+
+    low: torch.Tensor
+    features: torch.Tensor
+
+
+@dataclass(frozen=True)
+class DenseVoxelField:
+    """One box of voxels per scene."""
+
+    boxes: tuple[VoxelBox, ...]
+
+    def sample(self, queries_voxel: torch.Tensor, batch: torch.Tensor) -> FieldSample:
+        """Queries (Q, 3) in voxel coordinates, (Q,) int64 scene of each -> trilinear features, known in the box.
+
+        Beyond the outermost centres the features fade to zero, as they do at the border of a sparse field.
+        """
+        width = self.boxes[0].features.shape[0]
+        features = self.boxes[0].features.new_zeros(len(queries_voxel), width)
+        known = torch.zeros_like(batch, dtype=torch.bool)
+        for scene, box in enumerate(self.boxes):
+            rows = torch.nonzero(batch == scene)[:, 0]
+            size = torch.tensor(box.features.shape[1:], device=rows.device)
+            place = (queries_voxel[rows] - box.low) / size  # 0 to 1 over the box
+            grid = (2 * place - 1).to(box.features.dtype).flip(1)  # grid_sample names the last axis first
+            sampled = functional.grid_sample(
+                box.features[None],
+                grid[None, :, None, None],
+                mode="bilinear",
+                padding_mode="zeros",
+                align_corners=False,
+            )
+            features = features.index_copy(0, rows, sampled[0, :, :, 0, 0].t())
+            known = known.index_copy(0, rows, ((place >= 0) & (place < 1)).all(dim=1))
+        return FieldSample(features, features.new_zeros(len(queries_voxel), 0), known)
