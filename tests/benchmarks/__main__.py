@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import buildings, data_sets, engines, first_call, normals, queries, sizes
+from tests.benchmarks import buildings, data_sets, dense, engines, first_call, normals, queries, sizes
 from tests.benchmarks.tables import markdown_table, write_section
 from tests.benchmarks.timing import describe_run
 
@@ -37,6 +37,7 @@ BENCHMARKS = {
     "sizes": Benchmark("Size of the scene", sizes.TEXT, sizes.run),
     "queries": Benchmark("Queries", queries.TEXT, queries.run),
     "buildings": Benchmark("Buildings", buildings.TEXT, buildings.run),
+    "dense": Benchmark("Sparse and dense", dense.TEXT, dense.run),
     "normals": Benchmark("Normals", normals.TEXT, normals.run),
     "first_call": Benchmark("First call", first_call.TEXT, first_call.run),
     "data_sets": Benchmark("Data sets", data_sets.TEXT, data_sets.run),

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import tempfile
 import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import numpy as np
-
+from tests.benchmarks.buildings import write_scan
 from tests.benchmarks.isolated import call_isolated
 from tests.benchmarks.tables import column
 
@@ -18,6 +19,9 @@ TEXT = (
     "depend on; crops without points are skipped. Sparse: the shipped model. Peak memory is that of the process; imports "
     "are not timed. Seam: difference of the logits of neighbouring crops where they meet, mean and largest."
 )
+
+_VOXEL_M = 0.08
+_CROP = 48
 
 
 @dataclass(frozen=True)
@@ -35,7 +39,11 @@ class DenseRow:
 
 def run(quick: bool) -> list[DenseRow]:
     """Sparse, then dense."""
-    found = {name: call_isolated(reconstruct, {"network": name, "quick": quick}) for name in ("sparse", "dense")}
+    with tempfile.TemporaryDirectory() as folder:
+        scan = {"area_m2": 40 if quick else 100, "rays_per_m2": 500 if quick else 3000, "folder": folder}
+        floor_m2 = call_isolated(write_scan, scan).result["area_m2"]
+        tasks = {name: {"network": name, "quick": quick, "folder": folder} for name in ("sparse", "dense")}
+        found = {name: call_isolated(reconstruct, task) for name, task in tasks.items()}
     sparse = found["sparse"]
     rows = []
     for name, call in found.items():
@@ -43,7 +51,7 @@ def run(quick: bool) -> list[DenseRow]:
         rows.append(
             DenseRow(
                 name,
-                values["floor_m2"],
+                floor_m2,
                 values["points"],
                 values["crops"],
                 values["seconds"],
@@ -56,25 +64,23 @@ def run(quick: bool) -> list[DenseRow]:
     return rows
 
 
-def reconstruct(network: str, quick: bool) -> dict[str, Any]:
-    """Seconds from points to mesh."""
+def reconstruct(network: str, quick: bool, folder: str) -> dict[str, Any]:
+    """Seconds from the folder's scan.ply, read, to a mesh."""
     import torch
 
     from sparse_convonet.config import load_config
     from sparse_convonet.coordinates import VoxelFrame
+    from sparse_convonet.io.points import read_points
     from sparse_convonet.mesh.sliding_window import sliding_window_mesh
     from sparse_convonet.model import build
     from sparse_convonet.model.dense_voxels import DenseVoxelNetwork
     from sparse_convonet.reconstruct import ReconstructionSettings, Reconstructor
     from sparse_convonet.structures import PointCloud
-    from tests.synthetic_scan import room_points
 
-    side = 1.0 if quick else 2.5  # times the room of the tests, about 4 x 5 m
-    points = room_points(2000 if quick else 300_000) * np.array([side, side, 1.0])
-    floor_m2 = float(np.prod(np.ptp(points[:, :2], axis=0)))
+    points = read_points(Path(folder) / "scan.ply").points
     seam, crops = "", 1
     if network == "sparse":
-        settings = ReconstructionSettings(voxel_size_m=0.08, cell_size_m=0.04)
+        settings = ReconstructionSettings(voxel_size_m=_VOXEL_M, cell_size_m=_VOXEL_M / 2)
         reconstructor = Reconstructor.from_pretrained("building", engine="native", settings=settings)
         reconstructor.run(PointCloud(points[:2000]))  # compiles
         started = time.perf_counter()
@@ -86,8 +92,8 @@ def reconstruct(network: str, quick: bool) -> dict[str, Any]:
         model = build(load_config("configs/buildings/dense_crop.yaml", overrides).model).eval()
         assert isinstance(model, DenseVoxelNetwork)
         started = time.perf_counter()
-        voxels = VoxelFrame.around(points, 0.08).to_voxels(points)
-        found = sliding_window_mesh(model, voxels, 16 if quick else 48, 2, 0.5)
+        voxels = VoxelFrame.around(points, _VOXEL_M).to_voxels(points)
+        found = sliding_window_mesh(model, voxels, 16 if quick else _CROP, 2, 0.5)
         seconds = time.perf_counter() - started
         crops, seam = found.encoded, f"{found.seams.mean():.3g}, {found.seams.max():.3g}"
-    return {"floor_m2": floor_m2, "points": len(points), "crops": crops, "seconds": seconds, "seam": seam}
+    return {"points": len(points), "crops": crops, "seconds": seconds, "seam": seam}
