@@ -1,0 +1,79 @@
+"""tools/evaluate.py as a user calls it."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import trimesh
+
+from sparse_convonet.config import DataConfig, ExperimentConfig
+from sparse_convonet.io.meshes import write_mesh
+from sparse_convonet.model import build
+from sparse_convonet.model_config import DenseModelConfig, ModelConfig, SparseModelConfig
+from sparse_convonet.structures import Mesh
+from sparse_convonet.weights import save_weights
+from tests.data.convonet.small_set import write_set
+from tests.tools.running import exit_code, refusal
+
+SPARSE = SparseModelConfig(
+    engine="native", widths=(8, 8), pointnet_width=8, feature_width=8, decoder_width=8, dilate_from_stride=2
+)
+GRID = DenseModelConfig(grid_resolution=8, grid_levels=2, grid_width=8)
+
+
+def write_weights(path: Path, model: ModelConfig, folder: Path) -> Path:
+    data = replace(
+        DataConfig(), folder=str(folder), points=200, near_surface_share=0.0, voxel_size_m=(0.1, 0.1), noise_m=0.0
+    )
+    config = ExperimentConfig(model=model, data=data)
+    save_weights(build(model).state_dict(), config, path, threshold=0.5, record={"steps": 0})
+    return path
+
+
+@pytest.mark.parametrize("model", [SPARSE, GRID], ids=["sparse", "grid"])
+def test_weights_are_scored_on_their_data_set_and_published_rows_follow(
+    model: ModelConfig, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    weights = write_weights(tmp_path / "mine.safetensors", model, write_set(tmp_path / "set", models=2))
+    arguments = [weights, "--out", tmp_path / "out", "--split", "val", "--cells", "16", "--papers", "rooms"]
+    assert exit_code("evaluate", *arguments) == 0
+    table = capsys.readouterr().out
+    assert table.count("(published)") == 9 and "| mine | mean of classes | 2 |" in table
+    assert (tmp_path / "out" / "table.md").read_text() == table
+    content = json.loads((tmp_path / "out" / "mine" / "scores.json").read_text())
+    assert [(each["class"], each["model"]) for each in content["models"]] == [("a", "m1"), ("b", "m1")]
+    assert all(0 <= each["IoU"] <= 1 for each in content["models"])
+    assert exit_code("evaluate", *arguments) == 0  # finished: read again
+    assert capsys.readouterr().out == table
+
+
+def test_two_meshes_are_compared_in_metres(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, radius in (("a", 1.0), ("b", 1.03)):
+        ball = trimesh.creation.icosphere(subdivisions=4, radius=radius)
+        write_mesh(tmp_path / f"{name}.ply", Mesh(np.array(ball.vertices), np.array(ball.faces, dtype=np.int64)))
+    assert exit_code("evaluate", tmp_path / "a.ply", tmp_path / "b.ply", "--metres") == 0
+    said = capsys.readouterr().out
+    accuracy = float(said.split("accuracy ")[1].split()[0])
+    assert accuracy == pytest.approx(0.03, abs=1e-3)
+    assert "F-score 0.0000 at 0.02 m" in said and "F-score 1.0000 at 0.05 m" in said
+
+
+def test_bad_input_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "rooms.yaml"
+    config.write_text("model: {field: dense, grid_resolution: 32}\n")
+    assert "--out: expected a folder" in refusal(capsys, "evaluate", config)
+    assert "train it first, or name them with --checkpoint" in refusal(capsys, "evaluate", config, "--out", tmp_path)
+    config.write_text("model: {field: dens}\n")
+    assert "did you mean dense" in refusal(capsys, "evaluate", config, "--out", tmp_path)
+    assert "expected two meshes" in refusal(capsys, "evaluate", tmp_path / "a.ply")
+    weights = write_weights(tmp_path / "w.safetensors", GRID, write_set(tmp_path / "set", models=1))
+    assert "name its configuration to change keys" in refusal(
+        capsys, "evaluate", weights, "--out", tmp_path / "o", "--set", "data.points=5"
+    )
+    assert "expected the list of a split" in refusal(
+        capsys, "evaluate", weights, "--out", tmp_path / "o", "--split", "test"
+    )
