@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -85,8 +86,29 @@ def join_scenes(
     return PackedBatch(rows(points), owners(points), rows(queries), owners(queries), rows(occupied))
 
 
-class TrainingStream(IterableDataset):
-    """Batch after batch, beginning at `first_batch`; batch b is the same whatever the number of workers.
+class BatchStream(IterableDataset, ABC):
+    """Batch after batch without end, beginning at `first_batch`; batch b is the same whatever the number of workers."""
+
+    def __init__(self, batch: int, first_batch: int, coordinates: Coordinates) -> None:
+        self.batch = batch
+        self.first_batch = first_batch
+        self.coordinates = coordinates
+
+    def __iter__(self) -> Iterator[PackedBatch]:
+        info = get_worker_info()
+        worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
+        index = self.first_batch + worker
+        while True:
+            yield self.make(index)
+            index += workers
+
+    @abstractmethod
+    def make(self, index: int) -> PackedBatch:
+        """Batch number `index`."""
+
+
+class TrainingStream(BatchStream):
+    """Generated scenes.
 
     With scenes: mixed, data.room_share of each batch are rooms, the rest crops of buildings.
     """
@@ -100,18 +122,8 @@ class TrainingStream(IterableDataset):
         first_batch: int = 0,
         coordinates: Coordinates = "voxel",
     ) -> None:
+        super().__init__(batch, first_batch, coordinates)
         self.source = SceneSource(settings, library, seed)
-        self.batch = batch
-        self.first_batch = first_batch
-        self.coordinates = coordinates
-
-    def __iter__(self) -> Iterator[PackedBatch]:
-        info = get_worker_info()
-        worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
-        index = self.first_batch + worker
-        while True:
-            yield self.make(index)
-            index += workers
 
     def make(self, index: int) -> PackedBatch:
         """Batch number `index`."""

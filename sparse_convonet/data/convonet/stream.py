@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from functools import lru_cache
 
 import numpy as np
-from torch.utils.data import IterableDataset, get_worker_info
 
 from sparse_convonet.config import DataConfig
 from sparse_convonet.coordinates import UnitFrame
-from sparse_convonet.data.batching import Coordinates, PackedBatch, pack_batch
+from sparse_convonet.data.batching import BatchStream, Coordinates, PackedBatch, pack_batch
 from sparse_convonet.data.convonet.dataset import ConvonetDataset, DrawSettings, UnitSample
 from sparse_convonet.structures import TrainingSample
 
@@ -43,8 +41,8 @@ def in_world(sample: UnitSample, voxel_size_m: float) -> TrainingSample:
     )
 
 
-class FolderStream(IterableDataset):
-    """Batch after batch of shuffled epochs, beginning at `first_batch`; batch b is the same whatever the workers."""
+class FolderStream(BatchStream):
+    """Shuffled epochs of a data set."""
 
     def __init__(
         self,
@@ -55,21 +53,11 @@ class FolderStream(IterableDataset):
         first_batch: int = 0,
         coordinates: Coordinates = "voxel",
     ) -> None:
+        super().__init__(batch, first_batch, coordinates)
         self.dataset = open_folder(settings, split, seed, training=True)
         self.voxel_sizes_m = settings.voxel_size_m
         self.seed = seed
-        self.batch = batch
-        self.first_batch = first_batch
-        self.coordinates = coordinates
         self._order = lru_cache(maxsize=2)(self._shuffled)
-
-    def __iter__(self) -> Iterator[PackedBatch]:
-        info = get_worker_info()
-        worker, workers = (0, 1) if info is None else (info.id, info.num_workers)
-        index = self.first_batch + worker
-        while True:
-            yield self.make(index)
-            index += workers
 
     def make(self, index: int) -> PackedBatch:
         """Batch number `index`; each model comes once in an epoch."""

@@ -1,0 +1,1 @@
+"""Stage baselines: surfaces without learning, for the same tables as the networks."""
