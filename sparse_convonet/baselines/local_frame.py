@@ -105,7 +105,10 @@ def empty_mesh() -> Mesh:
 
 @contextmanager
 def quiet_open3d() -> Iterator[None]:
-    """Without open3d's warnings on the terminal; its errors are exceptions in any case."""
+    """Without open3d's warnings on the terminal; its errors are exceptions in any case.
+
+    Rare remarks of PoissonRecon and Qhull, which it contains, go straight to stderr and cannot be turned off.
+    """
     with open3d.utility.VerbosityContextManager(open3d.utility.VerbosityLevel.Error):
         yield
 

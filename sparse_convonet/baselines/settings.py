@@ -63,14 +63,14 @@ class BallPivotingSettings:
     """
 
     method: Literal["ball_pivoting"] = "ball_pivoting"
-    radius_spacings: tuple[float, ...] = (2.0, 4.0, 8.0)
+    radius_spacings: tuple[float, ...] = (4.0, 8.0)
     normals: NormalSource = "given"
     neighbours: int = 30
     seen_from: Side = "outside"
 
     def __post_init__(self) -> None:
         if not self.radius_spacings:
-            raise ValueError("ball pivoting: expected at least one radius, found none; try radius_spacings: [2, 4, 8]")
+            raise ValueError("ball pivoting: expected at least one radius, found none; try radius_spacings: [4, 8]")
         for radius in self.radius_spacings:
             _require_positive("ball pivoting: radius_spacings", radius)
         _require_neighbours(self.neighbours)
@@ -78,10 +78,10 @@ class BallPivotingSettings:
 
 @dataclass(frozen=True)
 class AlphaShapeSettings:
-    """Alpha shape (Edelsbrunner and Muecke 1994), as in open3d: the border of all tetrahedra with small circumspheres.
+    """Alpha shape (Edelsbrunner and Muecke 1994) of solids: the border of all tetrahedra with small circumspheres.
 
     alpha_spacings: the largest radius of these spheres, in median distances to the nearest other point.
-    Needs no normals.  It is a solid: points on a thin shell give both sides of the shell, and points exactly on a
+    Needs no normals.  Points on a thin shell give both sides of the shell, and points exactly on a
     sphere, whose tetrahedra all have its radius, give nothing below that radius.
     """
 
