@@ -12,6 +12,7 @@ from typing import Any, Literal
 
 import yaml
 
+from sparse_convonet.baseline_config import AlphaShapeSettings, BallPivotingSettings, PoissonSettings
 from sparse_convonet.model_config import (
     DenseModelConfig,
     DenseVoxelModelConfig,
@@ -92,6 +93,8 @@ class ExperimentConfig:
     data: DataConfig = field(default_factory=DataConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     mesh: MeshConfig = field(default_factory=MeshConfig)
+    # Instead of a network: a method without learning, for tools/evaluate.py.
+    baseline: PoissonSettings | BallPivotingSettings | AlphaShapeSettings | None = None
 
 
 # Keys that some kinds of model lack are checked where they exist.

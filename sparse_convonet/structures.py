@@ -87,7 +87,7 @@ class TrainingSample:
 
     points_world: (N, 3) float32.  queries_world: (Q, 3) float32.  occupied: (Q,) bool.
     voxel_size_m: the voxel size at which the scene is to be encoded.  unit_frame: the unit cube in which networks
-    of the papers see it; None: the one around its points.
+    of the papers see it; None: the one around its points.  normals_world: (N, 3) float32 of the points, or None.
     """
 
     points_world: np.ndarray
@@ -95,10 +95,13 @@ class TrainingSample:
     occupied: np.ndarray
     voxel_size_m: float
     unit_frame: UnitFrame | None = None
+    normals_world: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         _require_rows("points_world", self.points_world, 3)
         _require_rows("queries_world", self.queries_world, 3)
+        if self.normals_world is not None:
+            _require_rows("normals_world", self.normals_world, 3, len(self.points_world))
         if self.occupied.shape != (len(self.queries_world),):
             raise ValueError(
                 f"occupied: expected shape ({len(self.queries_world)},), one per query, found {self.occupied.shape}"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import argparse
 import logging
 import zlib
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from tqdm import tqdm
 from sparse_convonet.config import ExperimentConfig, load_config
 from sparse_convonet.evaluation.data_set import EvaluationSettings, evaluate
 from sparse_convonet.evaluation.mesh_scores import METRIC_THRESHOLDS_M, UNIT_THRESHOLDS, Truth, score_mesh
-from sparse_convonet.evaluation.predictors import PUBLISHED_CELLS, NetworkPredictor
+from sparse_convonet.evaluation.predictors import PUBLISHED_CELLS, BaselinePredictor, NetworkPredictor, Predictor
 from sparse_convonet.evaluation.published import TABLES
 from sparse_convonet.evaluation.tables import OVER_CLASSES, Summary, markdown, summarise, write_rows
 from sparse_convonet.io.atomic import atomic_path
@@ -38,15 +39,8 @@ def main(arguments: list[str] | None = None) -> None:
     settings = EvaluationSettings(options.split, options.limit, options.seed, options.only_surface, options.save_meshes)
     summaries: list[Summary] = []
     for path in options.what:
-        weights, config = _weights_and_config(path, options.checkpoint, options.overrides)
-        model = replace(load_model(weights, device=options.device), name=path.stem)
-        predictor = NetworkPredictor(model, options.cells or None, options.tau)
+        predictor, config, identity = _predictor(path, options)
         folder = options.out / path.stem
-        identity = {
-            "weights": f"{zlib.crc32(weights.read_bytes()):08x}",
-            "threshold": predictor.threshold,
-            "cells": predictor.cells,
-        }
         with tqdm(desc=path.stem, unit="model") as bar:
 
             def show(done: int, total: int, bar: tqdm = bar) -> None:
@@ -67,18 +61,23 @@ def main(arguments: list[str] | None = None) -> None:
     print(table, end="")
 
 
-def _weights_and_config(path: Path, checkpoint: Path | None, overrides: list[str]) -> tuple[Path, ExperimentConfig]:
-    """The weights of a configuration's run, and the configuration with the data to evaluate on."""
+def _predictor(path: Path, options: argparse.Namespace) -> tuple[Predictor, ExperimentConfig, dict[str, Any]]:
+    """What makes the meshes, the configuration with the data to evaluate on, and what else decides the scores."""
     if path.suffix == ".safetensors":
-        config = load_model(path).config
-        if overrides:
+        if options.overrides:
             raise ValueError(f"--set: {path} is a file of weights; name its configuration to change keys")
-        return path, config
-    config = load_config(path, overrides)
-    weights = checkpoint or Path("runs") / path.stem / "best.safetensors"
+        config, weights = load_model(path).config, path
+    else:
+        config = load_config(path, options.overrides)
+        weights = options.checkpoint or Path("runs") / path.stem / "best.safetensors"
+    if config.baseline is not None:
+        return BaselinePredictor(path.stem, config.baseline), config, {"baseline": asdict(config.baseline)}
     if not weights.is_file():
         raise ValueError(f"{weights}: no such weights of {path.name}; train it first, or name them with --checkpoint")
-    return weights, config
+    model = replace(load_model(weights, device=options.device), name=path.stem)
+    predictor = NetworkPredictor(model, options.cells or None, options.tau)
+    checksum = f"{zlib.crc32(weights.read_bytes()):08x}"
+    return predictor, config, {"weights": checksum, "threshold": predictor.threshold, "cells": predictor.cells}
 
 
 def _score_pair(options: argparse.Namespace) -> None:

@@ -26,6 +26,8 @@ def main(arguments: list[str] | None = None) -> None:
     if options.threads:
         torch.set_num_threads(options.threads)
     config = load_config(options.config, options.overrides)
+    if config.baseline is not None:
+        raise ValueError(f"{options.config}: {config.baseline.method} learns nothing; score it with tools/evaluate.py")
     device = options.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"

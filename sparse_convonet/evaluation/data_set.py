@@ -72,7 +72,7 @@ def evaluate(
     """
     draw = DrawSettings(
         points=data.points, queries=None, noise=data.noise_m, keep_ratio=data.keep_ratio, random_file=False,
-        with_queries=False,
+        with_queries=False, with_normals=predictor.needs_normals,
     )  # fmt: skip
     if data.folder is None:
         raise ValueError("data.folder: expected the folder of a data set to evaluate on, found null; name one")

@@ -1,4 +1,4 @@
-"""What makes a mesh of a scan for evaluation: a trained network, in the coordinates that it works in."""
+"""What makes a mesh of a scan for evaluation: a trained network in the coordinates that it works in, or a baseline."""
 
 from __future__ import annotations
 
@@ -10,10 +10,12 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from sparse_convonet.baseline_config import AlphaShapeSettings, BaselineSettings
+from sparse_convonet.baselines.reconstruction import reconstruct_baseline
 from sparse_convonet.coordinates import UNIT_PADDING, VoxelFrame
 from sparse_convonet.data.batching import unit_frame_of
 from sparse_convonet.mesh.field_mesh import field_mesh
-from sparse_convonet.structures import Mesh, TrainingSample
+from sparse_convonet.structures import Mesh, PointCloud, TrainingSample
 from sparse_convonet.weights import TrainedModel
 
 PUBLISHED_CELLS = 128  # along the padded cube
@@ -28,10 +30,12 @@ class Prediction:
 
 
 class Predictor(Protocol):
-    """Makes meshes of scans.  name: of its rows in tables.  parameters: how many numbers were learned."""
+    """Makes meshes of scans.  name: of its rows in tables.  parameters: how many numbers were learned.
+    needs_normals: whether samples must have the normals of their points."""
 
     name: str
     parameters: int
+    needs_normals: bool
 
     def predict(self, sample: TrainingSample) -> Prediction: ...
 
@@ -41,6 +45,8 @@ class NetworkPredictor:
 
     cells: of the mesh along the padded unit cube; None: the cell size that the configuration gives in voxels.
     """
+
+    needs_normals = False
 
     def __init__(
         self, model: TrainedModel, cells: int | None = PUBLISHED_CELLS, threshold: float | None = None
@@ -81,6 +87,23 @@ class NetworkPredictor:
     def _wait(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
+
+
+class BaselinePredictor:
+    """A method without learning."""
+
+    parameters = 0
+
+    def __init__(self, name: str, settings: BaselineSettings) -> None:
+        self.name = name
+        self.settings = settings
+        self.needs_normals = not isinstance(settings, AlphaShapeSettings) and settings.normals == "given"
+
+    def predict(self, sample: TrainingSample) -> Prediction:
+        """The mesh of the sample's points, in world metres."""
+        cloud = PointCloud(sample.points_world.astype(np.float64), normals=sample.normals_world)
+        result = reconstruct_baseline(cloud, self.settings)
+        return Prediction(result.mesh, dict(result.seconds))
 
 
 def as_unit_mesh(mesh: Mesh, sample: TrainingSample) -> Mesh:

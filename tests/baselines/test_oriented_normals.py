@@ -7,15 +7,15 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from sparse_convonet.baselines.oriented_normals import with_estimated_normals
-from sparse_convonet.baselines.reconstruction import reconstruct_baseline
-from sparse_convonet.baselines.settings import (
+from sparse_convonet.baseline_config import (
     AlphaShapeSettings,
     BallPivotingSettings,
     BaselineSettings,
     PoissonSettings,
     Side,
 )
+from sparse_convonet.baselines.oriented_normals import with_estimated_normals
+from sparse_convonet.baselines.reconstruction import reconstruct_baseline
 from sparse_convonet.strict_yaml import record_from_mapping, record_to_mapping
 from sparse_convonet.structures import PointCloud
 from tests.baselines.spheres import moved, sphere

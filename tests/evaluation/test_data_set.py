@@ -27,7 +27,7 @@ SETTINGS = EvaluationSettings(split="train")
 class BallPredictor:
     """Knows that every model is a ball, and measures its radius."""
 
-    name, parameters = "ball", 0
+    name, parameters, needs_normals = "ball", 0, False
 
     def __init__(self, fail_at: int | None = None) -> None:
         self.calls = 0

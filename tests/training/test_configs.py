@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,10 +16,13 @@ from sparse_convonet.training.scenes import validation_sets
 from sparse_convonet.training.validation import validate
 from sparse_convonet.weights import load_model
 from tests.data.convonet.small_set import write_set
+from tests.tools.running import exit_code, refusal
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 CPU = torch.device("cpu")
-PAPERS = sorted(path for folder in ("rooms", "objects") for path in (CONFIGS / folder).glob("*.yaml"))
+ALL = sorted(path for folder in ("rooms", "objects") for path in (CONFIGS / folder).glob("*.yaml"))
+PAPERS = [path for path in ALL if load_config(path).baseline is None]
+BASELINES = [path for path in ALL if load_config(path).baseline is not None]
 
 
 def small(config: ExperimentConfig, folder: Path) -> ExperimentConfig:
@@ -61,6 +65,17 @@ def test_configuration_trains_validates_and_loads_again(path: Path, tmp_path: Pa
     assert again.best_iou == pytest.approx(score.best_iou, abs=1e-3)
 
 
+@pytest.mark.parametrize("path", BASELINES, ids=lambda path: path.stem)
+def test_baseline_is_evaluated_and_not_trained(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert "learns nothing" in refusal(capsys, "train", path, "--out", tmp_path / "run")
+    folder = f"data.folder={write_set(tmp_path / 'set', models=1)}"
+    assert exit_code("evaluate", path, "--out", tmp_path / "scores", "--split", "val", "--set", folder) == 0
+    content = json.loads((tmp_path / "scores" / path.stem / "scores.json").read_text())
+    # A ball of radius 0.2 from 10,000 draws of 400 points with noise.
+    assert [each["Chamfer-L1"] < 0.05 for each in content["models"]] == [True, True]
+
+
 def test_the_table_of_the_papers_has_a_configuration_for_every_learned_row() -> None:
     names = {path.stem for path in (CONFIGS / "rooms").glob("*.yaml")}
     assert names >= set("onet pointconv plane1_128 plane3_128 grid32 grid64 plane3_grid32 sparse64 sparse128".split())
+    assert {path.stem for path in BASELINES} >= {"poisson", "poisson_trimmed"}

@@ -36,8 +36,9 @@ def in_world(sample: UnitSample, voxel_size_m: float) -> TrainingSample:
     """The sample in metres, z up; without a frame.json, a side of the unit cube counts as one metre."""
     frame = sample.frame or _NO_SIZE
     points, queries = frame.to_world(sample.points_unit), frame.to_world(sample.queries_unit)
+    normals = None if sample.normals is None else _NO_SIZE.to_world(sample.normals).astype(np.float32)  # only turned
     return TrainingSample(
-        points.astype(np.float32), queries.astype(np.float32), sample.occupied, voxel_size_m, unit_frame=frame
+        points.astype(np.float32), queries.astype(np.float32), sample.occupied, voxel_size_m, frame, normals
     )
 
 
