@@ -14,6 +14,7 @@ import torch
 from tqdm import tqdm
 
 from sparse_convonet.config import ExperimentConfig, load_config
+from sparse_convonet.data.convonet.stream import evaluation_samples
 from sparse_convonet.evaluation.data_set import EvaluationSettings, evaluate
 from sparse_convonet.evaluation.mesh_scores import METRIC_THRESHOLDS_M, UNIT_THRESHOLDS, Truth, score_mesh
 from sparse_convonet.evaluation.predictors import PUBLISHED_CELLS, BaselinePredictor, NetworkPredictor, Predictor
@@ -23,6 +24,7 @@ from sparse_convonet.io.atomic import atomic_path
 from sparse_convonet.io.cli import run_tool
 from sparse_convonet.io.meshes import read_mesh
 from sparse_convonet.metrics.surface import PUBLISHED_SAMPLES, sample_mesh
+from sparse_convonet.training.validation import validate
 from sparse_convonet.weights import load_model
 
 MESHES = (".ply", ".obj", ".off", ".stl", ".glb")
@@ -34,6 +36,8 @@ def main(arguments: list[str] | None = None) -> None:
     if all(path.suffix.lower() in MESHES for path in options.what):
         _score_pair(options)
         return
+    if options.tau is not None and options.choose_threshold:
+        raise ValueError("expected --tau or --choose-threshold, found both; leave one out")
     if options.out is None:
         raise ValueError("--out: expected a folder for the scores, found none; name one")
     settings = EvaluationSettings(options.split, options.limit, options.seed, options.only_surface, options.save_meshes)
@@ -75,7 +79,13 @@ def _predictor(path: Path, options: argparse.Namespace) -> tuple[Predictor, Expe
     if not weights.is_file():
         raise ValueError(f"{weights}: no such weights of {path.name}; train it first, or name them with --checkpoint")
     model = replace(load_model(weights, device=options.device), name=path.stem)
-    predictor = NetworkPredictor(model, options.cells or None, options.tau)
+    threshold = options.tau
+    if options.choose_threshold:
+        held_out = evaluation_samples(config.data, "val", options.choose_threshold, options.seed)
+        score = validate(model.network, held_out, torch.device(options.device))
+        threshold = score.best_threshold
+        print(f"{path.stem}: tau {threshold:g}, IoU {score.best_iou:.4f} on {len(held_out)} models of the val split")
+    predictor = NetworkPredictor(model, options.cells or None, threshold)
     checksum = f"{zlib.crc32(weights.read_bytes()):08x}"
     return predictor, config, {"weights": checksum, "threshold": predictor.threshold, "cells": predictor.cells}
 
@@ -106,6 +116,8 @@ def _parser() -> argparse.ArgumentParser:
     add("--cells", type=int, default=PUBLISHED_CELLS, help="of the mesh along the padded cube; 0: as the configuration "
         "says (default 128, as published)")  # fmt: skip
     add("--tau", type=float, help="occupancy probability of the surface; default: stored with the weights")
+    add("--choose-threshold", type=int, metavar="MODELS", help="choose tau by the IoU on so many models of the val "
+        "split; it is kept in settings.json")  # fmt: skip
     add("--only-surface", action="store_true", help="no inside to compare: real scans")
     add("--save-meshes", action="store_true")
     add("--papers", choices=sorted(TABLES), help="add the rows that were published for this data")

@@ -8,14 +8,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 import trimesh
 
 from sparse_convonet.config import DataConfig, ExperimentConfig
+from sparse_convonet.data.convonet.stream import evaluation_samples
 from sparse_convonet.io.meshes import write_mesh
 from sparse_convonet.model import build
 from sparse_convonet.model_config import DenseModelConfig, ModelConfig, SparseModelConfig
 from sparse_convonet.structures import Mesh
-from sparse_convonet.weights import save_weights
+from sparse_convonet.training.validation import validate
+from sparse_convonet.weights import load_model, save_weights
 from tests.data.convonet.small_set import write_set
 from tests.tools.running import exit_code, refusal
 
@@ -49,6 +52,21 @@ def test_weights_are_scored_on_their_data_set_and_published_rows_follow(
     assert all(0 <= each["IoU"] <= 1 for each in content["models"])
     assert exit_code("evaluate", *arguments) == 0  # finished: read again
     assert capsys.readouterr().out == table
+
+
+def test_threshold_is_chosen_on_the_val_split_and_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    weights = write_weights(tmp_path / "mine.safetensors", GRID, write_set(tmp_path / "set", models=2))
+    arguments = [weights, "--out", tmp_path / "out", "--split", "train", "--cells", "16", "--limit", "1"]
+    assert exit_code("evaluate", *arguments, "--choose-threshold", "2") == 0
+    said = capsys.readouterr().out
+    chosen = float(said.split("mine: tau ")[1].split(",")[0])
+    model = load_model(weights)
+    score = validate(model.network, evaluation_samples(model.config.data, "val", 2, 0), torch.device("cpu"))
+    assert chosen == score.best_threshold
+    assert json.loads((tmp_path / "out" / "mine" / "settings.json").read_text())["threshold"] == chosen
+    assert "--tau or --choose-threshold" in refusal(
+        capsys, "evaluate", *arguments, "--choose-threshold", "2", "--tau", "0.5"
+    )
 
 
 def test_two_meshes_are_compared_in_metres(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
