@@ -13,6 +13,7 @@ import numpy as np
 
 from sparse_convonet.data.convonet.samples import OccupancySamples, SurfaceSamples
 from sparse_convonet.data.shape_stock import CLASSES, ShapeStock, SolidShape
+from sparse_convonet.io.surface_sampling import draw_in_triangles
 
 # Objects per room -> range of their largest extent.
 SCALES = {4: (0.25, 0.45), 5: (0.25, 0.40), 6: (0.20, 0.30), 7: (0.15, 0.25), 8: (0.10, 0.25)}
@@ -179,10 +180,7 @@ def sample_room_surface(room: PaperRoom, count: int, plane_density: float, rng: 
     doubled = np.linalg.norm(crossed, axis=1)
     cumulative = np.cumsum(doubled * density)
     face = np.searchsorted(cumulative, rng.random(count) * cumulative[-1], side="right").clip(max=len(corners) - 1)
-    u, v = rng.random((2, count, 1))
-    u, v = np.where(u + v > 1, 1 - u, u), np.where(u + v > 1, 1 - v, v)
-    chosen = corners[face]
-    points = chosen[:, 0] + u * (chosen[:, 1] - chosen[:, 0]) + v * (chosen[:, 2] - chosen[:, 0])
+    points = draw_in_triangles(corners[face], rng)
     return SurfaceSamples(points, crossed[face] / doubled[face, None], labels[face])
 
 

@@ -9,6 +9,7 @@ import numpy as np
 
 from sparse_convonet.data.furniture import FurnitureModel
 from sparse_convonet.data.solids import yaw_matrix
+from sparse_convonet.io.surface_sampling import draw_in_triangles
 
 _MODELS_REMEMBERED = 2048
 
@@ -87,12 +88,7 @@ class PlacedFurniture:
         surface = self._surface
         face = np.searchsorted(surface.cumulative, rng.random(count) * surface.cumulative[-1])
         face = np.minimum(face, len(surface.cumulative) - 1)
-        a, b = rng.random((2, count))
-        a, b = np.where(a + b > 1, 1 - a, a), np.where(a + b > 1, 1 - b, b)
-        corners = surface.corners[face]
-        points = (
-            corners[:, 0] + a[:, None] * (corners[:, 1] - corners[:, 0]) + b[:, None] * (corners[:, 2] - corners[:, 0])
-        )
+        points = draw_in_triangles(surface.corners[face], rng)
         return points @ self._to_building.T + self.position, surface.normals[face] @ self._to_building.T / self.scale
 
     def mesh(self) -> tuple[np.ndarray, np.ndarray]:

@@ -57,6 +57,13 @@ def sample_faces(mesh: Mesh, count: int, rng: np.random.Generator) -> FaceSample
     return _draw(mesh, *_doubled_areas(mesh), count, rng)
 
 
+def draw_in_triangles(corners: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """One point in each of the triangles (N, 3, 3), uniform by area: (N, 3) float64."""
+    u, v = rng.random((2, len(corners), 1))
+    u, v = np.where(u + v > 1, 1 - u, u), np.where(u + v > 1, 1 - v, v)
+    return corners[:, 0] + u * (corners[:, 1] - corners[:, 0]) + v * (corners[:, 2] - corners[:, 0])
+
+
 def _doubled_areas(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
     """(F, 3) float64 products of two edges, and (F,) their lengths: twice the areas, 0 where a corner is NaN."""
     first, second, third = (mesh.vertices[mesh.faces[:, corner]] for corner in range(3))
