@@ -79,7 +79,9 @@ def evaluate(
     dataset = ConvonetDataset(
         data.folder, settings.split, draw, seed=settings.seed, categories=data.classes, skip_broken=data.skip_broken
     )
-    _begin(out, {**identity, "data": asdict(replace(data, folder=None)), **asdict(settings)})
+    _begin(
+        out, {**identity, "data": asdict(replace(data, folder=str(Path(data.folder).resolve()))), **asdict(settings)}
+    )
     chosen = _limited(dataset.models, settings.limit)
     voxel_size = float(np.sqrt(np.prod(data.voxel_size_m)))
     rows = []

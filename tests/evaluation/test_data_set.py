@@ -92,6 +92,9 @@ def test_a_stopped_run_goes_on_and_gives_the_same_scores(root: Path, tmp_path: P
     assert parts == whole and (stopping.calls, going_on.calls) == (2, 2)
     with pytest.raises(ValueError, match="holds scores of other settings"):
         evaluate(going_on, config(root), tmp_path / "parts", SETTINGS, identity={"weights": "2"})
+    other = write_set(tmp_path / "other", models=2)
+    with pytest.raises(ValueError, match="holds scores of other settings"):
+        evaluate(going_on, config(other), tmp_path / "parts", SETTINGS, identity={"weights": "1"})
 
 
 def test_damaged_scores_are_named(root: Path, tmp_path: Path) -> None:
