@@ -2,18 +2,14 @@
 
 from __future__ import annotations
 
-import logging
 import math
-import os
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 
 from sparse_convonet.coordinates import VoxelFrame, pack_keys
-
-logger = logging.getLogger(__name__)
+from sparse_convonet.memory import available_memory_bytes
 
 CANDIDATE_VOXELS_M = (0.04, 0.05, 0.06, 0.08, 0.10, 0.12)  # the range the building model is trained for
 _POINTS_PER_VOXEL = 2.5  # wanted median; with fewer, surfaces break up into single voxels
@@ -34,17 +30,6 @@ class Plan:
     voxels: int
     memory_bytes: int
     seconds: float
-
-
-def available_memory_bytes() -> int:
-    """What this machine can give a process now (Linux: MemAvailable; elsewhere: all physical memory)."""
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        logger.debug("no /proc/meminfo on this machine")
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
 def require_memory(plan: Plan) -> None:

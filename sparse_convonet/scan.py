@@ -6,7 +6,6 @@ import importlib.metadata
 import json
 import logging
 import platform
-import resource
 import sys
 import time
 from collections.abc import Sequence
@@ -21,6 +20,7 @@ from sparse_convonet.io.atomic import atomic_path
 from sparse_convonet.io.cleaning import CloudSummary, Dropped, clean_points, describe
 from sparse_convonet.io.meshes import write_mesh
 from sparse_convonet.io.points import read_points
+from sparse_convonet.memory import peak_memory_bytes
 from sparse_convonet.mesh.topology import mesh_statistics
 from sparse_convonet.metrics.coverage import shares_within
 from sparse_convonet.model_config import EngineName
@@ -130,17 +130,6 @@ def reconstruct_scan(
         temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     _tell_result(report, out)
     return report
-
-
-def peak_memory_bytes() -> int:
-    """The largest resident memory of this process so far."""
-    status = Path("/proc/self/status")
-    if status.exists():  # Linux; getrusage there also counts the process that started this one
-        for line in status.read_text().splitlines():
-            if line.startswith("VmHWM:"):
-                return int(line.split()[1]) * 1024
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return int(peak if sys.platform == "darwin" else peak * 1024)
 
 
 class _StageBars:

@@ -146,7 +146,7 @@ MEMORY_SCRIPT = """
 import sys, numpy as np
 from sparse_convonet import Reconstructor, ReconstructionSettings
 from sparse_convonet.structures import PointCloud
-from sparse_convonet.scan import peak_memory_bytes
+from sparse_convonet.memory import peak_memory_bytes
 from tests.synthetic_scan import room_points
 room = room_points(20_000)
 points = np.concatenate([room, room + [float(sys.argv[1]), 0, 0]])

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks.isolated import call_isolated
+from sparse_convonet.isolated import call_isolated
 from tests.benchmarks.tables import column
 
 TEXT = (

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sparse_convonet.isolated import call_isolated
 from tests.benchmarks.buildings import write_scan
-from tests.benchmarks.isolated import call_isolated
 from tests.benchmarks.tables import column
 
 TEXT = (

@@ -9,7 +9,8 @@ from typing import Any
 
 import torch
 
-from tests.benchmarks.isolated import call_isolated, resident_memory_bytes
+from sparse_convonet.isolated import call_isolated
+from sparse_convonet.memory import resident_memory_bytes
 from tests.benchmarks.tables import column
 
 TEXT = (

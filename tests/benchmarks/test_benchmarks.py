@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import torch
 
+from sparse_convonet.isolated import call_isolated
 from tests.benchmarks import __main__ as benchmarks
 from tests.benchmarks.ballast import hold
-from tests.benchmarks.isolated import call_isolated
 from tests.benchmarks.shells import points_in, room_shell
 from tests.benchmarks.tables import column, markdown_table, write_section
 from tests.benchmarks.timing import interleaved_seconds
