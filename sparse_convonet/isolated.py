@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -17,10 +18,11 @@ from typing import Any
 from sparse_convonet.memory import memory_of_process, peak_memory_bytes
 
 _POLL_S = 0.02
+_NO_MEMORY = ("MemoryError", "can't allocate memory", "out of memory")  # as Python, torch and CUDA say it
 
 
 class OverBudgetError(RuntimeError):
-    """A process was ended because it took more time or memory than it was allowed.  what: "time" or "memory"."""
+    """A process took more time or memory than it was allowed, or than there is.  what: "time" or "memory"."""
 
     def __init__(self, what: str, message: str) -> None:
         super().__init__(message)
@@ -48,7 +50,8 @@ def call_isolated(
     """Call a function of a module with JSON arguments in a fresh process.
 
     memory_bytes, seconds: the process is ended when it holds or takes more (memory: Linux only).  show: what it says on
-    stderr is shown.  Raises OverBudgetError then, and RuntimeError, with what the process said last, where it fails.
+    stderr is shown.  Raises OverBudgetError then, and where the machine has no more memory; RuntimeError, with what the
+    process said last, where it fails otherwise.
     """
     name = f"{function.__module__}:{function.__qualname__}"
     with tempfile.TemporaryDirectory() as folder:
@@ -76,7 +79,9 @@ def call_isolated(
                 process.wait()
         wall_s = time.perf_counter() - started
         if process.returncode != 0 or not answer_path.is_file():
-            last = said_path.read_text(encoding="utf-8", errors="replace")[-2000:]
+            last = said_path.read_text(encoding="utf-8", errors="replace")[-2000:].strip()
+            if process.returncode == -signal.SIGKILL or any(phrase in last for phrase in _NO_MEMORY):
+                raise OverBudgetError("memory", f"{name}: the machine had no more memory for it")
             raise RuntimeError(f"{name} {dict(arguments)}: exit code {process.returncode}: {last}")
         answer = json.loads(answer_path.read_text(encoding="utf-8"))
     return IsolatedCall(answer["result"], wall_s, answer["peak_bytes"])

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 import logging
-import zlib
-from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +11,11 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from sparse_convonet.config import ExperimentConfig, load_config
 from sparse_convonet.data.convonet.stream import evaluation_samples
+from sparse_convonet.evaluation.contenders import Contender, contenders_of, load_contender, open_predictor
 from sparse_convonet.evaluation.data_set import EvaluationSettings, evaluate
 from sparse_convonet.evaluation.mesh_scores import METRIC_THRESHOLDS_M, UNIT_THRESHOLDS, Truth, score_mesh
-from sparse_convonet.evaluation.predictors import PUBLISHED_CELLS, BaselinePredictor, NetworkPredictor, Predictor
+from sparse_convonet.evaluation.predictors import PUBLISHED_CELLS, NetworkPredictor, Predictor
 from sparse_convonet.evaluation.published import TABLES
 from sparse_convonet.evaluation.tables import OVER_CLASSES, Summary, markdown, summarise, write_rows
 from sparse_convonet.io.atomic import atomic_path
@@ -25,7 +23,6 @@ from sparse_convonet.io.cli import run_tool
 from sparse_convonet.io.meshes import read_mesh
 from sparse_convonet.metrics.surface import PUBLISHED_SAMPLES, sample_mesh
 from sparse_convonet.training.validation import validate
-from sparse_convonet.weights import load_model
 
 MESHES = (".ply", ".obj", ".off", ".stl", ".glb")
 
@@ -42,17 +39,17 @@ def main(arguments: list[str] | None = None) -> None:
         raise ValueError("--out: expected a folder for the scores, found none; name one")
     settings = EvaluationSettings(options.split, options.limit, options.seed, options.only_surface, options.save_meshes)
     summaries: list[Summary] = []
-    for path in options.what:
-        predictor, config, identity = _predictor(path, options)
-        folder = options.out / path.stem
-        with tqdm(desc=path.stem, unit="model") as bar:
+    for contender in contenders_of(options.what, options.overrides, options.checkpoint):
+        predictor, identity = _predictor(contender, options)
+        folder = options.out / contender.name
+        with tqdm(desc=contender.name, unit="model") as bar:
 
             def show(done: int, total: int, bar: tqdm = bar) -> None:
                 bar.total = total
                 bar.update(done - bar.n)
 
-            rows = evaluate(predictor, config.data, folder, settings, identity=identity, finished=show)
-        found = summarise(path.stem, rows)
+            rows = evaluate(predictor, contender.config.data, folder, settings, identity=identity, finished=show)
+        found = summarise(contender.name, rows)
         write_rows(folder, rows, found)
         with atomic_path(folder / "table.md") as temporary:
             temporary.write_text(markdown(found), encoding="utf-8")
@@ -65,29 +62,21 @@ def main(arguments: list[str] | None = None) -> None:
     print(table, end="")
 
 
-def _predictor(path: Path, options: argparse.Namespace) -> tuple[Predictor, ExperimentConfig, dict[str, Any]]:
-    """What makes the meshes, the configuration with the data to evaluate on, and what else decides the scores."""
-    if path.suffix == ".safetensors":
-        if options.overrides:
-            raise ValueError(f"--set: {path} is a file of weights; name its configuration to change keys")
-        config, weights = load_model(path).config, path
-    else:
-        config = load_config(path, options.overrides)
-        weights = options.checkpoint or Path("runs") / path.stem / "best.safetensors"
+def _predictor(contender: Contender, options: argparse.Namespace) -> tuple[Predictor, dict[str, Any]]:
+    """What makes the meshes, and what decides the scores beside the data."""
+    config, identity = contender.config, contender.identity()
     if config.baseline is not None:
-        return BaselinePredictor(path.stem, config.baseline), config, {"baseline": asdict(config.baseline)}
-    if not weights.is_file():
-        raise ValueError(f"{weights}: no such weights of {path.name}; train it first, or name them with --checkpoint")
-    model = replace(load_model(weights, device=options.device), name=path.stem)
+        return open_predictor(contender, options.device), identity
     threshold = options.tau
     if options.choose_threshold:
+        model = load_contender(contender, options.device)
         held_out = evaluation_samples(config.data, "val", options.choose_threshold, options.seed)
         score = validate(model.network, held_out, torch.device(options.device))
         threshold = score.best_threshold
-        print(f"{path.stem}: tau {threshold:g}, IoU {score.best_iou:.4f} on {len(held_out)} models of the val split")
-    predictor = NetworkPredictor(model, options.cells or None, threshold)
-    checksum = f"{zlib.crc32(weights.read_bytes()):08x}"
-    return predictor, config, {"weights": checksum, "threshold": predictor.threshold, "cells": predictor.cells}
+        print(f"{model.name}: tau {threshold:g}, IoU {score.best_iou:.4f} on {len(held_out)} models of the val split")
+    predictor = open_predictor(contender, options.device, cells=options.cells or None, threshold=threshold)
+    assert isinstance(predictor, NetworkPredictor)
+    return predictor, {**identity, "threshold": predictor.threshold, "cells": predictor.cells}
 
 
 def _score_pair(options: argparse.Namespace) -> None:
@@ -108,7 +97,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     add = parser.add_argument
     add("what", nargs="+", type=Path, metavar="CONFIG", help="configurations or .safetensors files; or two meshes")
-    add("--checkpoint", type=Path, help="weights; default: runs/<config>/best.safetensors")
+    add("--checkpoint", nargs="+", type=Path, default=[], help="weights, one file for each configuration that learns; "
+        "default: runs/<config>/best.safetensors")  # fmt: skip
     add("--set", dest="overrides", nargs="+", action="extend", default=[], metavar="KEY=VALUE")
     add("--out", type=Path, help="folder for the scores; a stopped run goes on there")
     add("--split", default="test")

@@ -23,6 +23,8 @@ from sparse_convonet.data.splitting import SplitStyle, outline, split_rooms
 from sparse_convonet.data.stairs import StairStyle, build_stairs
 
 _PLAN_ATTEMPTS = 40
+_AREA_PER_STOREY_M2, _MOST_STOREYS = 250.0, 4  # of buildings that are asked for by their floor area
+_SEEDS = 20  # one in many seeds has no connected plan
 _SHIFT_M = 2.0
 
 
@@ -47,6 +49,24 @@ class BuildingSettings:
             raise ValueError(
                 f"footprint_m: expected 6 <= low <= high metres, found {self.footprint_m}; give a valid range"
             )
+
+
+def building_of_area(area_m2: float, library: FurnitureLibrary) -> Scene:
+    """A building of about that floor area on its storeys together, up to four, without a hall and with a flat roof.
+
+    Raises ValueError where no seed gives a connected plan: for areas under 40 m2.
+    """
+    storeys = max(1, min(_MOST_STOREYS, round(area_m2 / _AREA_PER_STOREY_M2)))
+    side = (area_m2 / storeys) ** 0.5
+    settings = BuildingSettings(
+        storeys=(storeys, storeys), footprint_m=(side, side), hall_share=0.0, pitched_roof_share=0.0
+    )
+    for seed in range(_SEEDS):
+        try:
+            return make_building(seed, library, settings)
+        except ValueError as error:
+            reason = error
+    raise ValueError(f"no building of {area_m2:g} m2 among {_SEEDS} seeds: {reason}")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ from sparse_convonet.data.convonet.samples import read_occupancy, read_surface
 from sparse_convonet.data.convonet.sidecar import read_frame
 from sparse_convonet.data.convonet.stream import in_world
 from sparse_convonet.evaluation.mesh_scores import METRIC_THRESHOLDS_M, UNIT_THRESHOLDS, MeshScores, Truth, score_mesh
-from sparse_convonet.evaluation.predictors import Predictor, as_unit_mesh
+from sparse_convonet.evaluation.predictors import Prediction, Predictor, as_unit_mesh
 from sparse_convonet.io.atomic import atomic_path
 from sparse_convonet.io.meshes import write_mesh
 from sparse_convonet.metrics.surface import SurfaceSamples
@@ -82,7 +82,7 @@ def evaluate(
     _begin(
         out, {**identity, "data": asdict(replace(data, folder=str(Path(data.folder).resolve()))), **asdict(settings)}
     )
-    chosen = _limited(dataset.models, settings.limit)
+    chosen = limited(dataset.models, settings.limit)
     voxel_size = float(np.sqrt(np.prod(data.voxel_size_m)))
     rows = []
     for done, index in enumerate(chosen):
@@ -92,7 +92,12 @@ def evaluate(
         if not path.is_file():
             path.parent.mkdir(parents=True, exist_ok=True)
             sample = dataset.draw(index, 0)
-            row = _score(predictor, sample.model, in_world(sample, voxel_size), settings, index, path)
+            seen = in_world(sample, voxel_size)
+            prediction = predictor.predict(seen)
+            if settings.save_meshes:
+                write_mesh(path.with_suffix(".ply"), prediction.mesh)
+            rng = np.random.default_rng([settings.seed, index])
+            row = score_model(prediction, sample.model, seen, rng, only_surface=settings.only_surface)
             with atomic_path(path) as temporary:
                 temporary.write_text(json.dumps(asdict(row), indent=1) + "\n", encoding="utf-8")
         rows.append(_read_row(path))
@@ -100,7 +105,8 @@ def evaluate(
     return rows
 
 
-def _limited(models: list[ModelFolder], limit: int | None) -> list[int]:
+def limited(models: list[ModelFolder], limit: int | None) -> list[int]:
+    """Indices of the first `limit` models of each class; None: of all."""
     counts: dict[str, int] = {}
     chosen = []
     for index, model in enumerate(models):
@@ -119,24 +125,22 @@ def _begin(out: Path, identity: dict[str, Any]) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def _score(
-    predictor: Predictor,
+def score_model(
+    prediction: Prediction,
     model: ModelFolder,
     sample: TrainingSample,
-    settings: EvaluationSettings,
-    index: int,
-    path: Path,
+    rng: np.random.Generator,
+    *,
+    only_surface: bool = False,
 ) -> ModelRow:
-    prediction = predictor.predict(sample)
-    if settings.save_meshes:
-        write_mesh(path.with_suffix(".ply"), prediction.mesh)
+    """Scores of the mesh made of a sample of a model, against what the model's folder holds."""
     surface = read_surface(model.files(SURFACE)[0], with_semantics=False)
     if surface.normals is None:
         raise ValueError(f"{model.path}: expected normals of the surface to compare with, found none; prepare it again")
     normals = surface.normals.astype(np.float64)
     normals /= np.maximum(np.linalg.norm(normals, axis=1, keepdims=True), np.finfo(np.float64).tiny)
     truth = Truth(SurfaceSamples(surface.points_unit.astype(np.float64), normals))
-    if not settings.only_surface:
+    if not only_surface:
         stored = read_occupancy(model.files(OCCUPANCY)[0], with_semantics=False)
         truth = replace(truth, queries=stored.points_unit.astype(np.float64), occupied=stored.occupied)
     size = _metres_per_unit(model)
@@ -145,7 +149,7 @@ def _score(
         as_unit_mesh(prediction.mesh, sample),
         truth,
         thresholds,
-        np.random.default_rng([settings.seed, index]),
+        rng,
         cut_at_walls=model.category.startswith(_ROOMS),
     )
     if size is not None:

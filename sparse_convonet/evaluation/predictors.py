@@ -1,4 +1,4 @@
-"""What makes a mesh of a scan for evaluation: a trained network in the coordinates that it works in, or a baseline."""
+"""What makes a mesh of a scan for evaluation: a network, whole or crop by crop, or a baseline."""
 
 from __future__ import annotations
 
@@ -15,18 +15,23 @@ from sparse_convonet.baselines.reconstruction import reconstruct_baseline
 from sparse_convonet.coordinates import UNIT_PADDING, VoxelFrame
 from sparse_convonet.data.batching import unit_frame_of
 from sparse_convonet.mesh.field_mesh import field_mesh
+from sparse_convonet.mesh.sliding_window import sliding_window_mesh
+from sparse_convonet.model.dense_voxels import DenseVoxelNetwork
 from sparse_convonet.structures import Mesh, PointCloud, TrainingSample
 from sparse_convonet.weights import TrainedModel
 
 PUBLISHED_CELLS = 128  # along the padded cube
+WINDOW_CROP = 48  # voxels, with halos of as much again: what fits into a few GB
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """mesh: in world metres.  seconds: by stage."""
+    """mesh: in world metres.  seconds: by stage.  seam: where the scene was encoded in parts, the largest difference of
+    their logits where they meet; otherwise None."""
 
     mesh: Mesh
     seconds: Mapping[str, float]
+    seam: float | None = None
 
 
 class Predictor(Protocol):
@@ -87,6 +92,37 @@ class NetworkPredictor:
     def _wait(self) -> None:
         if self.device.type == "cuda":
             torch.cuda.synchronize(self.device)
+
+
+class WindowPredictor:
+    """A dense network on voxels that runs over the scene in crops, as the papers do it on buildings."""
+
+    needs_normals = False
+
+    def __init__(self, model: TrainedModel, crop: int = WINDOW_CROP, threshold: float | None = None) -> None:
+        network = model.network
+        if not isinstance(network, DenseVoxelNetwork):
+            raise ValueError(
+                f"{model.name}: expected a network of dense voxels for a sliding window, found a "
+                f"{model.config.model.field} one; leave the window out"
+            )
+        self.network = network
+        self.name = model.name
+        self.parameters = sum(each.numel() for each in network.parameters())
+        self.crop = max(1, round(crop / network.stride)) * network.stride
+        self.cells_per_voxel = max(1, round(1 / model.config.mesh.cell_share))
+        self.threshold = threshold or model.threshold
+
+    def predict(self, sample: TrainingSample) -> Prediction:
+        """The mesh of all crops, in world metres; crops are not sewn together."""
+        started = time.perf_counter()
+        voxels = VoxelFrame.around(sample.points_world, sample.voxel_size_m)
+        points = voxels.to_voxels(sample.points_world)
+        found = sliding_window_mesh(self.network, points, self.crop, self.cells_per_voxel, self.threshold)
+        mesh = Mesh(voxels.to_world(found.mesh.vertices), found.mesh.faces)
+        seconds = time.perf_counter() - started
+        seam = float(found.seams.max()) if len(found.seams) else None
+        return Prediction(mesh, {"encode": found.encode_s, "mesh": seconds - found.encode_s}, seam)
 
 
 class BaselinePredictor:

@@ -1,4 +1,4 @@
-"""The mesh of one encoded scene, whatever its network: sparse fields from their cells, dense ones over the whole cube."""
+"""The mesh of one encoded scene, whatever its network: sparse fields from their cells, dense ones from all they cover."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import Any
 import numpy as np
 import torch
 
+from sparse_convonet.fields.dense_voxels import DenseVoxelField
 from sparse_convonet.fields.sparse import SparseField
 from sparse_convonet.mesh.mise import ExtractionSettings, extract_mesh
-from sparse_convonet.mesh.seeds import SEED_STRIDE, cube_seed_cells, seed_cells
+from sparse_convonet.mesh.seeds import SEED_STRIDE, box_seed_cells, cube_seed_cells, seed_cells
 from sparse_convonet.model import OccupancyNetwork
 from sparse_convonet.structures import Mesh
 
 _QUERY_CHUNK = 1 << 17
-_CUBE_STRIDE = 4  # finest cells along a seed: the papers begin at a quarter of the finest resolution
+_DENSE_STRIDE = 4  # finest cells along a seed: the papers begin at a quarter of the finest resolution
 
 
 @torch.no_grad()
@@ -38,8 +39,12 @@ def field_mesh(network: OccupancyNetwork, field: Any, points: np.ndarray, cell: 
     if isinstance(field, SparseField):
         stride = 1 << max(0, round(math.log2(SEED_STRIDE / cell)))
         seeds = seed_cells(field, cell, stride)
+    elif isinstance(field, DenseVoxelField):
+        stride, box = _DENSE_STRIDE, field.boxes[0]
+        low = box.low.cpu().numpy()
+        seeds = box_seed_cells(low, low + np.array(box.features.shape[1:]), cell, stride)
     else:
-        stride = _CUBE_STRIDE
+        stride = _DENSE_STRIDE
         seeds = cube_seed_cells(cell, stride)
     settings = ExtractionSettings(cell=cell, threshold=math.log(threshold / (1 - threshold)))
     return extract_mesh(evaluate, seeds, stride, points, settings)

@@ -1,4 +1,4 @@
-"""The coarse cells from which extraction begins: those that a sparse level reaches, or those of the whole cube."""
+"""The coarse cells from which extraction begins: those that a sparse level reaches, those of a box, or of the unit cube."""
 
 from __future__ import annotations
 
@@ -23,8 +23,14 @@ def seed_cells(scene_field: SparseField, cell: float, finest_per_seed: int) -> n
     return np.unique(covering[(covering <= last[:, None]).all(axis=2)], axis=0)
 
 
+def box_seed_cells(low: np.ndarray, high: np.ndarray, cell: float, finest_per_seed: int) -> np.ndarray:
+    """Integer seed cells (M, 3) that cover the box from `low` (3,) to `high` (3,)."""
+    edge = cell * finest_per_seed
+    spans = [np.arange(np.floor(a / edge + 1e-9), np.ceil(b / edge - 1e-9)) for a, b in zip(low, high, strict=True)]
+    return np.stack(np.meshgrid(*spans, indexing="ij"), axis=-1).reshape(-1, 3).astype(np.int64)
+
+
 def cube_seed_cells(cell: float, finest_per_seed: int) -> np.ndarray:
     """Integer seed cells (M, 3) that cover the padded unit cube, from its middle."""
-    reach = int(np.ceil((1 + UNIT_PADDING) / 2 / (cell * finest_per_seed) - 1e-9))
-    span = np.arange(-reach, reach)
-    return np.stack(np.meshgrid(span, span, span, indexing="ij"), axis=-1).reshape(-1, 3)
+    corner = np.full(3, (1 + UNIT_PADDING) / 2)
+    return box_seed_cells(-corner, corner, cell, finest_per_seed)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -27,12 +28,14 @@ Place = tuple[int, int, int]
 @dataclass(frozen=True)
 class SlidingWindowMesh:
     """mesh: of all crops side by side, not sewn together.  seams: (S,) absolute differences of the logits of two
-    crops where they meet.  encoded, skipped: numbers of crops with and without points."""
+    crops where they meet.  encoded, skipped: numbers of crops with and without points.  encode_s: seconds of the whole
+    that encoding took."""
 
     mesh: Mesh
     seams: np.ndarray
     encoded: int
     skipped: int
+    encode_s: float
 
 
 @torch.no_grad()
@@ -50,6 +53,9 @@ def sliding_window_mesh(
     """
     if crop < 1 or crop % network.stride:
         raise ValueError(f"crop: expected a multiple of {network.stride} voxels, found {crop}")
+    # Crops begin one voxel before the points: with the points on a border, most crops would be needed for that voxel.
+    origin = np.floor(points.min(axis=0)) - 1
+    points = points - origin
     owner = np.floor(points / crop).astype(np.int64)
     # A surface may lie in a crop beside its points: crops next to one with points are looked at as well.
     near = np.unique(np.floor((points[:, None] + _NUDGES).reshape(-1, 3) / crop).astype(np.int64), axis=0)
@@ -59,10 +65,14 @@ def sliding_window_mesh(
     faces_high: dict[tuple[Place, int], np.ndarray] = {}
     seams: list[np.ndarray] = []
     parts: list[Mesh] = []
+    encode_s = 0.0
     for done, row in enumerate(near.tolist()):
         progress(done, len(near))
         place: Place = (row[0], row[1], row[2])
-        logits = _crop_logits(network, points, place, crop, cells_per_voxel)
+        started = time.perf_counter()
+        field = _crop_field(network, points, place, crop)
+        encode_s += time.perf_counter() - started
+        logits = _crop_logits(network, field, place, crop, cells_per_voxel)
         for axis in range(3):
             before = tuple(value - (index == axis) for index, value in enumerate(place))
             shared = faces_high.pop(((before[0], before[1], before[2]), axis), None)
@@ -70,32 +80,37 @@ def sliding_window_mesh(
                 seams.append(np.abs(shared - logits.take(0, axis=axis)).ravel())
             faces_high[place, axis] = logits.take(-1, axis=axis)
         mesh = _surface(logits, level)
-        parts.append(Mesh(mesh.vertices / cells_per_voxel + np.array(place) * crop, mesh.faces))
+        parts.append(Mesh(mesh.vertices / cells_per_voxel + np.array(place) * crop + origin, mesh.faces))
     progress(len(near), len(near))
     starts = np.cumsum([0, *(len(part.vertices) for part in parts)])
     mesh = Mesh(
         np.concatenate([part.vertices for part in parts]),
         np.concatenate([part.faces + start for part, start in zip(parts, starts[:-1], strict=True)]),
     )
-    return SlidingWindowMesh(
-        mesh, np.concatenate(seams) if seams else np.zeros(0), len(near), max(0, total - len(near))
-    )
+    differences = np.concatenate(seams) if seams else np.zeros(0)
+    return SlidingWindowMesh(mesh, differences, len(near), max(0, total - len(near)), encode_s)
 
 
 _NUDGES = np.array(list(itertools.product((-1.0, 1.0), repeat=3)))
 
 
-def _crop_logits(
-    network: DenseVoxelNetwork, points: np.ndarray, place: Place, crop: int, cells_per_voxel: int
-) -> np.ndarray:
-    """Logits (S, S, S), S = crop * cells_per_voxel + 1, of the lattice over one crop, borders included."""
+def _crop_field(network: DenseVoxelNetwork, points: np.ndarray, place: Place, crop: int) -> DenseVoxelField:
+    """The features of one crop and the halo around it."""
     begin = np.array(place) * crop
     low, high = begin - network.halo, begin + crop + network.halo
     inside = ((points >= low) & (points < high)).all(axis=1)
     box_low, size = torch.from_numpy(low), torch.from_numpy(high - low)
     device = next(network.parameters()).device
     local = torch.from_numpy(points[inside]).to(device)
-    field = DenseVoxelField((network.encode_box(local, box_low.to(device), size),))
+    return DenseVoxelField((network.encode_box(local, box_low.to(device), size),))
+
+
+def _crop_logits(
+    network: DenseVoxelNetwork, field: DenseVoxelField, place: Place, crop: int, cells_per_voxel: int
+) -> np.ndarray:
+    """Logits (S, S, S), S = crop * cells_per_voxel + 1, of the lattice over one crop, borders included."""
+    begin = np.array(place) * crop
+    device = next(network.parameters()).device
     steps = torch.arange(crop * cells_per_voxel + 1, dtype=torch.float64) / cells_per_voxel
     lattice = torch.stack(torch.meshgrid(steps, steps, steps, indexing="ij"), dim=-1).reshape(-1, 3)
     parts = []

@@ -17,11 +17,9 @@ TEXT = (
 )
 
 _AREAS_M2 = (50, 100, 250, 500, 1000, 2000, 5000)
-_AREA_PER_STOREY_M2 = 250.0
 _VOXEL_M = 0.08
 _RAYS_PER_M2 = 4000
 _STATION_SPACING_M = 2.5
-_SEEDS = 20  # one in many seeds has no connected plan
 
 
 @dataclass(frozen=True)
@@ -74,10 +72,13 @@ def write_scan(area_m2: float, rays_per_m2: int, folder: str) -> dict[str, Any]:
     """Generate a building of about that floor area, scan it, and leave scan.ply in the folder."""
     import numpy as np
 
+    from sparse_convonet.data.buildings import building_of_area
+    from sparse_convonet.data.furniture import FurnitureLibrary
     from sparse_convonet.data.scanner import ScannerSettings, VirtualScanner
     from sparse_convonet.io.points import write_points
 
-    building, storeys = make_scene(area_m2)
+    building = building_of_area(area_m2, FurnitureLibrary.load().split("test"))
+    storeys = 1 + max(place.storey for place in building.places)
     area = sum(place.area_m2 for place in building.places)
     rng = np.random.default_rng(0)
     stations = building.stations(rng, _STATION_SPACING_M)
@@ -86,25 +87,6 @@ def write_scan(area_m2: float, rays_per_m2: int, folder: str) -> dict[str, Any]:
     cloud = scanner.scan_stations(stations, int(area * rays_per_m2) // len(stations), ScannerSettings(), rng)
     write_points(Path(folder) / "scan.ply", cloud)
     return {"area_m2": area, "storeys": storeys, "points": len(cloud)}
-
-
-def make_scene(area_m2: float) -> tuple[Any, int]:
-    """A building of about that floor area on its storeys together, and their number."""
-    from sparse_convonet.data.buildings import BuildingSettings, make_building
-    from sparse_convonet.data.furniture import FurnitureLibrary
-
-    storeys = max(1, min(4, round(area_m2 / _AREA_PER_STOREY_M2)))
-    side = (area_m2 / storeys) ** 0.5
-    settings = BuildingSettings(
-        storeys=(storeys, storeys), footprint_m=(side, side), hall_share=0.0, pitched_roof_share=0.0
-    )
-    library = FurnitureLibrary.load().split("test")
-    for seed in range(_SEEDS):
-        try:
-            return make_building(seed, library, settings), storeys
-        except ValueError as error:
-            reason = error
-    raise ValueError(f"no building of {area_m2} m2 among {_SEEDS} seeds: {reason}")
 
 
 def reconstruct(folder: str) -> dict[str, Any]:

@@ -6,10 +6,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sparse_convonet.data.buildings import building_of_area
+from sparse_convonet.data.furniture import FurnitureLibrary
 from sparse_convonet.data.raycast import TriangleScene
 from sparse_convonet.data.scanner import ScannerSettings, VirtualScanner
 from sparse_convonet.reconstruct import ReconstructionSettings, Reconstructor
-from tests.benchmarks.buildings import make_scene
 from tests.benchmarks.tables import column
 
 TEXT = (
@@ -33,7 +34,7 @@ class NormalsRow:
 
 
 def run(quick: bool) -> list[NormalsRow]:
-    building, _ = make_scene(50 if quick else 100)
+    building = building_of_area(50 if quick else 100, FurnitureLibrary.load().split("test"))
     rng = np.random.default_rng(0)
     stations = building.stations(rng, _STATION_SPACING_M)
     vertices, faces = building.mesh()
