@@ -58,6 +58,8 @@ def compare_run(
         **_means(costs),
     }
     remarks = [] if trained else ["random weights: costs only"]
+    if contender.config.baseline is not None and values.get("IoU") is not None:
+        remarks.append("IoU says little: the surface is not closed, or closed where nothing was seen")
     if run.failure is not None:
         remarks.append(FAILURES.get(run.failure, run.failure))
     return ComparisonRow(name, len(costs), values, "; ".join(remarks))

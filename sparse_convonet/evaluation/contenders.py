@@ -21,9 +21,10 @@ from sparse_convonet.evaluation.predictors import (
     WindowPredictor,
 )
 from sparse_convonet.model import build
-from sparse_convonet.weights import TrainedModel, load_model
+from sparse_convonet.weights import TrainedModel, load_model, pretrained_path
 
 WEIGHTS_SUFFIX = ".safetensors"
+_NAMES_OF_NO_RUN = ("best", "last")  # weights are told apart by the folders that they are in
 
 
 @dataclass(frozen=True)
@@ -60,6 +61,11 @@ class Contender:
         """Whether it can score, not only cost; baselines always can."""
         return self.config.baseline is not None or self.weights_path.is_file()
 
+    @property
+    def takes_normals(self) -> bool:
+        """Whether it makes meshes of points with normals."""
+        return not isinstance(self.config.baseline, AlphaShapeSettings | None)
+
     def identity(self) -> dict[str, Any]:
         """What decides its meshes."""
         config = self.config
@@ -78,13 +84,19 @@ def load_contender(contender: Contender, device: str) -> TrainedModel:
     config, path = contender.config, contender.weights_path
     if config.baseline is not None:
         raise ValueError(f"{contender.what}: {config.baseline.method} has no weights")
+    require_weights(contender)
     if path.is_file():
         return replace(load_model(path, device=device), name=contender.name)
-    if not contender.random:
-        raise ValueError(f"{path}: no such weights of {contender.what}; train it first, or name them with --checkpoint")
     torch.manual_seed(0)
     network = build(config.model).to(device).eval()
     return TrainedModel(network, config, config.mesh.threshold or 0.5, {}, contender.name)
+
+
+def require_weights(contender: Contender) -> None:
+    """Raise ValueError where a contender learns, has no weights, and random ones are not wanted."""
+    if not (contender.random or contender.has_weights):
+        path = contender.weights_path
+        raise ValueError(f"{path}: no such weights of {contender.what}; train it first, or name them with --checkpoint")
 
 
 def open_predictor(
@@ -115,18 +127,21 @@ def open_predictor(
 def contenders_of(
     files: Sequence[Path], overrides: Sequence[str], checkpoints: Sequence[Path], *, random: bool = False
 ) -> list[Contender]:
-    """One contender per file.  checkpoints: none, or one per configuration that learns, in the same order.
+    """One contender per configuration, file of weights, or name of a shipped model.
+
+    checkpoints: none, or one per configuration that learns, in the same order.
 
     Raises ValueError where the numbers differ or two have the same name.
     """
-    names = [path.stem for path in files]
+    files = [pretrained_path(path.name) if not path.suffix and not path.exists() else path for path in files]
+    names = [path.parent.name if path.stem in _NAMES_OF_NO_RUN else path.stem for path in files]
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
         raise ValueError(f"configurations: expected different names, found {doubled[0]} twice; rename or copy one")
     left = list(checkpoints)
     contenders = []
-    for path in files:
-        one = Contender(path.stem, str(path), tuple(overrides), None, random)
+    for path, name in zip(files, names, strict=True):
+        one = Contender(name, str(path), tuple(overrides), None, random)
         if checkpoints and path.suffix != WEIGHTS_SUFFIX and one.config.baseline is None:
             if not left:
                 raise ValueError(

@@ -8,14 +8,17 @@ from typing import Any
 import numpy as np
 import torch
 
+from sparse_convonet.coordinates import UNIT_PADDING
 from sparse_convonet.fields.dense_voxels import DenseVoxelField
 from sparse_convonet.fields.sparse import SparseField
 from sparse_convonet.mesh.mise import ExtractionSettings, extract_mesh
 from sparse_convonet.mesh.seeds import SEED_STRIDE, box_seed_cells, cube_seed_cells, seed_cells
 from sparse_convonet.model import OccupancyNetwork
+from sparse_convonet.model.sparse import OUTSIDE_LOGIT
 from sparse_convonet.structures import Mesh
 
 _QUERY_CHUNK = 1 << 17
+_CUBE_BORDER = (1 + UNIT_PADDING) / 2 + 1e-6  # of the padded cube, with room for rounding
 _DENSE_STRIDE = 4  # finest cells along a seed: the papers begin at a quarter of the finest resolution
 
 
@@ -33,7 +36,13 @@ def field_mesh(network: OccupancyNetwork, field: Any, points: np.ndarray, cell: 
         for start in range(0, len(queries), _QUERY_CHUNK):
             part = torch.from_numpy(queries[start : start + _QUERY_CHUNK]).to(device)
             scene = torch.zeros(len(part), dtype=torch.int64, device=device)
-            parts.append(network.occupancy(field, part, scene)[0].float().cpu().numpy())
+            logits = network.occupancy(field, part, scene)[0].float()
+            if (
+                network.coordinates == "unit"
+            ):  # nothing is known there; the published code closes surfaces at the border
+                beyond = (part.abs() > _CUBE_BORDER).any(dim=1)
+                logits = torch.where(beyond, torch.full_like(logits, OUTSIDE_LOGIT), logits)
+            parts.append(logits.cpu().numpy())
         return np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)
 
     if isinstance(field, SparseField):

@@ -15,6 +15,7 @@ from sparse_convonet.data.convonet.samples import OccupancySamples
 from sparse_convonet.data.convonet.survey import ModelData
 from sparse_convonet.io.atomic import atomic_path
 from sparse_convonet.report.camera import ParallelCamera
+from sparse_convonet.report.lettering import FAINT, INK, round_length, write_line
 from sparse_convonet.report.splats import draw_points
 
 _CLOUD_PIXELS, _SLICE_PIXELS, _PANEL_HEIGHT = 420, 300, 300
@@ -36,7 +37,6 @@ _LOW_SHARE = 0.6  # height over length
 _HOLLOW_SHARE = 0.3  # of the queries in the box that are inside
 _INSIDE, _OUTSIDE, _UNKNOWN = (58, 64, 74), (236, 239, 243), (255, 255, 255)
 _SURFACE_DOT = (230, 0, 150)
-_INK, _FAINT = (30, 34, 40), (120, 126, 134)
 _PLANES = (176, 180, 186)  # label -1
 _LABEL_COLOURS = (
     (31, 119, 180), (255, 127, 14), (44, 160, 44), (214, 39, 40), (148, 103, 189), (140, 86, 75),
@@ -66,7 +66,7 @@ def write_contact_sheet(
     height = _HEAD_HEIGHT + rows * (_PANEL_HEIGHT + _TEXT_HEIGHT + _GAP) + _FOOT_HEIGHT
     sheet = Image.new("RGB", (width, height), "white")
     draw = ImageDraw.Draw(sheet)
-    _write(draw, (_GAP, 14), title, 22, _INK, width - 2 * _GAP)
+    write_line(draw, (_GAP, 14), title, 22, INK, width - 2 * _GAP)
     for number, entry in enumerate(entries):
         left = _GAP + number % columns * (panel_width + _GAP)
         top = _HEAD_HEIGHT + number // columns * (_PANEL_HEIGHT + _TEXT_HEIGHT + _GAP)
@@ -75,9 +75,9 @@ def write_contact_sheet(
         sheet.paste(Image.fromarray(draw_slice(entry.data, _SLICE_PIXELS)), (left + _CLOUD_PIXELS, top))
         draw.rectangle((left, top, left + panel_width - 1, top + _PANEL_HEIGHT - 1), outline=(205, 209, 214))
         below = top + _PANEL_HEIGHT + 3
-        _write(draw, (left + 2, below), entry.title, 16, _INK, panel_width)
+        write_line(draw, (left + 2, below), entry.title, 16, INK, panel_width)
         remark = entry.remark + (" · drawn without its roof" if roof_off else "")
-        _write(draw, (left + 2, below + 20), remark, 14, _FAINT, panel_width)
+        write_line(draw, (left + 2, below + 20), remark, 14, FAINT, panel_width)
         _scale_bar(draw, entry.data, left + _CLOUD_PIXELS, top)
     _legend(draw, entries, label_names, height - _FOOT_HEIGHT + 6, width)
     with atomic_path(path) as temporary:
@@ -199,36 +199,21 @@ def _label_colours(labels: np.ndarray) -> np.ndarray:
     return np.where(labels[:, None] < 0, np.array(_PLANES, dtype=np.uint8), palette[labels % len(palette)])
 
 
-def _write(
-    draw: ImageDraw.ImageDraw, place: tuple[int, int], text: str, size: int, ink: tuple[int, int, int], width: int
-) -> int:
-    """Write one line, shortened to a width in pixels; how wide it came out."""
-    font = ImageFont.load_default(size)
-    shown = text
-    while draw.textlength(shown, font=font) > width and len(text) > 1:
-        text = text[:-1]
-        shown = text + "..."
-    draw.text(place, shown, fill=ink, font=font)
-    return int(np.ceil(draw.textlength(shown, font=font)))
-
-
 def _scale_bar(draw: ImageDraw.ImageDraw, data: ModelData, left: int, top: int) -> None:
     """A round length in the corner of the slice that begins at (left, top)."""
     if data.occupancy is None:
-        _write(draw, (left + 12, top + 12), "no occupancy", 14, _FAINT, _SLICE_PIXELS)
+        write_line(draw, (left + 12, top + 12), "no occupancy", 14, FAINT, _SLICE_PIXELS)
         return
     _, units_per_pixel = _slice_window(data, _SLICE_PIXELS)
     unit, factor = ("m", data.frame.metres_per_unit) if data.frame else ("of the cube", 1.0)
-    longest = _SLICE_PIXELS / 3 * units_per_pixel * factor
-    power = 10.0 ** np.floor(np.log10(longest))
-    length = power * max(step for step in (1, 2, 5) if step * power <= longest)
+    length = round_length(_SLICE_PIXELS / 3 * units_per_pixel * factor)
     x, y = left + 10, top + _PANEL_HEIGHT - 10
     pixels = round(length / factor / units_per_pixel)
     text = f"{length:g} {unit}"
     wide = max(pixels, round(draw.textlength(text, font=ImageFont.load_default(13))))
     draw.rectangle((x - 4, y - 21, x + wide + 4, y + 5), fill=(255, 255, 255))
-    draw.line((x, y, x + pixels, y), fill=_INK, width=3)
-    _write(draw, (x, y - 20), text, 13, _INK, _SLICE_PIXELS)
+    draw.line((x, y, x + pixels, y), fill=INK, width=3)
+    write_line(draw, (x, y - 20), text, 13, INK, _SLICE_PIXELS)
 
 
 def _legend(
@@ -244,17 +229,17 @@ def _legend(
         items += [(_INSIDE, "slice: inside"), (_OUTSIDE, "outside"), (_SURFACE_DOT, "surface points")]
     x = _GAP
     if any(entry.data.surface.semantics is None for entry in entries):
-        x += _write(draw, (x, top), "height: low", 15, _INK, width) + 8
+        x += write_line(draw, (x, top), "height: low", 15, INK, width) + 8
         bar = _height_colours(np.arange(90.0)).tolist()
         for number, colour in enumerate(bar):
             draw.line((x + number, top, x + number, top + 16), fill=tuple(colour))
         x += len(bar) + 8
-        x += _write(draw, (x, top), "high", 15, _INK, width) + 26
+        x += write_line(draw, (x, top), "high", 15, INK, width) + 26
     for colour, name in items:
         if x + 22 + draw.textlength(name, font=ImageFont.load_default(15)) > width - _GAP:
             x, top = _GAP, top + 24
-        draw.rectangle((x, top, x + 16, top + 16), fill=colour, outline=_FAINT)
-        x += 22 + _write(draw, (x + 22, top), name, 15, _INK, width) + 26
+        draw.rectangle((x, top, x + 16, top + 16), fill=colour, outline=FAINT)
+        x += 22 + write_line(draw, (x + 22, top), name, 15, INK, width) + 26
 
 
 def _colour_of(label: int) -> tuple[int, int, int]:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
 from sparse_convonet.io.atomic import atomic_path
-from sparse_convonet.report.camera import ParallelCamera, heading_off_walls, lay_out
+from sparse_convonet.report.camera import Panel, ParallelCamera, heading_off_walls, lay_out
 from sparse_convonet.report.face_sums import boxes_of_slabs
 from sparse_convonet.report.raster import Projection, look
 from sparse_convonet.report.shading import OVERSAMPLING, shade
@@ -46,6 +47,25 @@ def render_cutaway(
     slabs = np.array([(storey.bottom_z, storey.cut_z) for storey in storeys])
     boxes = boxes_of_slabs(mesh, slabs, np.stack([camera.right, camera.up]))
     panels = lay_out(list(boxes), width, height, _MARGIN_PIXELS)
+    picture = draw_storeys(mesh, storeys, panels, camera, width, height, solid)
+    with atomic_path(Path(path)) as temporary:
+        Image.fromarray(picture).save(temporary, format="PNG")
+    logger.info("picture of %d storeys: %s", len(storeys), path)
+
+
+def draw_storeys(
+    mesh: Mesh,
+    storeys: Sequence[Storey],
+    panels: Sequence[Panel],
+    camera: ParallelCamera,
+    width: int,
+    height: int,
+    solid: bool,
+) -> np.ndarray:
+    """(height, width, 3) uint8 on white: each storey of a mesh with faces (world metres) in the panel of its own.
+
+    panels: of one scale, within the picture and apart from each other.  solid: see render_cutaway.
+    """
     origin_z, subpixel_m = storeys[0].floor_z, panels[0].metres_per_pixel / OVERSAMPLING
     projection = Projection.of(mesh, camera, panels[0].centre, origin_z, subpixel_m)
     picture = np.full((height, width, 3), 255, dtype=np.uint8)
@@ -55,6 +75,4 @@ def render_cutaway(
         view = look(projection, corner, shape, low, high, solid)
         part = picture[panel.top : panel.top + panel.height, panel.left : panel.left + panel.width]
         shade(mesh, projection, camera, corner, view, floor, high, part)
-    with atomic_path(Path(path)) as temporary:
-        Image.fromarray(picture).save(temporary, format="PNG")
-    logger.info("picture of %d storeys: %s", len(storeys), path)
+    return picture

@@ -19,7 +19,7 @@ from sparse_convonet.structures import Mesh
 OVERSAMPLING = 2  # subpixels along each edge of a pixel
 _PARTS = 16
 _WHITE = 1.0
-_SECTION_COLOUR = (0.13, 0.13, 0.15)  # inside the solid at the cut
+SECTION_COLOUR = (0.13, 0.13, 0.15)  # inside the solid at the cut
 # Where the mesh has no colours of its own:
 _FLOOR_COLOUR = (0.93, 0.88, 0.79)
 _TOP_COLOUR = (0.98, 0.98, 0.98)  # table tops and other level faces above the floor
@@ -249,7 +249,7 @@ def shade(
     axes = np.stack([camera.right, camera.up, -camera.forward])
     sun = np.array([-0.5, 0.75, 0.45])
     sun = sun / np.linalg.norm(sun)
-    palette = np.array([_SECTION_COLOUR, _FLOOR_COLOUR, _TOP_COLOUR, _UPRIGHT_COLOUR])
+    palette = np.array([SECTION_COLOUR, _FLOOR_COLOUR, _TOP_COLOUR, _UPRIGHT_COLOUR])
     rays = _rays_around()
     buffers = view.shown, view.face, view.height
     exit_height = view.exit_height

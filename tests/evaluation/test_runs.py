@@ -13,9 +13,11 @@ import pytest
 
 from sparse_convonet.config import DataConfig, ExperimentConfig
 from sparse_convonet.coordinates import UnitFrame
-from sparse_convonet.evaluation import runs
+from sparse_convonet.evaluation import growth, runs
 from sparse_convonet.evaluation.comparison import cells, compare_run, markdown, write_tables
+from sparse_convonet.evaluation.comparison_report import draw_growth, growth_table
 from sparse_convonet.evaluation.contenders import Contender, contenders_of
+from sparse_convonet.evaluation.growth import GrowthPoint, measure_growth
 from sparse_convonet.evaluation.predictors import Prediction
 from sparse_convonet.evaluation.runs import (
     Run,
@@ -27,9 +29,11 @@ from sparse_convonet.evaluation.runs import (
     write_scene,
 )  # fmt: skip
 from sparse_convonet.evaluation.scenes import ScannedScene, SceneTruth, data_set_scenes
+from sparse_convonet.io.meshes import write_mesh
 from sparse_convonet.isolated import IsolatedCall, OverBudgetError
 from sparse_convonet.model import build
 from sparse_convonet.model_config import DenseVoxelModelConfig, SparseModelConfig
+from sparse_convonet.structures import Mesh
 from sparse_convonet.weights import save_weights
 from tests.data.convonet.small_set import write_set
 
@@ -147,7 +151,7 @@ def test_a_dense_network_runs_whole_and_in_a_window_whose_seam_is_known(tmp_path
     config.write_text("model: {field: dense_voxels, grid_levels: 2, grid_width: 8, border: 2}\n")
     contender = Contender("dense", str(config), random=True)
     assert isinstance(contender.config.model, DenseVoxelModelConfig) and not contender.has_weights
-    wide = replace(ball("wide", 0), points_world=ball("", 0).points_world * np.float32([8, 1, 1]))
+    wide = replace(ball("wide", 0), points_world=ball("", 0).points_world * np.array([8, 1, 1], dtype=np.float32))
     scenes = [write_scene(tmp_path / "scenes", wide)]
     for window in (False, True):
         out = tmp_path / str(window)
@@ -168,6 +172,12 @@ def test_contenders_need_names_of_their_own_and_as_many_weights_as_learn(tmp_pat
     for wrong, message in (([Path("a")], "none is left for"), ([Path("a")] * 3, "found 1 too many")):
         with pytest.raises(ValueError, match=message):
             contenders_of(files, [], wrong)
+    trained = contenders_of(
+        [Path("runs/a/best.safetensors"), Path("runs/b/best.safetensors"), Path("building")], [], []
+    )
+    assert [each.name for each in trained] == ["a", "b", "building"] and Path(trained[2].what).is_file()
+    with pytest.raises(ValueError, match="expected a .safetensors file or one of"):
+        contenders_of([Path("bulding")], [], [])
     with pytest.raises(ValueError, match="expected different names, found one twice"):
         contenders_of([files[0], tmp_path / "other" / "one.yaml"], [], [])
 
@@ -230,3 +240,37 @@ def test_scenes_of_a_data_set_have_its_points_and_a_perfect_surface_scores_so(tm
     scene, truth = known[0]
     assert scene.points_world.shape == (300, 3) and scene.normals_world is not None
     assert truth.errors(scene.points_world.astype(np.float64)).max() < 0.02
+
+
+def test_growth_leaves_out_a_method_where_it_failed_before_and_goes_on_with_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def scene(area_m2: float, voxel_size_m: float, seed: int) -> tuple[ScannedScene, None]:
+        return replace(
+            ball(f"building_{area_m2:g}_m2", 0, "generated"), floor_m2=area_m2, voxel_size_m=voxel_size_m
+        ), None
+
+    def run(contender: Contender, scenes: list[Path], out: Path, settings: RunSettings) -> Run:
+        too_large = contender.name == "dense" and read_scene(scenes[0]).floor_m2 == 100
+        if not too_large:
+            write_mesh(out / "generated" / f"{scenes[0].stem}.ply", Mesh(np.eye(3), np.array([[0, 1, 2]])))
+            made = {"seconds": {"encode": 1.0, "mesh": 2.0}, "seam": None, "faces": 1}
+            (out / "generated" / f"{scenes[0].stem}.json").write_text(json.dumps(made))
+        return Run(1, None if too_large else 10**9, None, "memory" if too_large else None)
+
+    monkeypatch.setattr(growth, "building_scene", scene)
+    monkeypatch.setattr(growth, "run_contender", run)
+    for name in ("dense", "sparse"):
+        for area in (50, 100, 200):
+            (tmp_path / "runs" / name / f"{area}" / "generated").mkdir(parents=True)
+    methods = [(name, Contender(name, "x.yaml"), RunSettings()) for name in ("dense", "sparse")]
+    seen: list[GrowthPoint] = []
+    found = measure_growth(methods, [200, 50, 100], 0.1, tmp_path, 0, seen.append)
+    assert found == seen
+    assert [(each.name, each.floor_m2, each.seconds, each.failure) for each in found] == [
+        ("dense", 50, 3.0, None), ("sparse", 50, 3.0, None), ("dense", 100, None, "memory"),
+        ("sparse", 100, 3.0, None), ("sparse", 200, 3.0, None),
+    ]  # fmt: skip
+    for path in draw_growth(tmp_path, found, 2 * 10**9, 10.0):
+        assert path.read_bytes().startswith(b"\x89PNG")
+    assert growth_table(found)[3][-1] == "not in the memory it was allowed"

@@ -1,0 +1,138 @@
+"""The pictures of a comparison, and the one page that collects them with the tables."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from sparse_convonet.evaluation.comparison import ENCODE, FAILURES, MEMORY, MESH, ComparisonRow, cells, columns
+from sparse_convonet.evaluation.growth import GrowthPoint
+from sparse_convonet.evaluation.runs import prediction_of
+from sparse_convonet.evaluation.scenes import Known
+from sparse_convonet.report.charts import Curve, write_bars, write_curves
+from sparse_convonet.report.comparison_page import PageSection, write_page
+from sparse_convonet.report.side_by_side import Entry, write_side_by_side
+
+_LARGEST_ERROR_SHARE = 0.02  # of the unit cube
+_LARGEST_ERROR_VOXELS = 2.0
+_BARS = ("IoU", "F ", "Chamfer-L1 x10", "Chamfer-L1 cm", "points within 1 cell", ENCODE, MESH, MEMORY)
+_SCORE_TEXTS = ("IoU", "F 1 %", "F 5 cm", "points within 1 voxel %")
+
+
+def draw_scenes(
+    out: Path,
+    runs: Mapping[str, Path],
+    scenes: Sequence[Path],
+    known: Sequence[Known],
+    scores: Mapping[str, ComparisonRow],
+) -> list[tuple[Path, str]]:
+    """One PNG per scene: the truth where it is a mesh, and what each run made of it.  runs: folders, by method."""
+    pictures = []
+    for path, (scene, truth) in zip(scenes, known, strict=True):
+        entries = [] if truth.mesh is None else [Entry("truth", truth.mesh, "", None)]
+        for name, folder in runs.items():
+            prediction = prediction_of(path, folder)
+            if prediction is None:
+                continue
+            mesh = prediction.mesh
+            own = scores[name].values if len(known) == 1 else truth.score(prediction)
+            texts = [f"{key} {own[key]:.3g}" for key in _SCORE_TEXTS if own.get(key) is not None]
+            entries.append(
+                Entry(name, mesh, ", ".join(texts), truth.errors(mesh.vertices) if len(mesh.faces) else None)
+            )
+        if not entries:
+            continue
+        metric = scene.voxel_size_m is not None or (scene.unit_frame and scene.unit_frame.metres_per_unit != 1)
+        largest = _LARGEST_ERROR_VOXELS * scene.voxel_size_m if scene.voxel_size_m else _LARGEST_ERROR_SHARE
+        target = out / f"scene_{_file_name(scene.category)}_{_file_name(scene.name)}.png"
+        title = f"{scene.category} / {scene.name}: {len(scene.points_world):,} points"
+        write_side_by_side(target, title, entries, largest_error=largest, unit="m" if metric else "of the cube")
+        pictures.append((target, title))
+    return pictures
+
+
+def draw_bars(path: Path, rows: Sequence[ComparisonRow]) -> None:
+    """Bars of the scores that matter most, times and memory."""
+    names = [name for name in columns(rows) if any(name.startswith(wanted) for wanted in _BARS)]
+    write_bars(path, [row.name for row in rows], {name: [row.values.get(name) for row in rows] for name in names})
+
+
+def draw_growth(
+    out: Path, points: Sequence[GrowthPoint], memory_bytes: int | None, seconds: float | None
+) -> list[Path]:
+    """Time and memory against floor area: growth_time.png and growth_memory.png."""
+    names = list(dict.fromkeys(point.name for point in points))
+    memory_limit = None if memory_bytes is None else memory_bytes / 1e9
+    paths = [out / "growth_time.png", out / "growth_memory.png"]
+    for path, label, limit, limit_name in (
+        (paths[0], "points to mesh, s", seconds, "time allowed"),
+        (paths[1], "peak memory, GB", memory_limit, "memory allowed"),
+    ):
+        curves = []
+        for name in names:
+            mine = [point for point in points if point.name == name]
+            measured = {
+                point.floor_m2: point.seconds if path == paths[0] else point.peak_bytes / 1e9
+                for point in mine
+                if point.seconds is not None and point.peak_bytes is not None
+            }
+            last = mine[-1]
+            end = None if last.failure is None else FAILURES.get(last.failure, last.failure)
+            where = None if end is None else last.floor_m2
+            curves.append(Curve(name, tuple(measured), tuple(measured.values()), end, where))
+        write_curves(
+            path, curves, x_label="floor area on all storeys, m²", y_label=label, limit=limit, limit_name=limit_name
+        )
+    return paths
+
+
+def growth_table(points: Sequence[GrowthPoint]) -> tuple[tuple[str, ...], ...]:
+    """One row per method and building, the header first."""
+    rows = [("", "floor area, m²", "points", "points to mesh, s", "peak memory, GB", "remark")]
+    for point in points:
+        rows.append(
+            (
+                point.name,
+                f"{point.floor_m2:.0f}",
+                f"{point.points:,}",
+                "" if point.seconds is None else f"{point.seconds:.2f}",
+                "" if point.peak_bytes is None else f"{point.peak_bytes / 1e9:.2f}",
+                "" if point.failure is None else FAILURES.get(point.failure, point.failure),
+            )
+        )
+    return tuple(rows)
+
+
+def write_comparison_page(
+    out: Path,
+    title: str,
+    about: str,
+    rows: Sequence[ComparisonRow],
+    pictures: Sequence[tuple[Path, str]],
+    growth: Sequence[GrowthPoint],
+    growth_text: str,
+    growth_pictures: Sequence[Path],
+) -> None:
+    """index.html in `out`, with everything inside."""
+    sections = [PageSection("What was compared", about)]
+    if rows:
+        bars = [(out / "bars.png", "Scores, times and memory")] if (out / "bars.png").is_file() else []
+        table = tuple(tuple(row) for row in cells(rows))
+        sections.append(PageSection("Scores and cost", "", table, tuple(bars)))
+    if pictures:
+        text = (
+            "The same camera, scale and cut for all; colours: distance of the surface to the truth. Meshes are shown as "
+            "the methods make them, small pieces included. What no scanner saw, such as the outer sides of walls, is left "
+            "out by some methods and guessed by others; scores of scanned buildings count what was seen only."
+        )
+        sections.append(PageSection("Pictures", text, (), tuple(pictures)))
+    if growth:
+        captions = ("Time against floor area", "Peak memory of the process against floor area")
+        drawn = tuple(zip(growth_pictures, captions, strict=True))
+        sections.append(PageSection("Growth with floor area", growth_text, growth_table(growth), drawn))
+    write_page(out / "index.html", title, sections)
+
+
+def _file_name(text: str) -> str:
+    return re.sub(r"[^\w.-]+", "_", text)
