@@ -68,7 +68,7 @@ def test_configuration_trains_validates_loads_again_and_is_evaluated(path: Path,
     assert again.best_iou == pytest.approx(score.best_iou, abs=1e-3)
     weights = tmp_path / "run" / "last.safetensors"
     assert exit_code("evaluate", weights, "--out", tmp_path / "scores", "--split", "val", "--cells", "16") == 0
-    content = json.loads((tmp_path / "scores" / "last" / "scores.json").read_text())
+    content = json.loads((tmp_path / "scores" / "run" / "scores.json").read_text())
     assert len(content["models"]) == 2 and {each["IoU"] is None for each in content["models"]} == {False}
 
 
