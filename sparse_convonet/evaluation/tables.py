@@ -110,7 +110,7 @@ def markdown(summaries: Sequence[Summary], published: Sequence[PublishedRow] = (
             "IoU": row.iou,
             "Chamfer-L1 x10": row.chamfer_l1_x10,
             "normal c.": row.normal_consistency,
-            "F 1 %": row.f_score,
+            f"F {100 * row.f_threshold:g} %": row.f_score,
         }
         cells = [_cell(given.get(name)) for name in names]
         lines.append(f"| {row.name} (published) | | | " + " | ".join(cells) + " |")

@@ -37,9 +37,8 @@ def field_mesh(network: OccupancyNetwork, field: Any, points: np.ndarray, cell: 
             part = torch.from_numpy(queries[start : start + _QUERY_CHUNK]).to(device)
             scene = torch.zeros(len(part), dtype=torch.int64, device=device)
             logits = network.occupancy(field, part, scene)[0].float()
-            if (
-                network.coordinates == "unit"
-            ):  # nothing is known there; the published code closes surfaces at the border
+            if network.coordinates == "unit":
+                # Nothing is known beyond the padded cube; the published code closes surfaces there as well.
                 beyond = (part.abs() > _CUBE_BORDER).any(dim=1)
                 logits = torch.where(beyond, torch.full_like(logits, OUTSIDE_LOGIT), logits)
             parts.append(logits.cpu().numpy())

@@ -16,7 +16,7 @@ from sparse_convonet.data.convonet.sidecar import write_frame
 from sparse_convonet.evaluation.data_set import EvaluationSettings, ModelRow, evaluate
 from sparse_convonet.evaluation.mesh_scores import MeshScores
 from sparse_convonet.evaluation.predictors import Prediction, empty_mesh
-from sparse_convonet.evaluation.published import ROOMS, TABLES
+from sparse_convonet.evaluation.published import ROOMS, SCANNET, TABLES
 from sparse_convonet.evaluation.tables import OVER_CLASSES, OVER_MODELS, columns_of, markdown, summarise, write_rows
 from sparse_convonet.structures import Mesh, TrainingSample
 from tests.data.convonet.small_set import write_set
@@ -139,6 +139,9 @@ def test_published_rows_follow_in_their_columns() -> None:
     grid = next(line for line in table if "grid 64^3 (published)" in line).split("|")
     assert grid[header.index("IoU")].strip() == "0.849" and grid[header.index("Chamfer-L1 x10")].strip() == "0.042"
     assert grid[header.index("accuracy")].strip() == ""
+    scannet = markdown(summarise("ours", [row("a", "1", 0.5, 0.004)]), SCANNET).splitlines()
+    grid = next(line for line in scannet if "grid 64^3 (published)" in line).split("|")
+    assert (grid[header.index("F 1 %")].strip(), grid[header.index("F 1.5 %")].strip()) == ("", "0.886")
     ours = next(line for line in table if line.startswith("| ours | a")).split("|")
     assert ours[header.index("Chamfer-L1 x10")].strip() == "0.04"
     assert {name: len(rows) for name, rows in TABLES.items()} == {"rooms": 9, "scannet": 9, "shapenet": 5}
