@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import logging
 from dataclasses import dataclass
 
@@ -50,6 +51,50 @@ def remove_small_components(
         cleaned.removed_area,
     )
     return cleaned
+
+
+def remove_unsupported(
+    mesh: Mesh, points: np.ndarray, reach: float, *, below_area: float, least_share: float
+) -> Cleaned:
+    """Remove the connected pieces of less surface than `below_area` that few points were measured on.
+
+    What stands alone may be a chair or a lamp, which many points show, or noise in mid-air.  points: (N, 3), in the
+    frame of the mesh; those within `reach` of a vertex count for its piece.  least_share: of the mean number of points
+    per surface of the whole mesh, that a piece needs to stay.
+    """
+    if len(mesh.faces) == 0 or len(points) == 0:
+        return Cleaned(mesh, 0, 0, 0.0)
+    labels = vertex_components(mesh.faces, len(mesh.vertices))
+    faces, area, _ = _measure(mesh, labels)
+    small = (area < below_area) & (faces > 0)
+    rows = np.flatnonzero(small[labels])
+    if len(rows) == 0:
+        return Cleaned(mesh, 0, 0, 0.0)
+    near = _points_around(points, mesh.vertices[rows], reach)
+    distance, nearest = cKDTree(mesh.vertices[rows]).query(points[near], distance_upper_bound=reach, workers=-1)
+    supported = np.bincount(labels[rows[nearest[np.isfinite(distance)]]], minlength=len(area))
+    wanted = least_share * area * len(points) / area.sum()
+    poor = small & (supported < wanted)
+    keep = ~poor[labels[mesh.faces[:, 0]]]
+    cleaned = Cleaned(keep_faces(mesh, keep), int(poor.sum()), int(faces[poor].sum()), float(area[poor].sum()))
+    logger.info(
+        "removed %d small pieces with few points, kept %d", cleaned.removed_components, int((small & ~poor).sum())
+    )
+    return cleaned
+
+
+def _points_around(points: np.ndarray, places: np.ndarray, reach: float) -> np.ndarray:
+    """Indices (M,) of all points within `reach` of one of the places (P, 3), and of some beyond: those in cells around."""
+    edge = 2 * reach
+    low = np.minimum(points.min(axis=0), places.min(axis=0)) - edge
+    shape = np.floor((np.maximum(points.max(axis=0), places.max(axis=0)) + edge - low) / edge).astype(np.int64) + 1
+
+    def keys(cells: np.ndarray) -> np.ndarray:
+        return (cells[:, 0] * shape[1] + cells[:, 1]) * shape[2] + cells[:, 2]
+
+    corners = np.array(list(itertools.product((-reach, reach), repeat=3)))
+    wanted = np.concatenate([keys(np.floor((places + corner - low) / edge).astype(np.int64)) for corner in corners])
+    return np.flatnonzero(np.isin(keys(np.floor((points - low) / edge).astype(np.int64)), np.unique(wanted)))
 
 
 def _measure(mesh: Mesh, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from sparse_convonet.mesh.cleanup import observed_only, remove_small_components
+from sparse_convonet.mesh.cleanup import observed_only, remove_small_components, remove_unsupported
 from sparse_convonet.mesh.topology import mesh_statistics
 from sparse_convonet.structures import Mesh
 
@@ -126,3 +126,42 @@ def test_the_cut_leaves_no_face_hanging_by_one_edge() -> None:
 def test_cutting_without_points_is_refused() -> None:
     with pytest.raises(ValueError, match="at least one input point"):
         observed_only(_plane(2), np.zeros((0, 3)), 1.0)
+
+
+def _points_on(sphere: trimesh.Trimesh, count: int, rng: np.random.Generator) -> np.ndarray:
+    directions = rng.normal(size=(count, 3))
+    radius = np.linalg.norm(sphere.vertices - sphere.vertices.mean(axis=0), axis=1).mean()
+    return radius * directions / np.linalg.norm(directions, axis=1, keepdims=True) + sphere.vertices.mean(axis=0)
+
+
+def test_small_pieces_stay_where_points_show_them_and_go_where_few_do() -> None:
+    rng = np.random.default_rng(0)
+    wall, chair, noise = _sphere(4.0), _sphere(0.5, (8.0, 0.0, 0.0)), _sphere(0.5, (-8.0, 0.0, 0.0))
+    density = 40_000 / wall.area
+    parts = [(wall, 1.0), (chair, 0.9), (noise, 0.3)]
+    points = np.concatenate([_points_on(part, int(share * density * part.area), rng) for part, share in parts])
+    mesh = _joined(noise, wall, chair)
+    cleaned = remove_unsupported(mesh, points, 0.15, below_area=50.0, least_share=0.5)
+    assert (cleaned.removed_components, cleaned.removed_faces) == (1, 320)
+    np.testing.assert_array_equal(cleaned.mesh.vertices, _joined(wall, chair).vertices)
+    shuffled = remove_unsupported(mesh, points[rng.permutation(len(points))], 0.15, below_area=50.0, least_share=0.5)
+    np.testing.assert_array_equal(shuffled.mesh.faces, cleaned.mesh.faces)
+    assert remove_unsupported(mesh, points, 0.15, below_area=0.1, least_share=0.5).mesh is mesh
+
+
+def test_points_count_for_pieces_within_reach_alone() -> None:
+    rng = np.random.default_rng(1)
+    wall, piece = _sphere(4.0), _sphere(0.5, (8.0, 0.0, 0.0))
+    far = _points_on(_sphere(0.8, (8.0, 0.0, 0.0)), 5000, rng)  # around the piece, beyond its reach
+    points = np.concatenate([_points_on(wall, 20_000, rng), far])
+    kept, gone = (
+        remove_unsupported(_joined(wall, piece), points, reach, below_area=50.0, least_share=0.5)
+        for reach in (0.5, 0.2)
+    )
+    assert (kept.removed_components, gone.removed_components) == (0, 1)
+
+
+def test_a_mesh_without_faces_or_points_has_nothing_unsupported() -> None:
+    empty = Mesh(np.zeros((0, 3)), np.zeros((0, 3), dtype=np.int64))
+    for mesh, points in ((empty, np.zeros((3, 3))), (_plane(2), np.zeros((0, 3)))):
+        assert remove_unsupported(mesh, points, 1.0, below_area=99.0, least_share=0.5).mesh is mesh
