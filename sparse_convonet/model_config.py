@@ -23,7 +23,7 @@ class SparseModelConfig:
     pointnet_blocks: int = 3
     widths: tuple[int, ...] = (32, 48, 64, 96, 128)  # channels at strides 1, 2, 4, ...
     blocks_per_level: int = 1
-    dilate_from_stride: int = 4  # levels of this stride and coarser also cover neighbouring cells
+    dilate_from_stride: int = 4  # levels of this stride and coarser also cover neighbouring cells; 1: all
     feature_width: int = 32  # channels of a sampled feature
     decoder_width: int = 32
     decoder_blocks: int = 5

@@ -16,16 +16,20 @@ import trimesh
 from sparse_convonet.coordinates import VoxelFrame, up_rotation
 from sparse_convonet.fields.sparse import SparseField
 from sparse_convonet.io.conversion import as_point_cloud
-from sparse_convonet.mesh.cleanup import observed_only, remove_small_components
+from sparse_convonet.mesh.cleanup import Cleaned, observed_only, remove_small_components, remove_unsupported
 from sparse_convonet.mesh.colour import with_colours
+from sparse_convonet.mesh.joining import joined
+from sparse_convonet.mesh.lattice import EDGE
 from sparse_convonet.mesh.mise import ExtractionSettings, extract_mesh
 from sparse_convonet.mesh.normals import with_area_normals, with_field_normals
 from sparse_convonet.mesh.refine import refine
 from sparse_convonet.mesh.seeds import SEED_STRIDE, seed_cells
+from sparse_convonet.mesh.tiles import extract_tiles
 from sparse_convonet.mesh.topology import face_areas
 from sparse_convonet.model_config import EngineName
-from sparse_convonet.plan import Plan, make_plan
+from sparse_convonet.plan import Plan, make_plan, memory_budget, with_tiles
 from sparse_convonet.structures import Mesh, PointCloud
+from sparse_convonet.tiling import encode_tiled, encoding_grid, return_freed_memory
 from sparse_convonet.weights import TrainedModel, load_model
 
 logger = logging.getLogger(__name__)
@@ -33,8 +37,11 @@ logger = logging.getLogger(__name__)
 Progress = Callable[[str, float], None]  # stage, share done from 0 to 1
 
 _QUERY_CHUNK = 1 << 17
-# Pieces smaller than both are crumbs: bits of wall seen through a door, noise in mid-air.
-_CRUMB_M2, _CRUMB_SHARE = 2.0, 0.01
+# Pieces smaller than both may be crumbs: bits of wall seen through a door, noise in mid-air.  They have less than half as
+# many points per surface as the rest: on a real hall 15-45 % where pieces of furniture on a known house had 85 % and more.
+_CRUMB_M2, _CRUMB_SHARE, _CRUMB_POINTS_SHARE = 2.0, 0.01, 0.5
+_CRUMB_REACH_VOXELS = 0.5  # of points to the vertices of a piece
+_DUST_M2 = 0.1  # pieces this small are removed however many points they have
 
 
 @dataclass(frozen=True)
@@ -43,10 +50,11 @@ class ReconstructionSettings:
 
     voxel_size_m, cell_size_m: metres.  up: axis that points up in the scan.  scale: metres per unit of the
     scan.  threshold: tau, a probability.  observed_only_voxels: cut surface farther from every point.
-    smallest_piece_m2: connected pieces of less surface are
-    removed; None: less than 2 m2 and less than 1 % of the whole surface.  simplify_faces / simplify_error_mm: at
-    most one of them.  refine_steps: steps that move vertices onto the field's surface.  field_normals: along the field's
+    smallest_piece_m2: connected pieces of less surface are removed; None: less than 0.1 m2, or less than 2 m2 where few
+    points show them, at most 1 % of the whole surface.  simplify_faces / simplify_error_mm: at most one of them.
+    refine_steps: steps that move vertices onto the field's surface.  field_normals: along the field's
     gradient; otherwise averaged over the faces around, which is faster and nearer to the truth (docs/MEASURED.md).
+    memory_bytes: the scan is encoded and meshed in tiles where it would take more; None: what the machine can give.
     """
 
     voxel_size_m: float | None = None
@@ -60,6 +68,7 @@ class ReconstructionSettings:
     simplify_error_mm: float | None = None
     refine_steps: int = 0
     field_normals: bool = False
+    memory_bytes: int | None = None
 
     def __post_init__(self) -> None:
         if not (math.isfinite(self.scale) and self.scale > 0):
@@ -74,6 +83,8 @@ class ReconstructionSettings:
             raise ValueError("simplify: expected a number of faces or an error in mm, found both; give one")
         if self.refine_steps < 0:
             raise ValueError(f"refine: expected 0 or more steps, found {self.refine_steps}")
+        if self.memory_bytes is not None and self.memory_bytes < 1:
+            raise ValueError(f"memory: expected a positive number of bytes, found {self.memory_bytes}")
         up_rotation(self.up)
 
 
@@ -127,7 +138,10 @@ class Reconstructor:
     def plan(self, cloud: PointCloud) -> Plan:
         """The sizes that `run` would use for a scan, and what they would cost."""
         share = self.model.config.mesh.cell_share
-        return make_plan(self._to_world(cloud.points), self.settings.voxel_size_m, self.settings.cell_size_m, share)
+        points_world = self._to_world(cloud.points)
+        plan = make_plan(points_world, self.settings.voxel_size_m, self.settings.cell_size_m, share)
+        points_voxel = VoxelFrame.around(points_world, plan.voxel_size_m).snap_to_voxels(points_world)
+        return with_tiles(plan, points_voxel, self._network.unet, memory_budget(self.settings.memory_bytes))
 
     @torch.no_grad()
     def run(self, cloud: PointCloud, plan: Plan | None = None) -> Reconstruction:
@@ -138,53 +152,83 @@ class Reconstructor:
         points_voxel = frame.snap_to_voxels(points_world)
         started = time.monotonic()
         self._progress("encode", 0.0)
-        scene_field = self._encode(points_voxel)
+        scene_field = self._encode(points_voxel, plan.tile_voxels)
         self._progress("encode", 1.0)
         encoded = time.monotonic()
         threshold = self.settings.threshold or self.model.threshold
         mesh, removed = self._mesh(scene_field, points_voxel, plan, threshold)
+        level_cells = {level.stride: len(level.keys) for level in scene_field.levels}
+        del scene_field, points_voxel
+        return_freed_memory()
         mesh = Mesh(frame.to_world(mesh.vertices), mesh.faces, mesh.normals)
         mesh = self._finish(mesh, PointCloud(points_world, cloud.colours))
         return Reconstruction(
             mesh=self._from_world(mesh),
             plan=plan,
             threshold=threshold,
-            level_cells={level.stride: len(level.keys) for level in scene_field.levels},
+            level_cells=level_cells,
             removed_pieces=removed,
             seconds={"encode": encoded - started, "mesh": time.monotonic() - encoded},
         )
 
-    def _encode(self, points_voxel: np.ndarray) -> SparseField:
+    def _encode(self, points_voxel: np.ndarray, tile_voxels: int | None = None) -> SparseField:
+        if tile_voxels is not None:
+            grid = encoding_grid(points_voxel, self._network.unet, tile_voxels)
+            return encode_tiled(
+                self._network, points_voxel, grid, lambda done, total: self._progress("encode", done / total)
+            )
         points = torch.from_numpy(points_voxel).to(self.device)
         return self._network.encode(points, torch.zeros(len(points), dtype=torch.int64, device=self.device))
 
-    def _mesh(
-        self, scene_field: SparseField, points_voxel: np.ndarray, plan: Plan, threshold: float
-    ) -> tuple[Mesh, int]:
-        """The cleaned mesh in voxel coordinates, and how many small pieces were removed."""
+    def _surface(self, scene_field: SparseField, points_voxel: np.ndarray, plan: Plan, threshold: float) -> Cleaned:
+        """The surface in voxel coordinates without its small pieces."""
         cell = plan.cell_size_m / plan.voxel_size_m
 
         def evaluate(queries: np.ndarray) -> np.ndarray:
             parts = [queries[start : start + _QUERY_CHUNK] for start in range(0, len(queries), _QUERY_CHUNK)]
             return np.concatenate([self._logits(scene_field, part) for part in parts]) if parts else np.zeros(0)
 
-        logit = math.log(threshold / (1 - threshold))
         finest_per_seed = 1 << max(0, round(math.log2(SEED_STRIDE / cell)))
+        seeds = seed_cells(scene_field, cell, finest_per_seed)
+        extraction = ExtractionSettings(cell=cell, threshold=math.log(threshold / (1 - threshold)))
+        asked_m2 = self.settings.smallest_piece_m2
+        least_m2, share = (_DUST_M2, _CRUMB_SHARE) if asked_m2 is None else (asked_m2, None)
+        if plan.tile_voxels is not None:
+            tile_seeds = EDGE * max(1, round(plan.tile_voxels / (EDGE * SEED_STRIDE)))
+            tiled = extract_tiles(
+                evaluate, seeds, finest_per_seed, points_voxel, extraction, tile_seeds,
+                lambda done, total: self._progress("mesh, in tiles", done / max(1, total)),
+            )  # fmt: skip
+            return_freed_memory()
+            return joined(tiled, least_m2 / plan.voxel_size_m**2, share)
         mesh = extract_mesh(
             evaluate,
-            seed_cells(scene_field, cell, finest_per_seed),
+            seeds,
             finest_per_seed,
             points_voxel,
-            ExtractionSettings(cell=cell, threshold=logit),
+            extraction,
             progress=lambda edge, done, total: self._progress(
                 f"mesh, cells of {edge * plan.cell_size_m:.2g} m", done / max(1, total)
             ),
         )
-        least_m2 = self.settings.smallest_piece_m2
-        if least_m2 is None:
-            least_m2 = min(_CRUMB_M2, _CRUMB_SHARE * float(face_areas(mesh).sum()) * plan.voxel_size_m**2)
-        cleaned = remove_small_components(mesh, min_area=least_m2 / plan.voxel_size_m**2)
+        if share is not None:
+            least_m2 = min(least_m2, share * float(face_areas(mesh).sum()) * plan.voxel_size_m**2)
+        return remove_small_components(mesh, min_area=least_m2 / plan.voxel_size_m**2)
+
+    def _mesh(
+        self, scene_field: SparseField, points_voxel: np.ndarray, plan: Plan, threshold: float
+    ) -> tuple[Mesh, int]:
+        """The cleaned mesh in voxel coordinates, and how many small pieces were removed."""
+        cleaned = self._surface(scene_field, points_voxel, plan, threshold)
         mesh, removed = cleaned.mesh, cleaned.removed_components
+        if self.settings.smallest_piece_m2 is None and len(mesh.faces):
+            surface = float(face_areas(mesh).sum())
+            below = min(_CRUMB_M2 / plan.voxel_size_m**2, _CRUMB_SHARE * surface)
+            cleaned = remove_unsupported(
+                mesh, points_voxel, _CRUMB_REACH_VOXELS, below_area=below, least_share=_CRUMB_POINTS_SHARE
+            )
+            mesh, removed = cleaned.mesh, removed + cleaned.removed_components
+        cell, logit = plan.cell_size_m / plan.voxel_size_m, math.log(threshold / (1 - threshold))
         if self.settings.observed_only_voxels is not None:
             mesh = observed_only(mesh, points_voxel, self.settings.observed_only_voxels).mesh
         if self.settings.refine_steps:

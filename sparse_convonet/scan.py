@@ -24,7 +24,7 @@ from sparse_convonet.memory import peak_memory_bytes
 from sparse_convonet.mesh.topology import mesh_statistics
 from sparse_convonet.metrics.coverage import shares_within
 from sparse_convonet.model_config import EngineName
-from sparse_convonet.plan import Plan, require_memory
+from sparse_convonet.plan import Plan, memory_budget, require_memory
 from sparse_convonet.reconstruct import Reconstruction, ReconstructionSettings, Reconstructor
 from sparse_convonet.report.picture import render_cutaway
 from sparse_convonet.structures import Mesh, PointCloud
@@ -79,8 +79,8 @@ def reconstruct_scan(
     reporter = _StageBars()
     reconstructor = Reconstructor(trained, settings, reporter)
     plan = reconstructor.plan(cloud)
-    _tell_plan(plan)
-    require_memory(plan)
+    _tell_plan(plan, memory_budget(settings.memory_bytes))
+    require_memory(plan, settings.memory_bytes)
     result = reconstructor.run(cloud, plan)
     reporter.close()
     if len(result.mesh.faces) == 0:
@@ -116,6 +116,7 @@ def reconstruct_scan(
         "cell_size_m": plan.cell_size_m,
         "threshold": result.threshold,
         "levels": [{"stride": stride, "cells": cells} for stride, cells in result.level_cells.items()],
+        "tiles": {"count": plan.tiles, "edge_voxels": plan.tile_voxels},
         "predicted": {"seconds": plan.seconds, "memory_bytes": plan.memory_bytes},
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "peak_memory_bytes": peak_memory_bytes(),
@@ -219,13 +220,18 @@ def _tell_input(
     logger.info("up axis   %s (%s)", settings.up, "guessed from the points; --up sets it" if guessed else "as asked")
 
 
-def _tell_plan(plan: Plan) -> None:
+def _tell_plan(plan: Plan, budget: int) -> None:
     logger.info("voxels    %.3g m: %s", plan.voxel_size_m, plan.reason)
     logger.info("cells     %.3g m of the mesh", plan.cell_size_m)
     logger.info(
         "expect    %d voxels, about %.1f GB of memory and %.0f s on two cores",
         plan.voxels, plan.memory_bytes / 1e9, plan.seconds,
     )  # fmt: skip
+    if plan.tile_voxels is not None:
+        logger.info(
+            "tiles     %d of at most %d voxels (%.0f m) each: one piece would take more than the %.1f GB allowed",
+            plan.tiles, plan.tile_voxels, plan.tile_voxels * plan.voxel_size_m, budget / 1e9,
+        )  # fmt: skip
 
 
 def _tell_result(report: dict[str, Any], out: Path) -> None:

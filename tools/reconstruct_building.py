@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 
 from sparse_convonet.io.cli import run_tool
+from sparse_convonet.plan import memory_amount
 from sparse_convonet.reconstruct import ReconstructionSettings
 from sparse_convonet.scan import reconstruct_scan, show_messages
 
@@ -28,9 +29,15 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     add("--tau", type=float, help="occupancy probability of the surface; default: stored with the model")
     add("--observed-only", type=float, metavar="VOXELS", help="cut surface farther than this from every point")
-    add("--smallest-piece", type=float, metavar="M2", help="remove pieces of less surface; default: 2 or 1 % of all")
+    add(
+        "--smallest-piece",
+        type=float,
+        metavar="M2",
+        help="remove pieces of less surface; default: 0.1, and 2 if few points show it",
+    )
     add("--simplify", metavar="FACES|MM", help="a number of faces (200000), or an error in mm (5mm)")
     add("--refine", type=int, default=0, metavar="STEPS", help="steps that move vertices onto the surface")
+    add("--memory", metavar="AMOUNT", help="work in tiles where more would be needed (4GB); default: what is available")
     add("--engine", choices=["auto", "minkowski", "native"], help="sparse convolution engine; default: the model's")
     add("--device", default="auto", help="auto, cpu, cuda, ...")
     add("--threads", type=int, help="CPU threads; default: all")
@@ -68,6 +75,7 @@ def main(arguments: list[str] | None = None) -> None:
         simplify_faces=faces,
         simplify_error_mm=error_mm,
         refine_steps=options.refine,
+        memory_bytes=None if options.memory is None else memory_amount(options.memory),
     )
     device = options.device
     if device == "auto":

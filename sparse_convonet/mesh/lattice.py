@@ -192,12 +192,35 @@ class LatticeLevel:
             )
             orphans, coarse = orphans[:count], coarse._coarser
 
+    def admit(self, cells: np.ndarray) -> np.ndarray:
+        """Mask (B, 8, 8) of (M, 3) integer cells, over all blocks; those that are absent are made."""
+        keys = np.unique(pack_lattice(cells >> 3))
+        self.add(keys[~np.isin(keys, self.index.keys)])
+        return self.index.mark(cells.astype(np.int32))[0]
+
+    def place(self, keys: np.ndarray, rows: np.ndarray) -> np.ndarray:
+        """Mask (B, 8, 8), over all blocks, from masks (K, 8, 8) of the blocks named; those that are absent are made."""
+        present = self.index.keys.copy()
+        self.add(keys[~np.isin(keys, present)])
+        if len(present) == 0:
+            return rows  # the blocks stand in the order of their keys
+        order = np.argsort(self.index.keys)
+        marked = np.zeros((len(order), EDGE, EDGE), dtype=np.uint8)
+        marked[order[np.searchsorted(self.index.keys, keys, sorter=order)]] = rows
+        return marked
+
     def halves(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """The eight halves (along each edge) of cells, (B, 8, 8) mask: block keys (K,) and masks (K, 8, 8) one level on."""
         fine_keys = np.empty(8 * len(self.index), dtype=np.int64)
         fine_rows = np.empty((8 * len(self.index) + 1, EDGE, EDGE), dtype=np.uint8)  # one more, for a block without any
         count = halve_cells(self.index.keys, rows, fine_keys, fine_rows)
         return fine_keys[:count], fine_rows[:count]
+
+
+def cells_in(keys: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """(M, 3) int64: the cells of masks (B, 8, 8) of blocks (B,)."""
+    block, x, y, z = np.nonzero(np.unpackbits(rows[..., None], axis=3, bitorder="little"))
+    return EDGE * unpack_lattice(keys)[block] + np.stack([x, y, z], axis=1)
 
 
 def padded_rows(level: LatticeLevel, blocks: np.ndarray) -> np.ndarray:

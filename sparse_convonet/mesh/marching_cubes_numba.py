@@ -198,3 +198,69 @@ def write_faces(  # type: ignore[no-untyped-def]
                             before = around[0, px, py, pz >> 3] & _EARLIER[pz & 7, edge >> 2]
                             faces[face, corner] = around[1, px, py, pz >> 3] + _bit_count(before)
                         face += 1
+
+
+@njit(cache=True, nogil=True)
+def mark_border_edges(  # type: ignore[no-untyped-def]
+    blocks,  # (M,) int64
+    places,  # (B,) int64: where each block stands in `blocks`
+    own,  # (M,) bool
+    neighbours,  # (B, 11) int32
+    padded,  # (M, 9, 9) uint16: points inside
+    crossing,  # (B, 8, 8) uint8
+    lows,  # (12,) int64: the lower corner of each cube edge, 4 * axis + n
+    edges,  # (M, 8, 8) int32, written: in blocks that are not own, the crossing edges that crossing cells of own ones use
+    counts,  # (M, 8, 8, 2) int64, written: vertices and faces of each row of these
+):
+    """Find the vertices that the faces of own blocks need beyond them."""
+    for place in range(blocks.shape[0]):
+        if not own[place]:
+            edges[place] = 0
+            counts[place] = 0
+    for place in range(blocks.shape[0]):
+        if not own[place]:
+            continue
+        block = blocks[place]
+        for x in range(8):
+            for y in range(8):
+                row = np.int64(crossing[block, x, y])
+                for z in range(8):
+                    if (row >> z) & 1 == 0 or (x < 7 and y < 7 and z < 7):
+                        continue
+                    case = _case(padded, place, x, y, z)
+                    for edge in range(12):
+                        low, axis = lows[edge], edge >> 2
+                        if (case >> low) & 1 == (case >> (low + (1 << axis))) & 1:
+                            continue
+                        px, py, pz = x + (low & 1), y + ((low >> 1) & 1), z + (low >> 2)
+                        target = places[neighbours[block, (px >> 3) | (py >> 3) << 1 | (pz >> 3) << 2]]
+                        if not own[target]:
+                            edges[target, px & 7, py & 7] |= np.int32(1 << (8 * axis + (pz & 7)))
+    for place in range(blocks.shape[0]):
+        if not own[place]:
+            for x in range(8):
+                for y in range(8):
+                    counts[place, x, y, 0] = _bit_count(np.int64(edges[place, x, y]))
+
+
+@njit(cache=True, nogil=True)
+def write_vertex_keys(keys, edges, firsts, vertex_keys):  # type: ignore[no-untyped-def]
+    """(V,) int64, written: 4 * the key of the lattice point that a vertex belongs to + the axis of its edge.
+
+    keys: (M,) int64 of the blocks.  edges: (M, 8, 8) int32.  firsts: (M, 8, 8, 2) int64, as for write_vertices.
+    """
+    for place in range(keys.shape[0]):
+        for x in range(8):
+            for y in range(8):
+                row = np.int64(edges[place, x, y])
+                if row == 0:
+                    continue
+                key = 8 * ((keys[place] >> (2 * AXIS_BITS)) & _AXIS_MASK) - 7 * AXIS_LIMIT + x
+                key = (key << AXIS_BITS) | (8 * ((keys[place] >> AXIS_BITS) & _AXIS_MASK) - 7 * AXIS_LIMIT + y)
+                key = (key << AXIS_BITS) | (8 * (keys[place] & _AXIS_MASK) - 7 * AXIS_LIMIT)
+                vertex = firsts[place, x, y, 0]
+                for z in range(8):
+                    for axis in range(3):
+                        if (row >> (8 * axis + z)) & 1:
+                            vertex_keys[vertex] = 4 * (key + z) + axis
+                            vertex += 1

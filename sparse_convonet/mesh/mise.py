@@ -13,7 +13,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparse_convonet.mesh.lattice import Domain, LatticeLevel, axis_shift, pack_lattice, padded_rows, unpack_lattice
+from sparse_convonet.mesh.lattice import (
+    EDGE,
+    Domain,
+    LatticeLevel,
+    axis_shift,
+    cells_in,
+    pack_lattice,
+    padded_rows,
+    unpack_lattice,
+)
 from sparse_convonet.mesh.marching_cubes import marching_cubes
 from sparse_convonet.mesh.mise_numba import grow, list_points, need_corners, settle_border, store_logits
 from sparse_convonet.structures import Mesh
@@ -64,13 +73,17 @@ def extract_mesh(
     empty and the mesh is closed there.  Every lattice point is evaluated at most once.  An empty field gives an
     empty mesh.  Raises ValueError where the arguments do not fit, or `evaluate` returns NaN or infinity.
     """
-    levels = _levels(seed_stride_cells)
+    levels = halvings(seed_stride_cells)
     if seed_cells.ndim != 2 or seed_cells.shape[1] != 3 or not np.issubdtype(seed_cells.dtype, np.integer):
         raise ValueError(f"seed_cells: expected integers of shape (M, 3), found {seed_cells.dtype} {seed_cells.shape}")
     if len(seed_cells) == 0:
         return Mesh(np.zeros((0, 3)), np.zeros((0, 3), dtype=np.int64))
-    search = _Search(evaluate, seed_cells, levels, settings, progress)
-    finest = search.refine(_cells_of_points(points_field, settings))
+    space = SearchSpace.around(seed_cells, levels)
+    point_cells = cells_of_points(points_field, settings)
+    space.warn_of_points_beyond(point_cells)
+    search = Search(evaluate, space, settings, progress)
+    search.refine(space.seeds, point_cells)
+    finest = search.lattice[-1]
     margin, offset = settings.interpolation_margin, settings.lattice_offset
     vertices, faces = marching_cubes(finest, settings.threshold, margin, settings.cell, offset)
     crossing = int(np.count_nonzero(np.unpackbits(finest.crossing[: len(finest.index)])))
@@ -78,14 +91,15 @@ def extract_mesh(
     return Mesh(vertices, faces)
 
 
-def _levels(seed_stride_cells: int) -> int:
+def halvings(seed_stride_cells: int) -> int:
+    """How often seed cells are halved down to the finest cells."""
     levels = int(seed_stride_cells).bit_length() - 1
     if seed_stride_cells < 1 or seed_stride_cells != 1 << levels:
         raise ValueError(f"seed_stride_cells: expected a power of two (1, 2, 4, ...), found {seed_stride_cells}")
     return levels
 
 
-def _cells_of_points(points_field: np.ndarray, settings: ExtractionSettings) -> np.ndarray:
+def cells_of_points(points_field: np.ndarray, settings: ExtractionSettings) -> np.ndarray:
     """(N, 3) int32: the finest cells that hold input points."""
     if len(points_field) == 0:
         return np.zeros((0, 3), dtype=np.int32)
@@ -97,57 +111,97 @@ def _cells_of_points(points_field: np.ndarray, settings: ExtractionSettings) -> 
     return cells.astype(np.int32)
 
 
-class _Search:
-    """What one extraction knows so far."""
+@dataclass(frozen=True)
+class SearchSpace:
+    """Where a surface is looked for: seed cells, which are looked at first, and the domain, one seed cell more around.
+
+    levels: how often seed cells are halved.  seeds: (S, 3) int64, each once.  domain_keys: (D,) int64 sorted.
+    """
+
+    levels: int
+    seeds: np.ndarray
+    domain_keys: np.ndarray
+    domain: Domain
+
+    @classmethod
+    def around(cls, seed_cells: np.ndarray, levels: int) -> SearchSpace:
+        """From (M, 3) integer seed cells."""
+        extremes = np.stack([seed_cells.min(axis=0) - 1, seed_cells.max(axis=0) + 2])
+        pack_lattice(extremes.astype(np.int64) << levels)  # raises where the domain leaves the range of keys
+        seeds = np.unique(pack_lattice(seed_cells))
+        keys = seeds
+        for axis in range(3):
+            shift = axis_shift(axis, 1)
+            keys = np.unique(np.concatenate([keys - shift, keys, keys + shift]))
+        return cls(levels, unpack_lattice(seeds), keys, Domain.of_cells(unpack_lattice(keys)))
+
+    def warn_of_points_beyond(self, point_cells: np.ndarray) -> None:
+        """Log how many of the finest cells with points, (N, 3) int32, no search can look at."""
+        marked, complete = self.domain.index.mark(point_cells, self.levels)
+        if complete and not (marked & ~self.domain.rows).any():
+            return
+        outside = ~np.isin(pack_lattice(point_cells >> self.levels), self.domain_keys)
+        count = len(np.unique(pack_lattice(point_cells[outside])))
+        logger.warning("%d cells with input points lie outside the seed cells and are not refined", count)
+
+
+class Search:
+    """What one extraction knows so far.  lattice: the levels, coarsest first.
+
+    box: (2, 3) first seed cell and the one behind the last, multiples of lattice.EDGE.  Cells beyond it are not looked
+    at; those that the surface leads to are kept in `leaving`, arrays (M, 3) for each level.
+    """
 
     def __init__(
         self,
         evaluate: Evaluate,
-        seed_cells: np.ndarray,
-        levels: int,
+        space: SearchSpace,
         settings: ExtractionSettings,
-        progress: Progress | None,
+        progress: Progress | None = None,
+        box: np.ndarray | None = None,
     ) -> None:
         self.points_known = 0
+        self.lattice: list[LatticeLevel] = []
+        for shift in range(space.levels, -1, -1):
+            coarser = self.lattice[-1] if self.lattice else None
+            self.lattice.append(LatticeLevel(shift, space.domain, space.levels, coarser))
+        self.leaving: list[list[np.ndarray]] = [[] for _ in self.lattice]
         self._evaluate = evaluate
-        self._levels = levels
         self._settings = settings
         self._progress = progress
-        extremes = np.stack([seed_cells.min(axis=0) - 1, seed_cells.max(axis=0) + 2])
-        pack_lattice(extremes.astype(np.int64) << levels)  # raises where the domain leaves the range of keys
-        seeds = np.unique(pack_lattice(seed_cells))
-        domain = seeds
-        for axis in range(3):
-            shift = axis_shift(axis, 1)
-            domain = np.unique(np.concatenate([domain - shift, domain, domain + shift]))
-        self._seeds = unpack_lattice(seeds)
-        self._domain_keys = domain
-        self._domain = Domain.of_cells(unpack_lattice(domain))
+        self._box = box
 
-    def refine(self, point_cells: np.ndarray) -> LatticeLevel:
-        """The finest level after the search; point_cells: (N, 3) int32 finest cells to look at."""
-        self._warn_of_points_beyond(point_cells)
-        level = LatticeLevel(self._levels, self._domain, self._levels)
-        level.add(np.unique(pack_lattice(self._seeds >> 3)))
-        fresh, _ = level.index.mark(self._seeds.astype(np.int32))
-        self._close(level, fresh)
-        for shift in range(self._levels - 1, -1, -1):
-            count = len(level.index)
-            with_points, _ = level.index.mark(point_cells, level.shift)
-            split = level.crossing[:count] | (level.cells[:count] & with_points)
-            keys, fresh = level.halves(split)
-            level = LatticeLevel(shift, self._domain, self._levels, coarser=level)
-            level.add(keys)
-            self._close(level, fresh)
-        return level
+    def refine(self, seeds: np.ndarray, point_cells: np.ndarray, starts: list[np.ndarray] | None = None) -> None:
+        """Look at cells, refine them down to the finest level, and follow the surface; what is known is kept.
 
-    def _warn_of_points_beyond(self, point_cells: np.ndarray) -> None:
-        marked, complete = self._domain.index.mark(point_cells, self._levels)
-        if complete and not (marked & ~self._domain.rows).any():
-            return
-        outside = ~np.isin(pack_lattice(point_cells >> self._levels), self._domain_keys)
-        count = len(np.unique(pack_lattice(point_cells[outside])))
-        logger.warning("%d cells with input points lie outside the seed cells and are not refined", count)
+        seeds: (S, 3) coarsest cells.  point_cells: (N, 3) int32 finest ones.  starts: (M, 3) more of each level.
+        """
+        for number, level in enumerate(self.lattice):
+            if number == 0:
+                fresh = level.admit(seeds)
+            else:
+                coarser = self.lattice[number - 1]
+                with_points, _ = coarser.index.mark(point_cells, coarser.shift)
+                count = len(coarser.index)
+                keys, rows = coarser.halves(coarser.crossing[:count] | (coarser.cells[:count] & with_points))
+                fresh = level.place(keys, rows)
+            if starts is not None and len(starts[number]):
+                further = level.admit(starts[number])
+                further[: len(fresh)] |= fresh
+                fresh = further
+            self._close(level, fresh & ~level.cells[: len(fresh)])
+
+    def own_range(self, level: LatticeLevel) -> np.ndarray:
+        """(2, 3): the first block of the box at a level, and the one behind its last."""
+        assert self._box is not None
+        return (self._box << (len(self.lattice) - 1 - level.shift)) // EDGE
+
+    def own_blocks(self, level: LatticeLevel, blocks: np.ndarray) -> np.ndarray:
+        """(M,) bool: which of (M,) blocks of a level lie in the box."""
+        if self._box is None:
+            return np.ones(len(blocks), dtype=bool)
+        (low, high), places = self.own_range(level), unpack_lattice(level.index.keys[blocks])
+        return ((places >= low) & (places < high)).all(axis=1)
 
     def _close(self, level: LatticeLevel, fresh: np.ndarray) -> None:
         """Look at the given cells, and grow across every face the surface leaves by, until it leaves by none.
@@ -161,8 +215,18 @@ class _Search:
             self._ask(level, _corners_needed(level, active))
             reached = _cells_reached(level, active)
             level.fresh[active] = 0
+            own = self.own_blocks(level, reached)
+            self._note_leaving(level, reached[~own])
             level.fresh, level.wanted = level.wanted, level.fresh
-            active = reached
+            active = reached[own]
+
+    def _note_leaving(self, level: LatticeLevel, beyond: np.ndarray) -> None:
+        """Keep the wanted cells of blocks beyond the box for others; they count as looked at, so each is kept once."""
+        if len(beyond):
+            wanted = level.wanted[beyond]
+            self.leaving[len(self.lattice) - 1 - level.shift].append(cells_in(level.index.keys[beyond], wanted))
+            level.cells[beyond] |= wanted
+            level.wanted[beyond] = 0
 
     def _ask(self, level: LatticeLevel, blocks: np.ndarray) -> None:
         """Find the logits of the needed points of blocks, in spatially sorted chunks; empty space on the border."""

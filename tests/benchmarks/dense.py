@@ -18,7 +18,7 @@ TEXT = (
     "random weights, which cost as much as trained ones), crops of 48 voxels with the halo of 48 that their features "
     "depend on, as the papers do it on scenes that do not fit; crops without points are skipped. Dense, whole: the same "
     "network on the box of the whole storey, which still fits here. Sparse: the shipped model. Peak memory is that of the "
-    "process; imports are not timed. Seam: difference of the logits of neighbouring crops where they meet, mean and largest."
+    "process; imports are not timed. Seam: difference of the logits of neighbouring crops where they meet: mean, largest."
 )
 
 _VOXEL_M = 0.08
