@@ -4,12 +4,13 @@ VENV ?= .venv
 RUN := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-demo demo test check bench format clean
+.PHONY: help setup setup-demo demo test check bench fuzz format clean
 
 help:
 	@echo "make demo    set up, scan a synthetic two-storey building and reconstruct it: out/demo/preview.png"
 	@echo "make test    set up, then formatter, linter, type checker and tests"
 	@echo "make bench   set up, measure speed and memory for a quarter of an hour: docs/BENCHMARKS.md"
+	@echo "make fuzz    set up, feed 200,000 damaged files to each reader (hours; resumes): out/fuzz/; COUNT=2000 for minutes"
 	@echo "make setup   set up only, MinkowskiEngine included"
 	@echo "make format  write the formatting that make test asks for"
 	@echo "make clean   remove results and caches (the environment in $(VENV) stays)"
@@ -31,6 +32,10 @@ test check: setup
 
 bench: setup
 	$(RUN) -m tests.benchmarks
+
+# Slow readers take fewer inputs, see `python -m tests.fuzz --list`; COUNT is for each reader, SEED for other inputs.
+fuzz: setup
+	$(RUN) -m tests.fuzz $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
 
 format: setup-demo
 	$(RUN) -m ruff format .

@@ -9,6 +9,7 @@ from __future__ import annotations
 import dataclasses
 import difflib
 import math
+import reprlib
 import types
 import typing
 from collections.abc import Hashable, Iterable, Mapping
@@ -19,6 +20,14 @@ from typing import Any, Literal, TypeVar
 import yaml
 
 INHERIT_KEY = "inherit_from"
+_LONGEST_SHOWN = 300
+_LARGEST_NUMBER = 1 << 63
+_MAX_BYTES = 16 << 20
+# What the safe loader raises for values that are not what their tag or form says.
+_CONSTRUCTION_ERRORS = (ValueError, LookupError, TypeError, AttributeError, ArithmeticError, RecursionError)
+_REPR = reprlib.Repr()
+_REPR.maxlist = _REPR.maxtuple = _REPR.maxdict = 8
+_REPR.maxstring = _REPR.maxother = 80
 
 Record = TypeVar("Record")
 Values = dict[str, Any]  # nested sections, as YAML gives them
@@ -53,7 +62,16 @@ def record_to_mapping(record: Any) -> Values:
 
 
 class _UniqueKeyLoader(yaml.SafeLoader):
-    """The safe loader, but a key that stands twice in one section is an error: the first would be lost."""
+    """The safe loader, but a key that stands twice in one section is an error: the first would be lost.
+
+    So is an alias: a few lines of them stand for more than any memory holds.
+    """
+
+    def compose_node(self, parent: Any, index: Any) -> Any:
+        if self.check_event(yaml.AliasEvent):
+            mark = self.peek_event().start_mark
+            raise yaml.MarkedYAMLError(problem="an alias (*name), write its content out", problem_mark=mark)
+        return super().compose_node(parent, index)
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Hashable, Any]:
         seen: set[str] = set()
@@ -65,22 +83,43 @@ class _UniqueKeyLoader(yaml.SafeLoader):
         return super().construct_mapping(node, deep)
 
 
-def _parse(text: str, source: str) -> Any:
-    loader = _UniqueKeyLoader(text)
+def parse_yaml(text: str, source: str) -> Any:
+    """The plain content of a YAML text without aliases.  Raises ValueError, in one sentence that begins with `source`."""
     try:
-        return loader.get_single_data()
+        loader = _UniqueKeyLoader(text)
+        try:
+            return loader.get_single_data()
+        finally:
+            loader.dispose()
     except yaml.YAMLError as error:
-        raise ValueError(f"{source}: not valid YAML: {' '.join(str(error).split())}") from error
-    finally:
-        loader.dispose()
+        raise ValueError(f"{source}: not valid YAML: {_shown(error)}") from error
+    except _CONSTRUCTION_ERRORS as error:  # of values that do not fit their tag, or sections within sections
+        raise ValueError(f"{source}: not valid YAML: {type(error).__name__} in one of its values") from error
+
+
+def _quoted(value: object) -> str:
+    """As repr() gives it, but short."""
+    try:
+        return _shown(repr(value[:100]) if isinstance(value, str) else _REPR.repr(value))
+    except ValueError:  # a whole number of thousands of digits
+        return f"a {type(value).__name__} that is too large to show"
+
+
+def _shown(value: object, longest: int = _LONGEST_SHOWN) -> str:
+    """What a file holds, fit for a sentence: one line of letters that a terminal shows, not too long."""
+    text = str(value) if isinstance(value, str | Exception) else _quoted(value)
+    words = " ".join(text[: 8 * longest].split())[:longest]
+    return "".join(letter if letter.isprintable() else "?" for letter in words)
 
 
 def _read_with_ancestors(path: Path, descendants: tuple[Path, ...]) -> tuple[Values, Sources]:
     path = path.resolve()
+    if path.is_file() and path.stat().st_size > _MAX_BYTES:
+        raise ValueError(f"{path}: expected a configuration, found {path.stat().st_size} bytes; check the file")
     if path in descendants:
         raise ValueError(f"{path}: {INHERIT_KEY} leads back to this file; remove one link of the circle")
     try:
-        values = _parse(path.read_text(encoding="utf-8"), str(path))
+        values = parse_yaml(path.read_text(encoding="utf-8"), str(path))
     except UnicodeDecodeError as error:
         raise ValueError(f"{path}: not valid YAML: it is not UTF-8 text") from error
     values = {} if values is None else values
@@ -90,13 +129,20 @@ def _read_with_ancestors(path: Path, descendants: tuple[Path, ...]) -> tuple[Val
     merged: Values = {}
     sources: Sources = {}
     if parent is not None:
-        if not isinstance(parent, str) or not (path.parent / parent).is_file():
+        if not isinstance(parent, str) or not _is_file(path.parent / parent):
             raise ValueError(
-                f"{path}: {INHERIT_KEY}: expected the path of a file relative to this one, found {parent!r}"
+                f"{path}: {INHERIT_KEY}: expected the path of a file relative to this one, found {_quoted(parent)}"
             )
         merged, sources = _read_with_ancestors(path.parent / parent, (*descendants, path))
     _merge(merged, values, "", sources, str(path))
     return merged, sources
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name that no file can have
+        return False
 
 
 def _merge(target: Values, values: Mapping[Any, Any], prefix: str, sources: Sources, source: str) -> None:
@@ -116,7 +162,7 @@ def _apply_override(values: Values, sources: Sources, override: str) -> None:
     names = key.strip().split(".")
     if not separator or not all(names):
         raise ValueError(f"--set {override}: expected section.key=value, for example training.steps=100")
-    nested = _parse(text, f"--set {override}")
+    nested = parse_yaml(text, f"--set {override}")
     for name in reversed(names):
         nested = {name: nested}
     _merge(values, nested, "", sources, f"--set {override}")
@@ -133,9 +179,11 @@ def _build(record: type[Record], values: Values, prefix: str, sources: Sources, 
     schema = _schema(typing.cast(Hashable, record))
     for name in values:
         if name not in schema:
-            near = difflib.get_close_matches(str(name), schema, n=1)
+            near = difflib.get_close_matches(_shown(name, 80), schema, n=1)
             hint = f"did you mean {prefix}{near[0]}?" if near else f"known keys: {', '.join(schema)}"
-            raise ValueError(f"{sources.get(f'{prefix}{name}', source)}: unknown key {prefix}{name}; {hint}")
+            raise ValueError(
+                f"{sources.get(f'{prefix}{name}', source)}: unknown key {prefix}{_shown(name, 80)}; {hint}"
+            )
     for entry in dataclasses.fields(record):  # type: ignore[arg-type]
         required = entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING
         if required and entry.name not in values:
@@ -162,7 +210,7 @@ def _convert(kind: Any, value: Any, key: str, sources: Sources, source: str) -> 
     elif origin is Literal:
         if value in arguments:
             return value
-        near = difflib.get_close_matches(str(value), arguments, n=1)
+        near = difflib.get_close_matches(_shown(value, 80), arguments, n=1)
         expected = f"one of {', '.join(arguments)}" + (f" (did you mean {near[0]}?)" if near else "")
     elif origin is tuple:
         repeated = arguments[-1] is Ellipsis
@@ -177,10 +225,11 @@ def _convert(kind: Any, value: Any, key: str, sources: Sources, source: str) -> 
             return number
         expected = "a finite number"
     else:
-        if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)):
+        is_large = isinstance(value, int) and abs(value) >= _LARGEST_NUMBER
+        if isinstance(value, kind) and (kind is bool or not isinstance(value, bool)) and not is_large:
             return value
         expected = {int: "a whole number", bool: "true or false", str: "a text"}[kind]
-    raise ValueError(f"{where}: {key}: expected {expected}, found {value!r}")
+    raise ValueError(f"{where}: {key}: expected {expected}, found {_quoted(value)}")
 
 
 def _choose_record(kinds: list[Any], value: Any, key: str, sources: Sources, source: str) -> Any:
@@ -190,12 +239,12 @@ def _choose_record(kinds: list[Any], value: Any, key: str, sources: Sources, sou
     by_name = {typing.get_args(_schema(kind)[name])[0]: kind for kind in kinds}
     if not isinstance(value, dict) or name not in value:
         return kinds[0]
-    if value[name] in by_name:
+    if isinstance(value[name], str) and value[name] in by_name:
         return by_name[value[name]]
-    near = difflib.get_close_matches(str(value[name]), by_name, n=1)
+    near = difflib.get_close_matches(_shown(value[name], 80), by_name, n=1)
     hint = f" (did you mean {near[0]}?)" if near else ""
     where = sources.get(f"{key}.{name}", source)
-    raise ValueError(f"{where}: {key}.{name}: expected one of {', '.join(by_name)}{hint}, found {value[name]!r}")
+    raise ValueError(f"{where}: {key}.{name}: expected one of {', '.join(by_name)}{hint}, found {_quoted(value[name])}")
 
 
 def _as_float(value: Any) -> float | None:

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from importlib import resources
 from pathlib import Path
 
@@ -14,11 +15,14 @@ from safetensors.torch import save_file
 
 from sparse_convonet.config import ExperimentConfig, config_from_mapping, config_to_mapping
 from sparse_convonet.io.atomic import atomic_path
+from sparse_convonet.io.refusals import one_line
 from sparse_convonet.model import OccupancyNetwork, build
 from sparse_convonet.model.sparse import SparseOccupancyNetwork
-from sparse_convonet.model_config import EngineName, SparseModelConfig
+from sparse_convonet.model_config import EngineName, ModelConfig, SparseModelConfig
 
 _FORMAT = "sparse_convonet-1"
+_LAYERS = ("blocks", "levels", "depth")  # in the names of keys that count layers
+_LARGEST_WIDTH = 1 << 16
 
 
 @dataclass(frozen=True)
@@ -89,28 +93,80 @@ def load_model(
         path = pretrained_path(str(model))
     if not path.is_file():
         raise FileNotFoundError(f"{path}: no such weights file")
-    try:
-        with safe_open(path, framework="pt") as file:
-            header = file.metadata() or {}
-            values = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
-    except SafetensorError as error:
-        raise ValueError(
-            f"{path}: expected a .safetensors file with weights, found something else ({error})"
-        ) from error
-    if header.get("format") != _FORMAT:
-        raise ValueError(f"{path}: expected weights of {_FORMAT}, found format {header.get('format')!r}")
-    config = config_from_mapping(json.loads(header["config"]), str(path))
+    header, values = _read_file(path)
+    config, threshold, record = _read_header(path, header)
     if engine is not None:
         if not isinstance(config.model, SparseModelConfig):
             raise ValueError(f"{path}: a {config.model.field} model has no engine; leave the engine out")
         config = replace(config, model=replace(config.model, engine=engine))
+    _require_size(path, config.model, len(values))
+    with torch.device("meta"):  # takes no memory, whatever the config says
+        _require_fit(path, build(config.model).state_dict(), values)
     network = build(config.model)
     state = network.state_dict()
+    network.load_state_dict({name: value.to(state[name].dtype) for name, value in values.items()})
+    network.to(device).eval()
+    return TrainedModel(network, config, threshold, record, path.stem)
+
+
+def _read_file(path: Path) -> tuple[dict[str, str], dict[str, torch.Tensor]]:
+    """The texts and the tensors of a safetensors file."""
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            return header, {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+    except SafetensorError as error:
+        raise ValueError(
+            f"{path}: expected a .safetensors file with weights, found something else ({one_line(str(error))})"
+        ) from error
+
+
+def _read_header(
+    path: Path, header: Mapping[str, str]
+) -> tuple[ExperimentConfig, float, Mapping[str, str | int | float]]:
+    """The config, the threshold and the record of the training."""
+    if header.get("format") != _FORMAT:
+        found = one_line(repr(header.get("format")), 80)
+        raise ValueError(f"{path}: expected weights of {_FORMAT}, found format {found}")
+    try:
+        values, threshold, record = (
+            json.loads(header["config"]),
+            float(header["threshold"]),
+            json.loads(header["record"]),
+        )
+    except (ValueError, KeyError, RecursionError) as error:
+        raise ValueError(
+            f"{path}: expected a config, a threshold and a record in the header, found a damaged one; copy it again"
+        ) from error
+    if not isinstance(values, dict) or not isinstance(record, dict) or not 0 < threshold < 1:
+        found = f"a {type(values).__name__}, {threshold:g} and a {type(record).__name__}"
+        raise ValueError(
+            f"{path}: expected a config, a threshold between 0 and 1 and a record, found {found}; copy it again"
+        )
+    return config_from_mapping(values, str(path)), threshold, record
+
+
+def _require_size(path: Path, model: ModelConfig, tensors: int) -> None:
+    """Refuse a network with more layers than the file has tensors, or of widths that nobody trains."""
+    for entry in fields(model):
+        value = getattr(model, entry.name)
+        numbers = [each for each in (value if isinstance(value, tuple) else (value,)) if isinstance(each, int)]
+        limit = tensors if any(word in entry.name for word in _LAYERS) else _LARGEST_WIDTH
+        if max(numbers, default=0) > limit or len(numbers) > max(1, tensors):
+            found = one_line(repr(value), 80) if max(numbers) <= sys.maxsize else "a larger number"
+            raise ValueError(
+                f"{path}: model.{entry.name}: expected at most {limit}, as the {tensors} tensors of the file allow, "
+                f"found {found}; the file is damaged"
+            )
+
+
+def _require_fit(path: Path, state: Mapping[str, torch.Tensor], values: Mapping[str, torch.Tensor]) -> None:
+    """Refuse tensors of other names or shapes than the network has."""
     missing, unexpected = sorted(state.keys() - values.keys()), sorted(values.keys() - state.keys())
     if missing or unexpected:
         raise ValueError(
             f"{path}: the weights do not fit their config: {len(missing)} missing {missing[:3]}, "
-            f"{len(unexpected)} unexpected {unexpected[:3]}"
+            f"{len(unexpected)} unexpected {one_line(str(unexpected[:3]))}"
         )
     for name, expected in state.items():
         if values[name].shape != expected.shape:
@@ -118,6 +174,3 @@ def load_model(
                 f"{path}: the weights do not fit their config: {name}: expected shape "
                 f"{tuple(expected.shape)}, found {tuple(values[name].shape)}"
             )
-    network.load_state_dict({name: value.to(state[name].dtype) for name, value in values.items()})
-    network.to(device).eval()
-    return TrainedModel(network, config, float(header["threshold"]), json.loads(header["record"]), path.stem)

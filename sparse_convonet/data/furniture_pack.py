@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-import zipfile
-import zlib
+import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+
+from sparse_convonet.io.array_archive import ArrayArchive
+from sparse_convonet.io.refusals import one_line
 
 FORMAT = "sparse_convonet furniture 1"
 SPLITS = ("train", "val", "test")
@@ -21,6 +23,8 @@ _NUMBERS = {
     "bits": np.uint8,  # the voxels of all models, one after the other
 }
 _LARGEST_SIDE_VOXELS = 1000
+_NPY_MAGIC = b"\x93NUMPY"
+_SURROGATES = (0xD800, 0xDFFF)
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ class PackedVoxels:
     def unpack(self) -> np.ndarray:
         """(X, Y, Z) bool, read-only."""
         count = int(np.prod(self.shape))
-        voxels = np.unpackbits(self.bits, count=count).astype(bool).reshape(self.shape)
+        voxels = np.unpackbits(self.bits, count=count).view(bool).reshape(self.shape)
         voxels.flags.writeable = False
         return voxels
 
@@ -99,20 +103,28 @@ def read_pack(path: Path) -> tuple[PackedModel, ...]:
 
 
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
-    remedy = "make one with tools/make_furniture.py"
     keys = ("format", *_TEXTS, *_NUMBERS)
+    with path.open("rb") as file:
+        is_single = file.read(len(_NPY_MAGIC)) == _NPY_MAGIC
     try:
-        with open(path, "rb") as file:
-            archive = np.load(file, allow_pickle=False)
-            if not isinstance(archive, np.lib.npyio.NpzFile):
-                raise ValueError("it is one array, not an npz archive")
-            missing = [key for key in keys if key not in archive.files]
+        if is_single:
+            raise ValueError("it is one array, not an npz archive")
+        with ArrayArchive(path) as archive:
+            missing = [key for key in keys if key not in archive]
             if missing:
                 raise ValueError(f"the arrays {', '.join(missing)} are missing")
-            return {key: archive[key] for key in keys}
-    except (ValueError, EOFError, zipfile.BadZipFile, zlib.error, NotImplementedError) as error:
-        text = " ".join(str(error).split()).rstrip(".")
-        raise ValueError(f"{path}: expected a furniture pack, but it cannot be read ({text}); {remedy}") from error
+            return {key: archive.read(key) for key in keys}
+    except ValueError as error:
+        reason = str(error).removeprefix(f"{path}: ").split(";")[0]
+        raise ValueError(
+            f"{path}: expected a furniture pack, but it cannot be read ({reason}); make one with tools/make_furniture.py"
+        ) from error
+
+
+def _is_text(array: np.ndarray) -> bool:
+    """Whether all letters of an array of texts are letters, and not just any 32 bits."""
+    codes = np.frombuffer(np.ascontiguousarray(array).tobytes(), np.uint32)
+    return bool(((codes <= sys.maxunicode) & ((codes < _SURROGATES[0]) | (codes > _SURROGATES[1]))).all())
 
 
 def _check_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
@@ -120,8 +132,10 @@ def _check_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
         if not condition:
             raise ValueError(f"{path}: not a sound furniture pack: {what}; make it again with tools/make_furniture.py")
 
+    texts = ("format", *_TEXTS)
+    require(all(arrays[key].dtype.kind == "U" and _is_text(arrays[key]) for key in texts), f"expected texts in {texts}")
     found = str(arrays["format"])
-    require(found == FORMAT, f"expected format {FORMAT!r}, found {found[:60]!r}")
+    require(found == FORMAT, f"expected format {FORMAT!r}, found {one_line(found, 60)!r}")
     rows = len(arrays["name"]) if arrays["name"].ndim == 1 else 0
     require(rows > 0, "it holds no models")
     for key in _TEXTS:

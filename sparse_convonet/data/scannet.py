@@ -28,6 +28,7 @@ NOT_ALIGNED = "no axisAlignment in the .txt, left as they stand"
 MeshName = Literal["vh_clean_2", "vh_clean"]
 
 _LAST_CLASS = 40  # of NYU40; 0: not labelled
+_FARTHEST_M = 1e6
 _RIGID_TOLERANCE = 1e-3  # the files carry six decimals
 
 logger = logging.getLogger(__name__)
@@ -99,7 +100,7 @@ def read_alignment(path: Path) -> np.ndarray | None:
             raise unreadable(path, "16 numbers after 'axisAlignment ='", repr(words.strip()[:80])) from error
         turn = matrix[:3, :3]
         is_rigid = (
-            np.isfinite(matrix).all()
+            np.all(np.abs(matrix) < _FARTHEST_M)  # false for NaN
             and np.allclose(turn @ turn.T, np.eye(3), atol=_RIGID_TOLERANCE)
             and np.linalg.det(turn) > 0
             and np.allclose(matrix[3], [0, 0, 0, 1], atol=_RIGID_TOLERANCE)
@@ -121,6 +122,7 @@ def read_labels(path: Path, vertices: int) -> np.ndarray:
         raise unreadable(path, "a property 'label' of each vertex", ", ".join(columns) or "no vertices")
     if len(labels) != vertices:
         raise unreadable(path, f"{vertices} labels, one per vertex of the mesh", f"{len(labels)}")
-    if labels.min() < 0 or labels.max() > _LAST_CLASS:
+    # "not" as NaN is neither; whole numbers may be stored as floats.
+    if not (labels.min() >= 0 and labels.max() <= _LAST_CLASS and np.array_equal(labels, np.floor(labels))):
         raise unreadable(path, f"NYU40 classes 0 to {_LAST_CLASS}", f"{labels.min()} to {labels.max()}")
     return labels.astype(np.int64)

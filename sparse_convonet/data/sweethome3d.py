@@ -12,7 +12,13 @@ from pathlib import Path, PurePosixPath
 import numpy as np
 import trimesh
 
+from sparse_convonet.io.array_archive import ARCHIVE_DAMAGE, COMPRESSIONS
+from sparse_convonet.io.meshes import PARSER_ERRORS
+from sparse_convonet.io.refusals import damaged, one_line, unreadable
+
 CATALOGUE = "PluginFurnitureCatalog.properties"
+MODEL_KINDS = ("obj", "stl", "ply", "off", "glb")
+_LEAST_UNITS, _LARGEST_UNITS = 1e-30, 1e15  # of an extent, of a coordinate
 LARGEST_FILE_BYTES = 200_000_000  # of one unpacked file; the largest model of the Debian package has 9 MB
 CENTIMETRE = 0.01
 # Model axes (x right, y up, z towards the front) to ours (x right, y to the back, z up).
@@ -50,8 +56,8 @@ class SweetHomeLibrary:
         self._path = path
         try:
             self._archive = zipfile.ZipFile(path)
-        except zipfile.BadZipFile as error:
-            raise ValueError(f"{path}: expected a Sweet Home 3D library (a zip file): {error}") from error
+        except ARCHIVE_DAMAGE as error:
+            raise damaged(path, "a Sweet Home 3D library (a zip file)", error) from error
         text = self._read(CATALOGUE).decode("iso-8859-1")
         self.notices = self._notices(text)
         self._properties = parse_properties(text)
@@ -84,6 +90,8 @@ class SweetHomeLibrary:
     def _entry(self, number: int, values: dict[str, str]) -> CatalogueEntry:
         try:
             size = np.array([float(values[key]) for key in ("width", "depth", "height")])
+            if not (size.min() >= 0 and size.max() <= _LARGEST_UNITS):  # false for NaN
+                raise ValueError(f"expected sizes of at least 0, found {size}")
             rotation = np.array([float(word) for word in values.get("modelRotation", "1 0 0 0 1 0 0 0 1").split()])
             return CatalogueEntry(
                 name=values["name"],
@@ -96,7 +104,8 @@ class SweetHomeLibrary:
                 rotation=rotation.reshape(3, 3),
             )
         except (KeyError, ValueError) as error:
-            raise ValueError(f"{self._path}: model {number} of the catalogue cannot be read: {error}") from error
+            words = one_line(str(error), 120)
+            raise ValueError(f"{self._path}: model {number} of the catalogue cannot be read: {words}") from error
 
     def mesh(self, entry: CatalogueEntry) -> tuple[np.ndarray, np.ndarray]:
         """vertices (V, 3) float64 metres, z up, back towards +y, lowest corner at the origin; faces (F, 3) int64.
@@ -105,17 +114,28 @@ class SweetHomeLibrary:
         """
         data = self._read(entry.model_path)
         kind = PurePosixPath(entry.model_path).suffix.lstrip(".").lower()
+        if kind not in MODEL_KINDS:  # trimesh would unpack archives, too
+            found = one_line(entry.model_path, 100)
+            raise ValueError(f"{self._path}: expected models of {', '.join(MODEL_KINDS)}, found {found}; leave it out")
         try:
-            loaded = trimesh.load(io.BytesIO(data), file_type=kind, force="mesh", process=False, skip_materials=True)
-        except (ValueError, IndexError, KeyError, AttributeError) as error:
-            raise ValueError(f"{self._path}: {entry.model_path} cannot be read as a mesh: {error}") from error
+            with np.errstate(all="ignore"):
+                loaded = trimesh.load(
+                    io.BytesIO(data), file_type=kind, force="mesh", process=False, skip_materials=True
+                )
+        except PARSER_ERRORS as error:
+            raise damaged(self._path / entry.model_path, "a mesh", error) from error
         if not isinstance(loaded, trimesh.Trimesh) or len(loaded.faces) == 0:
             return np.zeros((0, 3)), np.zeros((0, 3), dtype=np.int64)
-        vertices = np.asarray(loaded.vertices) @ entry.rotation.T @ _TO_Z_UP.T
         faces = np.asarray(loaded.faces, dtype=np.int64)
+        if faces.min() < 0 or faces.max() >= len(loaded.vertices):
+            raise unreadable(self._path / entry.model_path, "faces of its own vertices", "others")
+        with np.errstate(all="ignore"):
+            vertices = np.asarray(loaded.vertices, dtype=np.float64) @ entry.rotation.T @ _TO_Z_UP.T
         used = vertices[faces.reshape(-1)]
+        if not np.all(np.abs(used) < _LARGEST_UNITS):  # false for NaN
+            raise unreadable(self._path / entry.model_path, "corners of faces", "NaN or larger numbers")
         low, size = used.min(axis=0), np.ptp(used, axis=0)
-        stretch = np.divide(entry.size_m, size, out=np.ones(3), where=size > 0)
+        stretch = np.divide(entry.size_m, size, out=np.ones(3), where=size > _LEAST_UNITS)
         return (vertices - low) * stretch, faces
 
     def _read(self, name: str) -> bytes:
@@ -123,15 +143,17 @@ class SweetHomeLibrary:
         try:
             info = self._archive.getinfo(name)
         except KeyError as error:
-            raise ValueError(f"{self._path}: expected a file {name} inside, found none") from error
+            raise ValueError(f"{self._path}: expected a file {one_line(name)} inside, found none") from error
+        if info.compress_type not in COMPRESSIONS:  # the others unpack to thousands of times their size
+            raise unreadable(self._path, "files that are stored or deflated", f"method {info.compress_type}")
         if info.file_size > LARGEST_FILE_BYTES:
             raise ValueError(
-                f"{self._path}: {name} unpacks to {info.file_size} bytes, at most {LARGEST_FILE_BYTES} are read"
+                f"{self._path}: {one_line(name)} unpacks to {info.file_size} bytes, at most {LARGEST_FILE_BYTES} are read"
             )
         try:
             return self._archive.read(info)
-        except (zipfile.BadZipFile, EOFError) as error:
-            raise ValueError(f"{self._path}: {name} is damaged: {error}") from error
+        except ARCHIVE_DAMAGE as error:
+            raise damaged(self._path, f"an intact file {name}", error) from error
 
 
 def parse_properties(text: str) -> dict[str, str]:
@@ -143,5 +165,8 @@ def parse_properties(text: str) -> dict[str, str]:
         if line and line[0] not in "#!" and "=" in line:
             key, value = line.split("=", 1)
             value = re.sub(r"\\u([0-9a-fA-F]{4})", lambda match: chr(int(match[1], 16)), value.strip())
+            value = value.encode("utf-16", "surrogatepass").decode(
+                "utf-16", "replace"
+            )  # pairs of escapes are one letter
             pairs[key.strip()] = re.sub(r"\\(.)", r"\1", value)
     return pairs

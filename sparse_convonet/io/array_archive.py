@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import io
 import tokenize
+import warnings
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -15,17 +16,17 @@ from types import TracebackType
 import numpy as np
 from numpy.lib import format as npy_format
 
-from sparse_convonet.io.refusals import unreadable
+from sparse_convonet.io.refusals import one_line, unreadable
 
 MAX_ARRAY_BYTES = 2 << 30
 _MAX_HEADER_BYTES = 10_000  # as numpy's own limit: the header is parsed as a Python literal
 _MAX_LENGTH = 1 << 63
 # Larger arrays than this may not expand more than so many times: numbers that were measured never do.
 _ANY_EXPANSION_BYTES, _MAX_EXPANSION = 64 << 20, 100
-_COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # numpy's; the others unpack without a limit
+COMPRESSIONS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # numpy's; the others unpack without a limit
 _ENCRYPTED = 0x1  # flag bit
 # What the zip format, its compressions and numpy's header parser raise for damaged data.
-_DAMAGE = (
+ARCHIVE_DAMAGE = (
     zipfile.BadZipFile, zlib.error, EOFError, ValueError, SyntaxError, tokenize.TokenError, NotImplementedError,
     RuntimeError, OverflowError, LookupError, TypeError, MemoryError,
 )  # fmt: skip
@@ -34,12 +35,16 @@ _DAMAGE = (
 class ArrayArchive:
     """An open .npz file.  Pickled objects are never loaded.
 
-    names: the arrays in it.  Raises FileNotFoundError or IsADirectoryError where there is no file, ValueError for one
+    names: the arrays in it.  largest_bytes: of one array; largest_expansion: how many times larger than in the file
+    it may be beyond 64 MB.  Raises FileNotFoundError or IsADirectoryError where there is no file, ValueError for one
     that is no archive, or has two arrays of one name.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, *, largest_bytes: int = MAX_ARRAY_BYTES, largest_expansion: int = _MAX_EXPANSION
+    ) -> None:
         self.path = path
+        self._largest_bytes, self._largest_expansion = largest_bytes, largest_expansion
         with self._refusing_damage("an .npz archive"):
             self._zip = zipfile.ZipFile(path)
         self._file_bytes = path.stat().st_size
@@ -48,7 +53,7 @@ class ArrayArchive:
             name = info.filename.removesuffix(".npy")
             if name in self._members:
                 self._zip.close()
-                raise unreadable(path, f"one array {_shortened(name)!r}", "several of that name")
+                raise unreadable(path, f"one array {one_line(name, 100)!r}", "several of that name")
             self._members[name] = info
 
     def __enter__(self) -> ArrayArchive:
@@ -66,16 +71,16 @@ class ArrayArchive:
     def __contains__(self, name: str) -> bool:
         return name in self._members
 
-    def read(self, name: str, kinds: str, dimensions: tuple[int, ...]) -> np.ndarray:
+    def read(self, name: str, kinds: str | None = None, dimensions: tuple[int, ...] | None = None) -> np.ndarray:
         """One array, in native byte order; it may be read-only.
 
-        kinds: letters of numpy's dtype.kind that are accepted.  dimensions: accepted numbers of axes.
+        kinds: letters of numpy's dtype.kind that are accepted.  dimensions: accepted numbers of axes.  None: any.
 
         Raises ValueError, in one sentence, where it is missing, damaged, of another kind or shape, pickled,
         encrypted, or larger than the file can hold.
         """
         if name not in self._members:
-            raise unreadable(self.path, f"an array {name!r}", _shortened(", ".join(self.names)) or "no array")
+            raise unreadable(self.path, f"an array {name!r}", one_line(", ".join(self.names), 100) or "no array")
         info = self._members[name]
         self._require_plausible(name, info)
         with self._refusing_damage(f"an intact array {name!r}"):
@@ -104,7 +109,7 @@ class ArrayArchive:
         """Turn what damaged data makes others raise into one sentence; nothing in the block may raise its own."""
         try:
             yield
-        except _DAMAGE as error:
+        except ARCHIVE_DAMAGE as error:
             raise unreadable(self.path, expected, "damaged or truncated data") from error
         except OSError as error:
             if error.errno != errno.EINVAL:  # a place before the beginning of the file
@@ -115,44 +120,72 @@ class ArrayArchive:
         """Refuse what cannot be read, or is larger than the file can hold, by what the archive's directory says."""
         if info.flag_bits & _ENCRYPTED:
             raise unreadable(self.path, f"{name!r} without a password", "an encrypted array")
-        if info.compress_type not in _COMPRESSIONS:
+        if info.compress_type not in COMPRESSIONS:
             raise unreadable(self.path, f"{name!r} stored or deflated", f"compression method {info.compress_type}")
         if info.compress_size > self._file_bytes:
             expected = f"at most the {self._file_bytes} bytes of the file for {name!r}"
             raise unreadable(self.path, expected, f"{info.compress_size}")
-        if info.file_size > MAX_ARRAY_BYTES:
-            raise unreadable(self.path, f"at most {MAX_ARRAY_BYTES} bytes in {name!r}", f"{info.file_size}")
-        if info.file_size > max(_ANY_EXPANSION_BYTES, _MAX_EXPANSION * info.compress_size):
-            expected = f"{name!r} compressed to no less than a {_MAX_EXPANSION}th"
+        if info.file_size > self._largest_bytes:
+            raise unreadable(self.path, f"at most {self._largest_bytes} bytes in {name!r}", f"{info.file_size}")
+        if info.file_size > max(_ANY_EXPANSION_BYTES, self._largest_expansion * info.compress_size):
+            expected = f"{name!r} compressed to no less than a {self._largest_expansion}th"
             raise unreadable(self.path, expected, f"{info.file_size} bytes in {info.compress_size}")
 
     def _require(
-        self, name: str, shape: tuple[int, ...], dtype: np.dtype, kinds: str, dimensions: tuple[int, ...]
+        self,
+        name: str,
+        shape: tuple[int, ...],
+        dtype: np.dtype,
+        kinds: str | None,
+        dimensions: tuple[int, ...] | None,
     ) -> None:
         if dtype.hasobject:
-            raise unreadable(self.path, f"plain numbers in {name!r}", "pickled objects, which are not loaded")
+            raise unreadable(
+                self.path, f"plain numbers in {name!r}", "pickled objects or garbage, which are not loaded"
+            )
+        if kinds is None or dimensions is None:
+            return
         if dtype.kind not in kinds or len(shape) not in dimensions or dtype.names:
             axes = " or ".join(str(count) for count in dimensions)
             words = {"f": "floats", "i": "integers", "u": "unsigned integers", "b": "bools"}
             expected = f"{name!r} as {' or '.join(words[kind] for kind in kinds)} with {axes} axes"
-            raise unreadable(self.path, expected, f"{_shortened(str(dtype))} of shape {_shortened(str(shape))}")
+            raise unreadable(self.path, expected, f"{one_line(str(dtype))} of shape {one_line(str(shape))}")
 
 
 def _parse_header(start: bytes) -> tuple[tuple[int, ...], bool, np.dtype, int]:
     """shape, Fortran order, dtype and where the data begins."""
     stream = io.BytesIO(start)
     version = npy_format.read_magic(stream)
-    if version == (1, 0):
-        shape, fortran, dtype = npy_format.read_array_header_1_0(stream, _MAX_HEADER_BYTES)
-    elif version == (2, 0):
-        shape, fortran, dtype = npy_format.read_array_header_2_0(stream, _MAX_HEADER_BYTES)
-    else:
-        raise ValueError(f"version {version}")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", UserWarning)  # of files that Python 2 wrote
+        if version == (1, 0):
+            shape, fortran, dtype = npy_format.read_array_header_1_0(stream, _MAX_HEADER_BYTES)
+        elif version == (2, 0):
+            shape, fortran, dtype = npy_format.read_array_header_2_0(stream, _MAX_HEADER_BYTES)
+        else:
+            raise ValueError(f"version {version}")
     if any(type(length) is not int or not 0 <= length < _MAX_LENGTH for length in shape):
         raise ValueError(f"shape {shape}")
     return shape, fortran, dtype, stream.tell()
 
 
-def _shortened(text: str) -> str:
-    """What a file says about itself, fit for a sentence: one line of at most 100 letters."""
-    return " ".join(text.split())[:100]
+def read_single_array(path: Path) -> np.ndarray:
+    """The array of an .npy file, in native byte order; it may be read-only.
+
+    Raises ValueError, in one sentence, where it is damaged, truncated or pickled.
+    """
+    content = path.read_bytes()
+    try:
+        shape, fortran, dtype, offset = _parse_header(content[: _MAX_HEADER_BYTES + 20])
+    except ARCHIVE_DAMAGE as error:
+        raise unreadable(path, "a .npy array", "damaged or truncated data, or garbage") from error
+    if dtype.hasobject:
+        raise unreadable(path, "plain arrays of numbers", "pickled objects or garbage, which are not loaded")
+    count = int(np.prod(shape, dtype=object))
+    if offset + count * dtype.itemsize > len(content):
+        found = f"damaged or truncated data of {len(content)}"
+        raise unreadable(path, f"{offset + count * dtype.itemsize} bytes, as its header says", found)
+    flat = np.frombuffer(content, dtype, count, offset) if count * dtype.itemsize else np.zeros(count, dtype)
+    if not dtype.isnative:
+        flat = flat.astype(dtype.newbyteorder("="))
+    return flat.reshape(shape, order="F" if fortran else "C")

@@ -23,6 +23,8 @@ _BULK_QUANTILES = (0.1, 0.9)
 _CLUSTER_SHARE, _CLUSTER_POINTS = 0.01, 50_000
 _FARTHEST_CELL = 1 << 20  # cells from the bulk beyond which distances are no longer told apart
 _SAMPLE = 100_000
+_LARGEST = 1e18  # of a coordinate; no unit explains a larger one
+_LEAST_SHARE = 1e-15  # of the coordinates, below which an extent is rounding
 # A place that so many points repeat is no surface: dense scans in whole centimetres repeat a place a few times.
 _NO_RETURN_SHARE, _NO_RETURN_COUNT = 0.005, 100
 
@@ -33,8 +35,9 @@ logger = logging.getLogger(__name__)
 class Dropped:
     """How many points clean_points took out, by reason.
 
-    not_finite: NaN or inf.  no_return: at one place that a large share of the points repeat exactly, which is what some
-    scanners write for rays without return.  far: far from all others.  duplicates: repeat an earlier point exactly.
+    not_finite: NaN or inf.  no_return: at one place that a large share of
+    the points repeat exactly, which is what some scanners write for rays without return.  far: far from all others.
+    duplicates: repeat an earlier point exactly.
     """
 
     not_finite: int
@@ -52,7 +55,8 @@ def clean_points(cloud: PointCloud) -> tuple[PointCloud, Dropped]:
 
     A point is far when two things hold: it lies outside the bulk (the box of the middle 80 % along each axis) by more
     than the bulk's longest edge, and its cluster, of points less than half that edge apart, is small.  So the end of a
-    long corridor stays, as does another wing, while a few points at any distance go.
+    long corridor stays, as does another wing, while a few points at any distance go.  Whatever lies beyond 1e18, which
+    no unit explains, is far.
     Raises ValueError where fewer than 50 points are left, or all points are the same.
     """
     x, y, z = np.isfinite(cloud.points).T  # axis by axis is faster than all(axis=1)
@@ -89,10 +93,17 @@ def _require_surface(points: np.ndarray, given: int) -> None:
 
 def far_from_bulk(points: np.ndarray) -> np.ndarray:
     """(N, 3) finite points -> (N,) bool, true for outliers far from the bulk as clean_points defines them."""
+    if max(points.max(), -points.min()) >= _LARGEST:
+        far = (np.abs(points) >= _LARGEST).any(axis=1)
+        if not far.all():
+            far[~far] = far_from_bulk(points[~far])
+        return far
     step = max(1, len(points) // _SAMPLE)
     low, high = np.quantile(points[::step], _BULK_QUANTILES, axis=0)
     edge = float((high - low).max())
-    if edge == 0:  # almost all points are one point: nothing to compare with
+    if edge <= _LEAST_SHARE * float(
+        max(high.max(), -low.min())
+    ):  # almost all points are one point: nothing to compare with
         return np.zeros(len(points), dtype=bool)
     beyond = np.zeros(len(points), dtype=bool)
     for values, least, most in zip(points.T, low - edge, high + edge, strict=True):
@@ -100,7 +111,9 @@ def far_from_bulk(points: np.ndarray) -> np.ndarray:
     if not beyond.any():
         return beyond
     fewest = min(_CLUSTER_SHARE * len(points), _CLUSTER_POINTS)
-    return beyond & ~_in_large_cluster((points - low) / (edge / 2), fewest)
+    with np.errstate(over="ignore"):  # what becomes infinite is as far as can be
+        points_cell = (points - low) / edge * 2
+    return beyond & ~_in_large_cluster(points_cell, fewest)
 
 
 def _in_large_cluster(points_cell: np.ndarray, least: float) -> np.ndarray:

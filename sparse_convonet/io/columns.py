@@ -13,6 +13,8 @@ from sparse_convonet.structures import PointCloud
 _COLOUR_NAMES = (("red", "green", "blue"), ("r", "g", "b"), ("diffuse_red", "diffuse_green", "diffuse_blue"))
 _NORMAL_NAMES = (("nx", "ny", "nz"), ("normal_x", "normal_y", "normal_z"), ("normalx", "normaly", "normalz"))
 
+_SQUARES_FIT = (1e-150, 1e150)  # the squares of numbers between these are neither 0 nor infinite
+
 
 def cloud_from_columns(path: Path, columns: Mapping[str, np.ndarray]) -> PointCloud:
     """A cloud from columns x, y, z and, where present, colours and normals under their usual names.
@@ -21,7 +23,7 @@ def cloud_from_columns(path: Path, columns: Mapping[str, np.ndarray]) -> PointCl
     """
     if not {"x", "y", "z"} <= set(columns):
         raise unreadable(path, "columns x, y and z", ", ".join(columns) or "no column")
-    with np.errstate(invalid="ignore"):  # NaN of any bits passes
+    with np.errstate(invalid="ignore", over="ignore"):  # NaN of any bits passes
         points = np.stack([np.asarray(columns[name], dtype=np.float64) for name in "xyz"], axis=1)
     colours = next((to_colours(_stack(columns, names)) for names in _COLOUR_NAMES if set(names) <= set(columns)), None)
     normals = next((to_normals(_stack(columns, names)) for names in _NORMAL_NAMES if set(names) <= set(columns)), None)
@@ -40,18 +42,24 @@ def to_colours(values: np.ndarray) -> np.ndarray:
     values = np.asarray(values)
     if values.dtype == np.uint8 or values.size == 0:
         return values.astype(np.uint8)
-    numbers = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
+    with np.errstate(invalid="ignore", over="ignore"):
+        numbers = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
     high = numbers.max()
     is_fraction = not np.issubdtype(values.dtype, np.integer) and high <= 1
     scale = 255.0 if is_fraction else 1 / 256 if high > 255 else 1.0
-    scaled = numbers * scale
+    scaled = np.clip(numbers, 0, 1 / _SQUARES_FIT[0]) * scale
     return np.clip(np.rint(scaled) if is_fraction else np.floor(scaled), 0, 255).astype(np.uint8)
 
 
 def to_normals(values: np.ndarray) -> np.ndarray | None:
     """(N, 3) vectors -> (N, 3) float32 unit vectors; None where the file carries only zeros."""
-    vectors = np.asarray(values, dtype=np.float64)
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    if not np.any(lengths > 0):
-        return None
-    return (vectors / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)
+    with np.errstate(all="ignore"):  # NaN of any bits passes, and inf becomes NaN
+        vectors = np.asarray(values, dtype=np.float64)
+        largest = np.abs(vectors).max(axis=1, keepdims=True, initial=0.0)
+        extreme = (largest > 0) & ((largest < _SQUARES_FIT[0]) | (largest > _SQUARES_FIT[1]))
+        if extreme.any():
+            vectors = np.where(extreme, vectors / np.where(extreme, largest, 1.0), vectors)
+        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+        if not np.any(lengths > 0):
+            return None
+        return (vectors / np.where(lengths > 0, lengths, 1.0)).astype(np.float32)

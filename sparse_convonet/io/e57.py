@@ -12,6 +12,9 @@ from scipy.spatial.transform import Rotation
 from sparse_convonet.io.refusals import damaged, require_package, require_points, unreadable
 from sparse_convonet.structures import PointCloud
 
+_POINTS_PER_BYTE = 8  # each takes at least a bit
+# What pye57 raises for names that are no text and parts that are of another kind.
+_DAMAGE = (UnicodeDecodeError, LookupError, TypeError, AttributeError, ArithmeticError, RuntimeError)
 _SIGNATURE = b"ASTM-E57"
 _CARTESIAN = ("cartesianX", "cartesianY", "cartesianZ")
 _SPHERICAL = ("sphericalRange", "sphericalAzimuth", "sphericalElevation")
@@ -29,7 +32,7 @@ def read_e57(path: Path) -> PointCloud:
     try:
         with pye57.E57(str(path)) as archive:
             scans = [_read_scan(path, pye57.libe57, archive, index) for index in range(archive.scan_count)]
-    except pye57.libe57.E57Exception as error:
+    except (pye57.libe57.E57Exception, *_DAMAGE) as error:
         raise damaged(path, "a whole E57 file", error) from error
     require_points(path, sum(len(points) for points, _ in scans))
     logger.info("%s: merged %d scans", path, len(scans))
@@ -43,6 +46,8 @@ def read_e57(path: Path) -> PointCloud:
 def _read_scan(path: Path, libe57: Any, archive: Any, index: int) -> tuple[np.ndarray, np.ndarray | None]:
     """((N, 3) float64 posed points, (N, 3) uint8 colours or None) of one scan, without its invalid points."""
     header = archive.get_header(index)
+    if not 0 <= header.point_count <= _POINTS_PER_BYTE * path.stat().st_size:
+        raise unreadable(path, f"a number of points in scan {index} that fits the file", f"{header.point_count}")
     present = set(header.point_fields)
     axes = next((names for names in (_CARTESIAN, _SPHERICAL) if set(names) <= present), None)
     if axes is None:

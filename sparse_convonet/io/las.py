@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import struct
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -11,7 +14,11 @@ from sparse_convonet.io.columns import to_colours
 from sparse_convonet.io.refusals import damaged, require_package, require_points, unreadable
 from sparse_convonet.structures import PointCloud
 
-_LARGEST_COMPRESSION = 10_000  # of LAZ, far above what it reaches; for the check of the header only
+_LARGEST_COMPRESSION = 2_500  # of LAZ, far above what it reaches; for the check of the header only
+# In the record that describes the compression: where the number of items stands, and the kinds of those in layers.
+_LAZ_ITEMS, _LAYERED, _EXTRA_BYTES = 32, 3, 14
+_LAYERS = {10: 9, 11: 1, 12: 2, 13: 1}  # POINT14, RGB14, RGBNIR14, WAVEPACKET14
+_ANY_CHUNK_BYTES = 64 << 20  # of its points
 _SCALE_M = 1e-4  # the step at which coordinates are stored: a tenth of a millimetre
 
 
@@ -22,17 +29,22 @@ def read_las(path: Path) -> PointCloud:
         require_package("lazrs", "las", "reading .laz")
     _check_header(path)
     try:
-        with laspy.open(path) as reader:
+        # Further records behind the points may name any length, and hold nothing that is needed.
+        with laspy.open(path, read_evlrs=False) as reader:
             expected = int(reader.header.point_count)
-            records = reader.read()
+            misfit = _chunk_misfit(path, reader.header) if reader.header.are_points_compressed else None
+            records: Any = reader.read_points(expected) if misfit is None else ()
     except (OSError, MemoryError):
         raise
     except (laspy.errors.LaspyException, ValueError, RuntimeError, IndexError, KeyError, EOFError) as error:
         raise damaged(path, "a whole LAS file", error) from error
+    if misfit is not None:
+        raise unreadable(path, *misfit)
     if len(records) != expected:
         raise unreadable(path, f"{expected} points", f"only {len(records)}: the file is truncated")
     require_points(path, len(records))
-    points = np.stack([np.asarray(records[axis], dtype=np.float64) for axis in ("x", "y", "z")], axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):  # of scales that are damaged: not finite, as clean_points finds
+        points = np.stack([np.asarray(records[axis], dtype=np.float64) for axis in ("x", "y", "z")], axis=1)
     colours = None
     if {"red", "green", "blue"} <= set(records.point_format.dimension_names):
         values = np.stack([np.asarray(records[name]) for name in ("red", "green", "blue")], axis=1)
@@ -88,6 +100,53 @@ def _check_chunks(path: Path, start: int) -> None:
             _, chunks = struct.unpack("<II", file.read(8))
     if not 0 <= chunks <= size:
         raise unreadable(path, "a whole LAZ file", "no table of its chunks: the file is damaged or truncated")
+
+
+def _chunk_misfit(path: Path, header: Any) -> tuple[str, str] | None:
+    """What was expected of the chunks of a LAZ file and what was found, None where they fit.
+
+    lazrs takes memory for whatever their table says, or ends the process.
+    """
+    if importlib.util.find_spec("lazrs") is None:  # laspy says so
+        return None
+    lazrs = importlib.import_module("lazrs")
+    compression = lazrs.LazVlr(header.vlrs[header.vlrs.index("LasZipVlr")].record_data)
+    if compression.item_size() != header.point_format.size:
+        return f"{header.point_format.size} bytes for each point", f"{compression.item_size()} where it is compressed"
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        file.seek(header.offset_to_point_data)
+        chunks = lazrs.read_chunk_table(file, compression)
+    points, compressed = (sum(column) for column in zip(*chunks, strict=True)) if chunks else (0, 0)
+    if compressed > size or points < header.point_count:
+        return f"chunks of {header.point_count} points in {size} bytes", f"{points} points in {compressed} bytes"
+    largest = max((count for count, _ in chunks), default=0)
+    room = max(_ANY_CHUNK_BYTES, _LARGEST_COMPRESSION * size) // compression.item_size()
+    if largest > room:
+        return f"chunks of at most {room} points", f"one of {largest}"
+    return _layer_misfit(path, header, chunks)
+
+
+def _layer_misfit(path: Path, header: Any, chunks: list[tuple[int, int]]) -> tuple[str, str] | None:
+    """As _chunk_misfit, for the layers of LAZ 1.4: a chunk begins with a point, its count, and the length of each."""
+    record = header.vlrs[header.vlrs.index("LasZipVlr")].record_data
+    (compressor,), (items,) = struct.unpack_from("<H", record), struct.unpack_from("<H", record, _LAZ_ITEMS)
+    if compressor != _LAYERED:
+        return None
+    kinds = [struct.unpack_from("<HH", record, _LAZ_ITEMS + 2 + 6 * item) for item in range(items)]
+    layers = sum(bytes_of if kind == _EXTRA_BYTES else _LAYERS.get(kind, 0) for kind, bytes_of in kinds)
+    beginning = header.point_format.size + 4 + 4 * layers
+    offset = header.offset_to_point_data + 8  # behind the place of the table
+    with path.open("rb") as file:
+        for _, length in chunks:
+            file.seek(offset)
+            content = file.read(beginning)
+            lengths = np.frombuffer(content[-4 * layers :], "<u4") if layers and len(content) == beginning else None
+            total = 0 if lengths is None else int(lengths.sum(dtype=np.int64))
+            if total > length:
+                return f"layers of {length} bytes in a chunk", f"{total}"
+            offset += length
+    return None
 
 
 def write_las(path: Path, cloud: PointCloud) -> None:

@@ -5,15 +5,15 @@ from __future__ import annotations
 import logging
 import re
 import zipfile
-import zlib
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path, PurePosixPath
 
 import numpy as np
 
+from sparse_convonet.io.array_archive import ARCHIVE_DAMAGE, COMPRESSIONS
 from sparse_convonet.io.meshes import parse_geometry
-from sparse_convonet.io.refusals import damaged, unreadable
+from sparse_convonet.io.refusals import damaged, one_line, unreadable
 from sparse_convonet.structures import Mesh, PointCloud
 
 MAX_MEMBER_BYTES = 4 << 30  # the largest house mesh unpacks to some 0.5 GB
@@ -115,7 +115,7 @@ def _in_archive(archive: Path, part: str, pattern: re.Pattern[str]) -> Sources:
     try:
         with zipfile.ZipFile(archive) as opened:
             members = opened.infolist()
-    except zipfile.BadZipFile as error:
+    except ARCHIVE_DAMAGE as error:
         raise unreadable(archive, "a .zip archive", "damaged or truncated data") from error
     found: Sources = {}
     for member in members:
@@ -127,16 +127,18 @@ def _in_archive(archive: Path, part: str, pattern: re.Pattern[str]) -> Sources:
 
 
 def _require_safe(archive: Path, member: zipfile.ZipInfo) -> None:
-    name = member.filename.replace("\\", "/")
+    name, shown = member.filename.replace("\\", "/"), one_line(member.filename, 100)
     if name.startswith("/") or re.match(r"[A-Za-z]:", name) or ".." in PurePosixPath(name).parts:
         raise ValueError(
-            f"{archive}: expected names inside the archive, found {member.filename!r}, which leaves it; "
+            f"{archive}: expected names inside the archive, found {shown!r}, which leaves it; "
             "do not trust this archive, download the scan again"
         )
+    if member.compress_type not in COMPRESSIONS:  # the others unpack to thousands of times their size
+        raise unreadable(archive, f"{shown!r} stored or deflated", f"compression method {member.compress_type}")
     if member.file_size > MAX_MEMBER_BYTES:
         raise ValueError(
             f"{archive}: expected files of at most {MAX_MEMBER_BYTES} bytes, found {member.file_size} in "
-            f"{member.filename!r}; unpack it by hand if it is meant to be so large"
+            f"{shown!r}; unpack it by hand if it is meant to be so large"
         )
 
 
@@ -144,10 +146,12 @@ def _unpack(archive: Path, member: zipfile.ZipInfo) -> bytes:
     try:
         with zipfile.ZipFile(archive) as opened, opened.open(member) as file:
             content = file.read(MAX_MEMBER_BYTES + 1)
-    except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+    except ARCHIVE_DAMAGE as error:
         raise damaged(archive, f"intact data of {member.filename!r}", error) from error
     if len(content) > MAX_MEMBER_BYTES:
-        raise ValueError(f"{archive}: {member.filename!r} unpacks to more than it says; download the scan again")
+        raise ValueError(
+            f"{archive}: {one_line(member.filename, 100)!r} unpacks to more than it says; download the scan again"
+        )
     return content
 
 

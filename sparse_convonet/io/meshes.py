@@ -6,11 +6,13 @@ import io
 import json
 import logging
 import struct
+import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import trimesh
+from PIL import Image
 
 from sparse_convonet.io.atomic import atomic_path
 from sparse_convonet.io.coincidence import first_of_each_place
@@ -18,7 +20,7 @@ from sparse_convonet.io.columns import to_colours
 from sparse_convonet.io.obj import parse_obj
 from sparse_convonet.io.off import parse_off
 from sparse_convonet.io.ply import parse_ply, write_ply
-from sparse_convonet.io.refusals import damaged, require_file, unreadable
+from sparse_convonet.io.refusals import damaged, one_line, require_file, unreadable
 from sparse_convonet.structures import Mesh, PointCloud
 
 TRIMESH_SUFFIXES = (".stl", ".glb", ".gltf")
@@ -27,10 +29,12 @@ WRITE_SUFFIXES = (".ply", ".obj", ".glb", ".stl", ".off")
 _FLOAT32_OFFSET_LIMIT_M = 4096.0  # beyond it float32 steps exceed 0.5 mm
 
 # What trimesh's parsers raise for damaged data: they index into, decode and reshape it without checking.
-_PARSER_ERRORS = (
+PARSER_ERRORS = (
     ValueError, LookupError, TypeError, AttributeError, ArithmeticError, AssertionError, NameError, NotImplementedError,
-    RecursionError, struct.error,
+    RecursionError, SyntaxError, struct.error,
 )  # fmt: skip
+
+_PICTURE_ERRORS = (OSError, Image.DecompressionBombWarning, Image.DecompressionBombError)
 
 logger = logging.getLogger(__name__)
 
@@ -74,13 +78,14 @@ def _parse_with_trimesh(path: Path, content: bytes) -> Mesh:
         _require_json(path, content)
         options["resolver"] = trimesh.resolvers.FilePathResolver(str(path))
     try:
-        with np.errstate(invalid="ignore"):  # NaN of any bits passes
+        with np.errstate(all="ignore"), warnings.catch_warnings():  # NaN of any bits passes, and what overflows
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
             loaded: Any = trimesh.load(io.BytesIO(content), **options)
     except FileNotFoundError as error:
         raise unreadable(path, "the buffers that it names beside it", f"no file {error}") from error
-    except OSError:
-        raise
-    except _PARSER_ERRORS as error:
+    except (*PARSER_ERRORS, *_PICTURE_ERRORS) as error:
+        if isinstance(error, OSError) and error.errno is not None:  # of the disk, and not of a picture
+            raise
         raise damaged(path, f"a {suffix} mesh", error) from error
     if not isinstance(loaded, trimesh.Trimesh) or len(loaded.faces) == 0:
         raise unreadable(path, f"a {suffix} mesh", "no faces")
@@ -107,10 +112,21 @@ def _from_trimesh(path: Path, loaded: Any) -> Mesh:
         raise unreadable(path, f"faces of vertices 0 to {len(vertices) - 1}", f"indices up to {faces.max()}")
     visual = loaded.visual
     if visual.kind == "texture":
-        visual = visual.to_color()
-    colours = np.asarray(visual.vertex_colors)[:, :3] if visual.kind == "vertex" else None
+        visual = _coloured(path, visual)
+    colours = np.asarray(visual.vertex_colors)[:, :3] if visual is not None and visual.kind == "vertex" else None
     has_colours = colours is not None and len(colours) == len(vertices)
     return Mesh(vertices, faces, colours=to_colours(colours) if has_colours and colours is not None else None)
+
+
+def _coloured(path: Path, visual: Any) -> Any:
+    """Colours of the vertices from a texture; None, which is logged, where it is damaged or too large to be true."""
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            return visual.to_color()
+    except (*PARSER_ERRORS, *_PICTURE_ERRORS) as error:
+        logger.warning("%s: colours left out, since the texture cannot be read (%s)", path, one_line(str(error)))
+        return None
 
 
 def write_mesh(path: Path | str, mesh: Mesh) -> None:

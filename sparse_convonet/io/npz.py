@@ -2,85 +2,62 @@
 
 from __future__ import annotations
 
-import io
-import tokenize
-import zipfile
-import zlib
 from pathlib import Path
 
 import numpy as np
 
+from sparse_convonet.io.array_archive import ArrayArchive, read_single_array
 from sparse_convonet.io.columns import to_colours, to_normals
 from sparse_convonet.io.refusals import require_points, unreadable
 from sparse_convonet.structures import PointCloud
 
 POINT_KEYS = ("points", "xyz")
-_HEADER_ERRORS = (tokenize.TokenError, SyntaxError)  # numpy parses the header as a Python expression
 COLOUR_KEYS = ("colours", "colors", "rgb")
+_LARGEST_BYTES = 1 << 38  # of one array: ten thousand million points
+_LARGEST_EXPANSION = 1100  # more than deflate can: arrays of one colour are usual
+_NPY_MAGIC, _ZIP_MAGIC = b"\x93NUMPY", b"PK"
 
 
 def read_npz(path: Path) -> PointCloud:
     """Points under the key points or xyz, (N, 3); colours and normals under their names where present."""
-    try:
-        with _open_archive(path) as archive:
-            key = next((name for name in POINT_KEYS if name in archive), None)
-            if key is None:
-                raise unreadable(path, "an array 'points' or 'xyz'", ", ".join(archive.files) or "no array")
-            points = archive[key]
-            colours = next((archive[name] for name in COLOUR_KEYS if name in archive), None)
-            normals = archive["normals"] if "normals" in archive else None
-    except (zipfile.BadZipFile, zlib.error, EOFError, KeyError, *_HEADER_ERRORS) as error:
-        raise unreadable(path, "an .npz archive", "damaged or truncated data") from error
-    except ValueError as error:
-        raise _refusal(path, error) from error
-    points = _as_points(path, points)
+    if _begins_with(path, _NPY_MAGIC):
+        raise unreadable(path, "an .npz archive", "a single array; rename it to .npy")
+    with ArrayArchive(path, largest_bytes=_LARGEST_BYTES, largest_expansion=_LARGEST_EXPANSION) as archive:
+        key = next((name for name in POINT_KEYS if name in archive), None)
+        if key is None:
+            raise unreadable(path, "an array 'points' or 'xyz'", ", ".join(archive.names) or "no array")
+        points = _as_points(path, archive.read(key))
+        colours = next((archive.read(name) for name in COLOUR_KEYS if name in archive), None)
+        normals = archive.read("normals") if "normals" in archive else None
     for name, array in (("colours", colours), ("normals", normals)):
-        if array is not None and array.shape != points.shape:
-            raise unreadable(path, f"{name} of shape {points.shape}, one per point", f"{array.shape}")
+        if array is not None and (array.shape != points.shape or array.dtype.kind not in "fiub"):
+            raise unreadable(path, f"{name} of shape {points.shape}, one per point", f"{array.shape} of {array.dtype}")
     return PointCloud(
         points, None if colours is None else to_colours(colours), None if normals is None else to_normals(normals)
     )
 
 
-def _open_archive(path: Path) -> np.lib.npyio.NpzFile:
-    """From memory: numpy leaves the file of a damaged archive open, and seeks in it to impossible places."""
-    archive = np.load(io.BytesIO(path.read_bytes()), allow_pickle=False)
-    if not isinstance(archive, np.lib.npyio.NpzFile):
-        raise unreadable(path, "an .npz archive", "a single array; rename it to .npy")
-    return archive
-
-
 def read_npy(path: Path) -> PointCloud:
     """An array (N, 3) of points, or (N, 6) of points and colours of 0 to 255."""
-    try:
-        with path.open("rb") as file:
-            array = np.load(file, allow_pickle=False)
-    except (zipfile.BadZipFile, EOFError, *_HEADER_ERRORS) as error:
-        raise unreadable(path, "a .npy array", "damaged or truncated data") from error
-    except ValueError as error:
-        raise _refusal(path, error) from error
-    if not isinstance(array, np.ndarray):
-        array.close()
+    if _begins_with(path, _ZIP_MAGIC):
         raise unreadable(path, "a single .npy array", "an archive; rename it to .npz")
+    array = read_single_array(path)
     if array.ndim == 2 and array.shape[1] == 6:
         return PointCloud(_as_points(path, array[:, :3]), to_colours(array[:, 3:]))
     return PointCloud(_as_points(path, array))
+
+
+def _begins_with(path: Path, magic: bytes) -> bool:
+    with path.open("rb") as file:
+        return file.read(len(magic)) == magic
 
 
 def _as_points(path: Path, array: np.ndarray) -> np.ndarray:
     if array.ndim != 2 or array.shape[1] != 3 or array.dtype.kind not in "fiu":
         raise unreadable(path, "an array of numbers of shape (N, 3)", f"shape {array.shape} of {array.dtype}")
     require_points(path, len(array))
-    return np.array(array, dtype=np.float64)
-
-
-def _refusal(path: Path, error: ValueError) -> ValueError:
-    """numpy's own message for a pickle is about its arguments; ours is about the file."""
-    if str(error).startswith(str(path)):
-        return error
-    if "pickle" in str(error).lower():
-        return unreadable(path, "plain arrays of numbers", "pickled objects or garbage, which are not loaded")
-    return unreadable(path, "plain arrays of numbers", "damaged or truncated data")
+    with np.errstate(invalid="ignore", over="ignore"):  # NaN of any bits passes; what is too large becomes inf
+        return np.array(array, dtype=np.float64)
 
 
 def write_npz(path: Path, cloud: PointCloud) -> None:

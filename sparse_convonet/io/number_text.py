@@ -9,8 +9,14 @@ import numpy as np
 
 from sparse_convonet.io.refusals import unreadable
 
+_LONGEST_COUNT = 18  # digits
 _BLOCK_BYTES = 1 << 22  # parsed at once: small enough to stay in the cache
 _NEWLINE, _LARGEST_SPACE = 10, 32  # byte values; everything up to a space separates
+
+
+def is_count(word: bytes) -> bool:
+    """Whether a word is a whole number that fits 64 bits."""
+    return word.isdigit() and len(word) <= _LONGEST_COUNT
 
 
 def is_number(word: str) -> bool:

@@ -16,6 +16,8 @@ from sparse_convonet.io.polygons import triangulate
 from sparse_convonet.io.refusals import require_points, unreadable
 from sparse_convonet.structures import Mesh, PointCloud
 
+_LARGEST_NUMBER = float(1 << 53)
+
 
 def parse_obj(path: Path, content: bytes) -> Mesh | PointCloud:
     """A Mesh of all groups and objects together, or a PointCloud where there are no faces.
@@ -54,6 +56,8 @@ def _triangles(path: Path, content: bytes, vertex_count: int) -> np.ndarray:
         return np.zeros((0, 3), dtype=np.int64)
     lengths = np.array([len(line.split()) for _, line in found], dtype=np.int64)
     numbers = parse_lines(path, [line for _, line in found], lengths)
+    if not np.all(np.abs(numbers) < _LARGEST_NUMBER):  # false for NaN
+        raise unreadable(path, "faces of whole vertex numbers, which start at 1", "NaN or larger numbers")
     corners = numbers.astype(np.int64)
     if np.any(corners == 0) or np.any(corners != numbers):
         raise unreadable(path, "faces of whole vertex numbers, which start at 1", "0 or a fraction")

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from sparse_convonet.io.columns import to_colours, to_normals
-from sparse_convonet.io.number_text import parse_lines, parse_table
+from sparse_convonet.io.number_text import is_count, parse_lines, parse_table
 from sparse_convonet.io.polygons import triangulate
 from sparse_convonet.io.refusals import require_points, unreadable
 from sparse_convonet.structures import Mesh, PointCloud
@@ -34,7 +34,7 @@ def parse_off(path: Path, content: bytes) -> Mesh | PointCloud:
     # Some writers put the counts on the first line.
     counts = first[1:] or (lines[1].split() if len(lines) > 1 else [])
     rows = lines[1:] if len(first) > 1 else lines[2:]
-    if len(counts) < 2 or not all(word.isdigit() for word in counts):
+    if len(counts) < 2 or not all(is_count(word) for word in counts):
         raise unreadable(path, "the counts of vertices and faces", repr(b" ".join(counts)[:40].decode("latin-1")))
     vertex_count, face_count = int(counts[0]), int(counts[1])
     require_points(path, vertex_count)
@@ -49,16 +49,16 @@ def parse_off(path: Path, content: bytes) -> Mesh | PointCloud:
     points = np.ascontiguousarray(table[:, :3])
     normals = to_normals(table[:, 3:6]) if "N" in kind[:-3] else None
     colours = to_colours(table[:, width : width + 3]) if "C" in kind else None
-    if face_count == 0:
-        return PointCloud(points, colours, normals)
     faces = _triangles(path, rows[vertex_count : vertex_count + face_count], vertex_count)
+    if len(faces) == 0:
+        return PointCloud(points, colours, normals)
     return Mesh(points, faces, normals, colours)
 
 
 def _triangles(path: Path, rows: list[bytes], vertex_count: int) -> np.ndarray:
     """(F, 3) int64 from lines 'n a b c ...', perhaps with a colour at the end."""
     words = [row.split() for row in rows]
-    if not all(row[0].isdigit() for row in words):
+    if not all(is_count(row[0]) for row in words):
         raise unreadable(path, "faces that begin with their number of corners", "other text")
     lengths = np.array([int(row[0]) for row in words], dtype=np.int64)
     short = next((row for row, length in zip(words, lengths, strict=True) if len(row) <= length), None)

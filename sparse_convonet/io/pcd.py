@@ -16,6 +16,9 @@ from sparse_convonet.io.refusals import require_points, unreadable
 from sparse_convonet.structures import PointCloud
 
 _KINDS = {"F": "f", "I": "i", "U": "u"}
+_LARGEST_COUNT = 10**12
+_LARGEST_RECORD = 1 << 20
+_SIZES = {"1": 1, "2": 2, "4": 4, "8": 8}  # bytes
 
 
 @dataclass(frozen=True)
@@ -64,7 +67,8 @@ def _parse_header(path: Path, content: bytes) -> _Header:
         names = entries.get("FIELDS", entries.get("COLUMNS", []))
         counts = [int(word) for word in entries.get("COUNT", ["1"] * len(names))]
         kinds = zip(entries["TYPE"], entries["SIZE"], strict=True)
-        types = [np.dtype(f"<{_KINDS[kind]}{size}").str for kind, size in kinds]
+        # Numbers that are checked: numpy takes other texts for whole expressions, and ends the process for some.
+        types = [np.dtype(f"<{_KINDS[kind]}{_SIZES[size]}").str for kind, size in kinds]
         size = int(entries["WIDTH"][0]) * int(entries.get("HEIGHT", ["1"])[0])
         points = int(entries.get("POINTS", [str(size)])[0])
         encoding = entries["DATA"][0].lower()
@@ -73,6 +77,11 @@ def _parse_header(path: Path, content: bytes) -> _Header:
     if not len(names) == len(counts) == len(types) or min([points, *counts], default=0) < 0:
         found = f"{len(names)} fields, {len(types)} types, {len(counts)} counts"
         raise unreadable(path, "one SIZE, TYPE and COUNT per field", found)
+    if max([points, *counts]) > _LARGEST_COUNT:
+        raise unreadable(path, f"counts of at most {_LARGEST_COUNT:g}", "a larger one")
+    record = sum(np.dtype(kind).itemsize * count for kind, count in zip(types, counts, strict=True))
+    if record > _LARGEST_RECORD:  # numpy's own sizes of records wrap around
+        raise unreadable(path, f"at most {_LARGEST_RECORD} bytes for each point", f"{record:g}")
     if encoding not in ("ascii", "binary", "binary_compressed"):
         raise unreadable(path, "DATA ascii, binary or binary_compressed", encoding)
     return _Header(tuple(names), tuple(types), tuple(counts), points, encoding, offset, lines)
@@ -153,12 +162,17 @@ def _decompress_lzf(path: Path, data: bytes, size: int) -> bytes:
     return bytes(out)
 
 
+def _whole(packed: np.ndarray) -> np.ndarray:
+    """(N,) int64 of what fits 32 bits; what does not, and NaN, is black."""
+    return np.where((packed >= 0) & (packed < 1 << 32), packed, 0).astype(np.int64)
+
+
 def _unpack_colours(packed: np.ndarray, encoding: str) -> dict[str, np.ndarray]:
     """PCL packs 0x00RRGGBB into an integer, or into the bits of a float."""
     if packed.dtype.kind == "f" and encoding == "ascii":
         # Text holds either the whole number or the decimal form of the float with these bits (a tiny number).
         is_bits = bool(np.all(np.abs(packed) < 1)) and bool(np.any(packed != 0))
-        bits = packed.astype(np.float32).view(np.uint32) if is_bits else np.nan_to_num(packed).astype(np.int64)
+        bits = packed.astype(np.float32).view(np.uint32) if is_bits else _whole(packed)
     elif packed.dtype.kind == "f":
         bits = np.ascontiguousarray(packed, dtype=np.float32).view(np.uint32)
     else:

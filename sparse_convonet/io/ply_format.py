@@ -21,6 +21,7 @@ SCALARS = {
     "uint16": "u2", "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4", "float": "f4", "float32": "f4",
     "double": "f8", "float64": "f8", "int64": "i8", "uint64": "u8",
 }  # fmt: skip
+_LARGEST_RECORD = 1 << 24  # bytes: numpy's own sizes of records wrap around beyond 2^31
 ORDERS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
 
 
@@ -93,6 +94,8 @@ def _parse_header(path: Path, content: bytes) -> tuple[str, list[_Element], int]
                 elements.append(_Element(words[1], int(words[2])))
             elif words[0] == "property" and words[1] == "list":
                 length_kind = SCALARS[words[2]]
+                if length_kind[0] == "f":
+                    raise ValueError("a list has a whole number of entries")
                 elements[-1].properties.append(_Property(words[4], SCALARS[words[3]], length_kind))
             elif words[0] == "property":
                 elements[-1].properties.append(_Property(words[2], SCALARS[words[1]]))
@@ -174,7 +177,7 @@ def _read_uniform_lists(
             return None
         length = int(np.frombuffer(content, length_kind, 1, offset)[0])
         offset += length_kind.itemsize + length * np.dtype(item.kind).itemsize
-        if length < 0 or offset > len(content):
+        if length < 0 or offset > len(content) or offset - start > _LARGEST_RECORD:
             return None
         fields += [(f"length {index}", length_kind), (f"{index}", order + item.kind, (length,))]
     dtype = np.dtype(fields)
@@ -206,7 +209,7 @@ def _read_ascii(path: Path, body: bytes, elements: list[_Element], first_line: i
                 raise _truncated(path, element, (len(numbers) - start) // max(1, width))
             rows = numbers[start : start + element.count * width].reshape(element.count, width)
             found[element.name] = {
-                item.name: _as_declared(rows[:, i], item) for i, item in enumerate(element.properties)
+                item.name: _as_declared(path, rows[:, i], item) for i, item in enumerate(element.properties)
             }
             start += rows.size
             continue
@@ -215,7 +218,7 @@ def _read_ascii(path: Path, body: bytes, elements: list[_Element], first_line: i
             for index, item in enumerate(element.properties):
                 length = 1
                 if item.length_kind and start < len(numbers):
-                    length = int(numbers[start])
+                    length = int(numbers[start]) if 0 <= numbers[start] <= len(numbers) else -1  # -1 for NaN
                     start += 1
                 if length < 0 or start + length > len(numbers):
                     raise _truncated(path, element, row)
@@ -225,10 +228,14 @@ def _read_ascii(path: Path, body: bytes, elements: list[_Element], first_line: i
     return found
 
 
-def _as_declared(values: np.ndarray, item: _Property) -> np.ndarray:
+def _as_declared(path: Path, values: np.ndarray, item: _Property) -> np.ndarray:
     """Whole numbers in their declared type; fractions stay float64, since text may hold more than a float."""
-    if item.kind[0] == "f" or not np.all(np.isfinite(values)):
+    if item.kind[0] == "f" or not np.all(np.isfinite(values)) or len(values) == 0:
         return values
+    limits = np.iinfo(item.kind)
+    low, high = float(values.min()), float(values.max())
+    if low < limits.min or high > limits.max or high >= 1 << 63:
+        raise unreadable(path, f"{item.name!r} of {limits.min} to {limits.max}", f"{low:g} to {high:g}")
     return values.astype(np.int64).astype(item.kind)
 
 

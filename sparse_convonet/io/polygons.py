@@ -9,6 +9,8 @@ import numpy as np
 
 from sparse_convonet.io.refusals import unreadable
 
+_LARGEST_WHOLE = float(1 << 53)  # of a double: beyond it not all whole numbers are there
+
 logger = logging.getLogger(__name__)
 
 
@@ -18,7 +20,11 @@ def triangulate(path: Path, lengths: np.ndarray, corners: np.ndarray, vertex_cou
     path: for messages only.  Polygons of fewer than three corners are left out and counted in the log.
     Raises ValueError where a corner names a vertex that does not exist.
     """
+    if corners.dtype.kind == "f" and not np.all(np.abs(corners) < _LARGEST_WHOLE):  # false for NaN
+        raise unreadable(path, f"faces of vertices 0 to {vertex_count - 1}", "NaN or larger numbers")
     lengths, values = lengths.astype(np.int64), corners.astype(np.int64)
+    if not np.array_equal(values, corners):
+        raise unreadable(path, "faces of whole vertex numbers", "a fraction or a number that is too large")
     if len(values) and (values.min() < 0 or values.max() >= vertex_count):
         found = f"indices from {values.min()} to {values.max()}"
         raise unreadable(path, f"faces of vertices 0 to {vertex_count - 1}", found)

@@ -23,14 +23,23 @@ def require_points(path: Path, count: int) -> None:
         raise ValueError(f"{path}: expected at least one point, found none; export the scan again")
 
 
+def one_line(text: str, longest: int = 200) -> str:
+    """What a file says about itself, fit for a sentence: letters that a terminal shows, on one line, not too many."""
+    words = " ".join(text[: 8 * longest].split())[:longest]
+    return "".join(letter if letter.isprintable() else "?" for letter in words)
+
+
 def unreadable(path: Path, kind: str, found: str) -> ValueError:
     """The error for a file whose content is not what its suffix says, or is damaged."""
-    return ValueError(f"{path}: expected {kind}, found {found}; check that the file is complete or export it again")
+    expected = one_line(kind)
+    return ValueError(
+        f"{path}: expected {expected}, found {one_line(found)}; check that the file is complete or export it again"
+    )
 
 
 def damaged(path: Path, kind: str, error: Exception) -> ValueError:
     """The error for a file whose parser gave up, with the parser's own words on one line."""
-    words = " ".join(str(error).split())[:120] or type(error).__name__
+    words = one_line(str(error), 120) or type(error).__name__
     return unreadable(path, kind, f"damaged or truncated data ({words})")
 
 

@@ -67,10 +67,17 @@ def draw_in_triangles(corners: np.ndarray, rng: np.random.Generator) -> np.ndarr
 def _doubled_areas(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
     """(F, 3) float64 products of two edges, and (F,) their lengths: twice the areas, 0 where a corner is NaN."""
     first, second, third = (mesh.vertices[mesh.faces[:, corner]] for corner in range(3))
-    crossed = np.cross(second - first, third - first)
-    doubled = np.linalg.norm(crossed, axis=1)
+    with np.errstate(over="ignore", invalid="ignore"):
+        crossed = np.cross(second - first, third - first)
+        doubled = np.linalg.norm(crossed, axis=1)
     doubled = np.where(np.isfinite(doubled), doubled, 0.0)  # faces with NaN corners hold no points
-    if not doubled.sum() > 0:
+    with np.errstate(over="ignore"):
+        total = float(doubled.sum())
+    if not np.isfinite(total):
+        raise ValueError(
+            f"mesh: expected an area that is a number, found {len(mesh.faces)} larger faces; repair the mesh"
+        )
+    if not total > 0:
         raise ValueError(f"mesh: expected faces with an area, found {len(mesh.faces)} without; repair the mesh")
     return crossed, doubled
 

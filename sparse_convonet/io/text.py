@@ -134,7 +134,8 @@ def _name_columns(table: np.ndarray, names: list[str] | None) -> dict[str, np.nd
         rest = rest[1:]  # x y z intensity ...
     for start in range(0, len(rest) - 2, 3):
         block = table[:, rest[start : start + 3]]
-        lengths = np.linalg.norm(block, axis=1)
+        with np.errstate(over="ignore", invalid="ignore"):
+            lengths = np.linalg.norm(block, axis=1)
         if "nx" not in columns and np.all(np.abs(lengths - 1) < 0.02):
             columns |= {name: block[:, index] for index, name in enumerate(("nx", "ny", "nz"))}
         elif "red" not in columns and block.min() >= 0 and block.max() <= 255:

@@ -11,6 +11,8 @@ from pathlib import Path
 import yaml
 
 from sparse_convonet.io.atomic import atomic_path
+from sparse_convonet.io.refusals import one_line
+from sparse_convonet.strict_yaml import parse_yaml
 
 logger = logging.getLogger(__name__)
 
@@ -134,14 +136,14 @@ def read_metadata(root: Path) -> dict[str, str]:
     if path.stat().st_size > _MAX_LIST_BYTES:
         raise ValueError(f"{path}: expected names of classes, found {path.stat().st_size} bytes; check the file")
     try:
-        entries = yaml.safe_load(path.read_text(encoding="utf-8"))
-    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: other bytes, impossible dates
+        entries = parse_yaml(path.read_text(encoding="utf-8"), str(path))
+    except ValueError as error:  # also for other bytes than UTF-8
         raise ValueError(f"{path}: expected YAML, found something else; correct or remove the file") from error
     if not isinstance(entries, dict) or not all(isinstance(entry, dict) for entry in entries.values()):
         raise ValueError(
             f"{path}: expected a mapping of classes, each with id and name, found no such; correct or remove the file"
         )
-    names.update({str(category): str(entry.get("name", category)) for category, entry in entries.items()})
+    names.update({str(category): one_line(str(entry.get("name", category))) for category, entry in entries.items()})
     return names
 
 

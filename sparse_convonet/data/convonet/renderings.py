@@ -73,7 +73,7 @@ def read_view(folder: Path, index: int) -> View:
 
 def _read_matrix(archive: ArrayArchive, name: str, shape: tuple[int, int]) -> np.ndarray:
     matrix = archive.read(name, "f", (2,))
-    if matrix.shape != shape or not np.isfinite(matrix).all():
+    if matrix.shape != shape or not np.all(np.abs(matrix) <= np.finfo(np.float32).max):
         raise unreadable(archive.path, f"{name!r} of shape {shape} with finite numbers", f"shape {matrix.shape}")
     return matrix.astype(np.float32)
 
