@@ -47,7 +47,10 @@ def draw_scenes(
         largest = _LARGEST_ERROR_VOXELS * scene.voxel_size_m if scene.voxel_size_m else _LARGEST_ERROR_SHARE
         target = out / f"scene_{_file_name(scene.category)}_{_file_name(scene.name)}.png"
         title = f"{scene.category} / {scene.name}: {len(scene.points_world):,} points"
-        write_side_by_side(target, title, entries, largest_error=largest, unit="m" if metric else "of the cube")
+        write_side_by_side(
+            target, title, entries,
+            largest_error=largest, unit="m" if metric else "of the cube", error_name=truth.error_name,
+        )  # fmt: skip
         pictures.append((target, title))
     return pictures
 

@@ -71,9 +71,10 @@ class ScannedScene:
 
 
 class SceneTruth(ABC):
-    """What is known of a scene.  mesh: the true surface, world metres, or None."""
+    """What is known of a scene.  mesh: the true surface, world metres, or None.  error_name: what `errors` gives."""
 
     mesh: Mesh | None = None
+    error_name: str = "distance to the truth"
 
     @abstractmethod
     def score(self, prediction: Prediction) -> dict[str, float | None]:
@@ -140,6 +141,8 @@ class SeenTruth(SceneTruth):
 
 class PointsTruth(SceneTruth):
     """A real scan, whose points are all that is known: how near the mesh passes by them."""
+
+    error_name = "distance to the nearest point"
 
     def __init__(self, points_world: np.ndarray, voxel_size_m: float) -> None:
         self._points, self._voxel_size_m = points_world, voxel_size_m

@@ -33,8 +33,10 @@ def error_colours(error: np.ndarray, largest: float) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Legend:
-    """largest_error: None without colours.  units_per_pixel: None without a scale.  sections: whether walls are cut."""
+    """error_name: what the colours show.  largest_error: None without colours.  units_per_pixel: None without a scale.
+    sections: whether walls are cut."""
 
+    error_name: str
     largest_error: float | None
     unit: str
     units_per_pixel: float | None
@@ -47,7 +49,7 @@ def draw_legend(draw: ImageDraw.ImageDraw, place: tuple[int, int], width: int, l
     left, top = place
     x = left
     if legend.largest_error is not None:
-        x += _colour_bar(draw, x, top, legend.largest_error, legend.unit) + _BETWEEN
+        x += _colour_bar(draw, x, top, legend.error_name, legend.largest_error, legend.unit) + _BETWEEN
     if legend.units_per_pixel is not None:
         x += _scale_bar(draw, x, top, legend.units_per_pixel, legend.unit) + _BETWEEN
     room = left + width - x
@@ -58,12 +60,12 @@ def draw_legend(draw: ImageDraw.ImageDraw, place: tuple[int, int], width: int, l
         write_line(draw, (x, top + _BAR_TOP + _BAR_HEIGHT + 8), legend.storeys, _SIZE, INK, room)
 
 
-def _colour_bar(draw: ImageDraw.ImageDraw, left: int, top: int, largest: float, unit: str) -> int:
+def _colour_bar(draw: ImageDraw.ImageDraw, left: int, top: int, name: str, largest: float, unit: str) -> int:
     """Colours with the distances they stand for; how wide it came out."""
     factor = 1.0
     if unit == "m" and largest < 1:
         factor, unit = 100.0, "cm"
-    draw.text((left, top), "distance to the truth", fill=INK, font_size=_SIZE)
+    draw.text((left, top), name, fill=INK, font_size=_SIZE)
     bar_top, below = top + _BAR_TOP, top + _BAR_TOP + _BAR_HEIGHT
     for column, colour in enumerate(error_colours(np.linspace(0, 1, _BAR_PIXELS), 1.0).tolist()):
         draw.line((left + column, bar_top, left + column, below), fill=tuple(colour))

@@ -71,13 +71,20 @@ class _Stage:
 
 
 def write_side_by_side(
-    path: Path, title: str, entries: Sequence[Entry], *, largest_error: float, unit: str, cut: bool = True
+    path: Path,
+    title: str,
+    entries: Sequence[Entry],
+    *,
+    largest_error: float,
+    unit: str,
+    cut: bool = True,
+    error_name: str = "distance to the truth",
 ) -> None:
     """Write a PNG with a panel per entry, all with the camera, scale and cuts of the first mesh that has faces.
 
-    largest_error: at which the colours end, in `unit`, that of the meshes; those up to 2 units long that are not in
-    metres are taken for scenes of the unit cube.  cut: open every storey below its ceiling; False shows single
-    objects whole.  Watertight meshes have a solid inside, which shows dark where it is cut.
+    error_name: what the errors are.  largest_error: at which the colours end, in `unit`, that of the meshes; those up to
+    2 units long that are not in metres are taken for scenes of the unit cube.  cut: open every storey below its ceiling;
+    False shows single objects whole.  Watertight meshes have a solid inside, which shows dark where it is cut.
     Raises ValueError without entries and for a largest error that is not positive.
     """
     if not entries:
@@ -118,6 +125,7 @@ def write_side_by_side(
         draw.rectangle((left, top, left + width - 1, top + height - 1), outline=_FRAME)
         write_line(draw, (left, top + height + 5), remark, _REMARK_SIZE, FAINT, width)
     legend = Legend(
+        error_name=error_name,
         largest_error=largest_error if any(entry.error is not None for entry in entries) else None,
         unit="m" if unit in _METRES else unit,
         units_per_pixel=stage.panels[0].metres_per_pixel / factor if stage else None,
