@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import date
 from pathlib import Path
 
+import numpy as np
 import torch
 from tqdm import tqdm
 
@@ -106,9 +107,10 @@ def _compare(
             folders[name] = folder
     write_tables(options.out, rows)
     draw_bars(options.out / "bars.png", rows)
-    shown = slice(options.pictures)
+    # Spread over the scenes, which stand class by class.
+    drawn = np.unique(np.linspace(0, len(known) - 1, min(options.pictures, len(known))).round().astype(int)).tolist()
     scores = {row.name: row for row in rows}
-    return rows, draw_scenes(options.out, folders, scenes[shown], known[shown], scores)
+    return rows, draw_scenes(options.out, folders, [scenes[n] for n in drawn], [known[n] for n in drawn], scores)
 
 
 def _grow(options: argparse.Namespace, contenders: list[Contender], settings: RunSettings) -> list[GrowthPoint]:

@@ -36,7 +36,7 @@ def draw_scenes(
             if prediction is None:
                 continue
             mesh = prediction.mesh
-            own = scores[name].values if len(known) == 1 else truth.score(prediction)
+            own = scores[name].values if scores[name].scenes == 1 else truth.score(prediction)
             texts = [f"{key} {own[key]:.3g}" for key in _SCORE_TEXTS if own.get(key) is not None]
             entries.append(
                 Entry(name, mesh, ", ".join(texts), truth.errors(mesh.vertices) if len(mesh.faces) else None)
