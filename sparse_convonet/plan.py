@@ -18,7 +18,7 @@ from sparse_convonet.tiling import encoding_grid, largest_load
 CANDIDATE_VOXELS_M = (0.04, 0.05, 0.06, 0.08, 0.10, 0.12)  # the range the building model is trained for
 _POINTS_PER_VOXEL = 2.5  # wanted median; with fewer, surfaces break up into single voxels
 
-# Fitted to whole runs of tools/reconstruct_building.py on two cores, 10k to 3.6M voxels (docs/MEASURED.md).
+# Upper bounds over whole runs of tools/reconstruct_building.py on two cores, 10k to 3.6M voxels (docs/MEASURED.md).
 _BASE_BYTES, _BYTES_PER_POINT, _BYTES_PER_VOXEL = 0.9e9, 170, 2300
 _BASE_SECONDS, _SECONDS_PER_POINT, _SECONDS_PER_VOXEL = 2.0, 6e-7, 1.7e-5
 _REFERENCE_CELL_SHARE = 0.5
