@@ -4,13 +4,14 @@ VENV ?= .venv
 RUN := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-demo demo test check bench fuzz format clean
+.PHONY: help setup setup-demo demo test check bench fuzz reliability format clean
 
 help:
 	@echo "make demo    set up, scan a synthetic two-storey building and reconstruct it: out/demo/preview.png"
 	@echo "make test    set up, then formatter, linter, type checker and tests"
 	@echo "make bench   set up, measure speed and memory for a quarter of an hour: docs/BENCHMARKS.md"
 	@echo "make fuzz    set up, feed 200,000 damaged files to each reader (hours; resumes): out/fuzz/; COUNT=2000 for minutes"
+	@echo "make reliability  set up, kill every tool and the training at 20 random moments and more (most of an hour)"
 	@echo "make setup   set up only, MinkowskiEngine included"
 	@echo "make format  write the formatting that make test asks for"
 	@echo "make clean   remove results and caches (the environment in $(VENV) stays)"
@@ -36,6 +37,9 @@ bench: setup
 # Slow readers take fewer inputs, see `python -m tests.fuzz --list`; COUNT is for each reader, SEED for other inputs.
 fuzz: setup
 	$(RUN) -m tests.fuzz $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
+
+reliability: setup
+	$(RUN) -m pytest -q --long -m long tests
 
 format: setup-demo
 	$(RUN) -m ruff format .

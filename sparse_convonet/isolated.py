@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import importlib
 import json
 import os
@@ -18,6 +19,7 @@ from typing import Any
 from sparse_convonet.memory import memory_of_process, peak_memory_bytes
 
 _POLL_S = 0.02
+_PR_SET_PDEATHSIG = 1  # of prctl(2)
 _NO_MEMORY = ("MemoryError", "can't allocate memory", "out of memory")  # as Python, torch and CUDA say it
 
 
@@ -63,6 +65,7 @@ def call_isolated(
             name,
             json.dumps(dict(arguments)),
             str(answer_path),
+            str(os.getpid()),
         ]
         # The same modules are found there as here.
         paths = os.pathsep.join(path or os.getcwd() for path in sys.path)
@@ -102,7 +105,16 @@ def _watch(process: subprocess.Popen[bytes], name: str, memory_bytes: int | None
         time.sleep(_POLL_S)
 
 
+def _end_with(parent: int) -> None:
+    """Let the system end this process when the one that started it ends, however that ends (Linux only)."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+        if os.getppid() != parent:  # it ended before
+            sys.exit(1)
+
+
 def _main() -> None:
+    _end_with(int(sys.argv[4]))
     module, _, name = sys.argv[1].partition(":")
     result = getattr(importlib.import_module(module), name)(**json.loads(sys.argv[2]))
     answer = json.dumps({"result": result, "peak_bytes": peak_memory_bytes()})

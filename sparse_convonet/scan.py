@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from tqdm import tqdm
 
-from sparse_convonet.io.atomic import atomic_path
+from sparse_convonet.io.atomic import atomic_paths, require_writable
 from sparse_convonet.io.cleaning import CloudSummary, Dropped, clean_points, describe
 from sparse_convonet.io.meshes import write_mesh
 from sparse_convonet.io.points import read_points
@@ -32,7 +32,7 @@ from sparse_convonet.weights import TrainedModel, load_model
 
 logger = logging.getLogger(__name__)
 
-RESULT_FILES = ("mesh.ply", "preview.png", "report.json")
+RESULT_FILES = ("mesh.ply", "preview.png", "report.json")  # the last says that the others are of one run
 _VERSIONS_OF = ("sparse_convonet", "torch", "numpy", "open3d-cpu", "open3d", "MinkowskiEngine", "numba")
 
 
@@ -62,9 +62,9 @@ def reconstruct_scan(
     overwritten; then nothing has been written.
     """
     started = time.monotonic()
-    existing = [name for name in RESULT_FILES if (out / name).exists()]
-    if existing and not overwrite:
-        raise ValueError(f"{out}: holds {', '.join(existing)} already; add --overwrite or name another folder")
+    if not overwrite:
+        _require_no_result(out)
+    require_writable(out)
     trained = load_model(model, engine=engine, device=device)
     _tell_model(trained, device)
     cloud, points_read = _read(inputs, seed)
@@ -81,8 +81,8 @@ def reconstruct_scan(
     plan = reconstructor.plan(cloud)
     _tell_plan(plan, memory_budget(settings.memory_bytes))
     require_memory(plan, settings.memory_bytes)
-    result = reconstructor.run(cloud, plan)
-    reporter.close()
+    with reporter:
+        result = reconstructor.run(cloud, plan)
     if len(result.mesh.faces) == 0:
         raise ValueError(
             "the result has no surface: expected points on surfaces of a building, metres apart at most by "
@@ -92,45 +92,55 @@ def reconstruct_scan(
     near_cell, near_voxel = _coverage(cloud, result, settings)
     writing = time.monotonic()
     out.mkdir(parents=True, exist_ok=True)
-    write_mesh(out / "mesh.ply", result.mesh)
-    render_cutaway(reconstructor.to_upright_metres(result.mesh), out / "preview.png")
-    seconds = {
-        "read": read_seconds,
-        **result.seconds,
-        "coverage": writing - measuring,
-        "write": time.monotonic() - writing,
-    }
-    seconds["total"] = time.monotonic() - started
-    report = {
-        "input": {
-            "files": [path.name for path in inputs],
-            "points_read": points_read,
-            "points_used": len(cloud),
-            "dropped": asdict(dropped),
-            "up": settings.up,
-            "scale": settings.scale,
-            "extent": [float(value) for value in summary.extent],
-            "spacing": float(summary.spacing),
-        },
-        "voxel_size_m": plan.voxel_size_m,
-        "cell_size_m": plan.cell_size_m,
-        "threshold": result.threshold,
-        "levels": [{"stride": stride, "cells": cells} for stride, cells in result.level_cells.items()],
-        "tiles": {"count": plan.tiles, "edge_voxels": plan.tile_voxels},
-        "predicted": {"seconds": plan.seconds, "memory_bytes": plan.memory_bytes},
-        "seconds": {name: round(value, 3) for name, value in seconds.items()},
-        "peak_memory_bytes": peak_memory_bytes(),
-        "mesh": _statistics(result.mesh, settings.scale),
-        "removed_pieces": result.removed_pieces,
-        "coverage": {"within_1_cell": near_cell, "within_1_voxel": near_voxel},
-        "engine": trained.sparse.unet.engine.name,
-        "model": {"name": trained.name, "file_threshold": trained.threshold, **trained.record},
-        "versions": _versions(),
-    }
-    with atomic_path(out / "report.json") as temporary:
-        temporary.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    with atomic_paths([out / name for name in RESULT_FILES]) as (mesh_path, preview_path, report_path):
+        write_mesh(mesh_path, result.mesh)
+        render_cutaway(reconstructor.to_upright_metres(result.mesh), preview_path)
+        seconds = {
+            "read": read_seconds,
+            **result.seconds,
+            "coverage": writing - measuring,
+            "write": time.monotonic() - writing,
+        }
+        seconds["total"] = time.monotonic() - started
+        report = {
+            "input": {
+                "files": [path.name for path in inputs],
+                "points_read": points_read,
+                "points_used": len(cloud),
+                "dropped": asdict(dropped),
+                "up": settings.up,
+                "scale": settings.scale,
+                "extent": [float(value) for value in summary.extent],
+                "spacing": float(summary.spacing),
+            },
+            "voxel_size_m": plan.voxel_size_m,
+            "cell_size_m": plan.cell_size_m,
+            "threshold": result.threshold,
+            "levels": [{"stride": stride, "cells": cells} for stride, cells in result.level_cells.items()],
+            "tiles": {"count": plan.tiles, "edge_voxels": plan.tile_voxels},
+            "predicted": {"seconds": plan.seconds, "memory_bytes": plan.memory_bytes},
+            "seconds": {name: round(value, 3) for name, value in seconds.items()},
+            "peak_memory_bytes": peak_memory_bytes(),
+            "mesh": _statistics(result.mesh, settings.scale),
+            "removed_pieces": result.removed_pieces,
+            "coverage": {"within_1_cell": near_cell, "within_1_voxel": near_voxel},
+            "engine": trained.sparse.unet.engine.name,
+            "model": {"name": trained.name, "file_threshold": trained.threshold, **trained.record},
+            "versions": _versions(),
+        }
+        report_path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     _tell_result(report, out)
     return report
+
+
+def _require_no_result(out: Path) -> None:
+    existing = [name for name in RESULT_FILES if (out / name).exists()]
+    if not existing:
+        return
+    found = f"{out}: holds {', '.join(existing)} already"
+    if RESULT_FILES[-1] not in existing:
+        found += f" but no {RESULT_FILES[-1]}, as a run that was killed while it replaced them leaves"
+    raise ValueError(f"{found}; add --overwrite or name another folder")
 
 
 class _StageBars:
@@ -152,8 +162,21 @@ class _StageBars:
         """Finish the bar of the current stage."""
         if self._bar is not None:
             self._bar.update(1.0 - self._bar.n)
+        self._end()
+
+    def _end(self) -> None:
+        """Leave the bar where it is, with the line at its end."""
+        if self._bar is not None:
             self._bar.close()
         self._stage, self._bar = None, None
+
+    def __enter__(self) -> _StageBars:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        self._end()
 
 
 def _read(inputs: Sequence[Path], seed: int) -> tuple[PointCloud, int]:

@@ -17,6 +17,7 @@ from tqdm import tqdm
 from sparse_convonet.data.model_set import ModelJob, share_out, split_jobs, write_models
 from sparse_convonet.data.paper_rooms import SCALES
 from sparse_convonet.data.room_recipes import MetricRecipe, PaperRoomRecipe
+from sparse_convonet.io.atomic import remove_unfinished
 from sparse_convonet.io.cli import run_tool
 
 _SHARES = {"train": 0.75, "val": 0.05, "test": 0.2}
@@ -46,6 +47,7 @@ def main(arguments: list[str] | None = None) -> None:
         if kind == "building":
             chosen = {"points": 500_000, "queries": 200_000, "precision": "float32", **chosen}
         recipe = MetricRecipe(scene=kind, **chosen)
+    remove_unfinished(options.out, below=False)  # a run killed before recipe.json has left something else than that
     jobs: list[ModelJob] = [job for name in names for job in split_jobs(name, counts)]
     with tqdm(total=len(jobs), unit="room" if "building" not in options.scenes else "building") as bar:
         written = write_models(

@@ -12,6 +12,7 @@ import numpy as np
 from sparse_convonet.coordinates import up_rotation
 from sparse_convonet.data.scanner import ScannerSettings, VirtualScanner
 from sparse_convonet.data.stations import find_stations, find_walks
+from sparse_convonet.io.atomic import require_writable
 from sparse_convonet.io.cli import run_tool
 from sparse_convonet.io.meshes import read_mesh
 from sparse_convonet.io.points import write_points
@@ -29,6 +30,7 @@ def main(arguments: list[str] | None = None) -> None:
         raise ValueError(f"{options.out} exists already; pass --overwrite to replace it")
     if options.points < 1:
         raise ValueError(f"--points: expected at least 1, found {options.points}")
+    require_writable(options.out.parent)
     mesh = read_mesh(options.mesh)
     rotation = up_rotation(options.up)
     vertices = mesh.vertices @ rotation.T

@@ -44,18 +44,41 @@ class PackedBatch:
         return PackedBatch(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
 
 
+@dataclass(frozen=True)
+class Shard:
+    """What one of `count` processes makes of each batch: every count-th scene, beginning with number `rank`.
+
+    Neighbours in a batch take alike long, so that the processes wait little for each other.
+    """
+
+    rank: int = 0
+    count: int = 1
+
+    def slots(self, batch: int) -> range:
+        """Its places in a batch of so many scenes."""
+        return range(self.rank, batch, self.count)
+
+
+WHOLE = Shard()
+
+
+def draw_shifts(rng: np.random.Generator, batch: int) -> np.ndarray:
+    """Whole voxels (B, 3) by which the scenes of a batch are moved, so that coarse cells fall anywhere."""
+    return rng.integers(0, _PHASE_VOXELS, (batch, 3))
+
+
 def pack_batch(
-    samples: Sequence[TrainingSample], rng: np.random.Generator | None = None, coordinates: Coordinates = "voxel"
+    samples: Sequence[TrainingSample], shifts: np.ndarray | None = None, coordinates: Coordinates = "voxel"
 ) -> PackedBatch:
     """Join samples in the coordinates of a network.
 
-    rng moves each scene by random whole voxels, so that coarse cells fall anywhere; the unit cube stays where it is.
+    shifts: (B, 3) whole voxels by which each scene is moved, None: not; the unit cube stays where it is.
     """
     points, queries = [], []
-    for sample in samples:
+    for scene, sample in enumerate(samples):
         if coordinates == "voxel":
             voxels = VoxelFrame.around(sample.points_world, sample.voxel_size_m)
-            shift = np.zeros(3) if rng is None else rng.integers(0, _PHASE_VOXELS, 3)
+            shift = np.zeros(3) if shifts is None else shifts[scene]
             points.append(voxels.to_voxels(sample.points_world) + shift)
             queries.append(voxels.to_voxels(sample.queries_world) + shift)
         else:
@@ -87,12 +110,16 @@ def join_scenes(
 
 
 class BatchStream(IterableDataset, ABC):
-    """Batch after batch without end, beginning at `first_batch`; batch b is the same whatever the number of workers."""
+    """Batch after batch without end, beginning at `first_batch`; batch b is the same whatever the number of workers.
 
-    def __init__(self, batch: int, first_batch: int, coordinates: Coordinates) -> None:
+    Of each batch, the scenes of `shard`: the shards of all processes together are the batch of one process alone.
+    """
+
+    def __init__(self, batch: int, first_batch: int, coordinates: Coordinates, shard: Shard) -> None:
         self.batch = batch
         self.first_batch = first_batch
         self.coordinates = coordinates
+        self.shard = shard
 
     def __iter__(self) -> Iterator[PackedBatch]:
         info = get_worker_info()
@@ -104,7 +131,7 @@ class BatchStream(IterableDataset, ABC):
 
     @abstractmethod
     def make(self, index: int) -> PackedBatch:
-        """Batch number `index`."""
+        """The shard's scenes of batch number `index`."""
 
 
 class TrainingStream(BatchStream):
@@ -121,17 +148,22 @@ class TrainingStream(BatchStream):
         batch: int,
         first_batch: int = 0,
         coordinates: Coordinates = "voxel",
+        shard: Shard = WHOLE,
     ) -> None:
-        super().__init__(batch, first_batch, coordinates)
+        super().__init__(batch, first_batch, coordinates, shard)
         self.source = SceneSource(settings, library, seed)
 
     def make(self, index: int) -> PackedBatch:
-        """Batch number `index`."""
+        """The shard's scenes of batch number `index`."""
         settings = self.source.settings
         share = {"rooms": 1.0, "buildings": 0.0, "mixed": settings.room_share}[settings.scenes]
         count = int(self.batch * share + (index % 2) / 2)  # half a scene more in every other batch evens out
         first = index * self.batch
         building = index // (_LANES * _BATCHES_PER_BUILDING) * _LANES + index % _LANES
-        samples = [self.source.room(first + slot) for slot in range(count)]
-        samples += [self.source.crop(building, first + slot) for slot in range(count, self.batch)]
-        return pack_batch(samples, np.random.default_rng([self.source.seed, _PHASE, index]), self.coordinates)
+        slots = self.shard.slots(self.batch)
+        samples = [
+            self.source.room(first + slot) if slot < count else self.source.crop(building, first + slot)
+            for slot in slots
+        ]
+        shifts = draw_shifts(np.random.default_rng([self.source.seed, _PHASE, index]), self.batch)
+        return pack_batch(samples, shifts[slots], self.coordinates)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import zlib
@@ -17,13 +18,15 @@ from sparse_convonet.coordinates import UnitFrame
 from sparse_convonet.evaluation.contenders import Contender, open_predictor
 from sparse_convonet.evaluation.predictors import Prediction, Predictor, WindowPredictor
 from sparse_convonet.evaluation.scenes import ScannedScene
-from sparse_convonet.io.atomic import atomic_path
+from sparse_convonet.io.atomic import atomic_path, remove_unfinished
 from sparse_convonet.io.meshes import read_geometry, write_mesh
 from sparse_convonet.isolated import OverBudgetError, call_isolated
+from sparse_convonet.memory import peak_memory_bytes
 from sparse_convonet.structures import Mesh, TrainingSample
 
 _RUN_FILE = "run.json"
 _WARM_POINTS = 500
+_DISK_FULL = "disk full while writing"  # as io/atomic.py says it
 
 
 @dataclass(frozen=True)
@@ -89,8 +92,8 @@ def read_scene(path: Path) -> ScannedScene:
 def run_contender(contender: Contender, scenes: Sequence[Path], out: Path, settings: RunSettings) -> Run:
     """Make the meshes of all stored scenes, in a process of its own, and keep them in `out`.
 
-    What a stopped run made is not made again; its memory then counts what it had reached.  Raises ValueError where
-    `out` holds meshes of other weights, scenes or settings.
+    What a stopped run made is not made again; its costs, which are kept beside each mesh, count.  Raises ValueError
+    where `out` holds meshes of other weights, scenes or settings.
     """
     identity = {
         **contender.identity(),
@@ -112,11 +115,17 @@ def run_contender(contender: Contender, scenes: Sequence[Path], out: Path, setti
     }  # fmt: skip
     try:
         call = call_isolated(make_meshes, task, memory_bytes=settings.memory_bytes, seconds=settings.seconds)
-        run = Run(call.result["parameters"], call.peak_bytes, call.result["cuda_bytes"], None)
+        reached = max(call.peak_bytes, call.result.get("peak_bytes", 0))
+        run = Run(call.result["parameters"], reached, call.result["cuda_bytes"], None)
     except OverBudgetError as error:
         run = Run(None, None, None, error.what)
     except RuntimeError as error:
-        run = Run(None, None, None, str(error).splitlines()[-1])
+        last = str(error).splitlines()[-1]
+        if _DISK_FULL in last:  # no failure of the method
+            raise OSError(errno.ENOSPC, last[last.index(_DISK_FULL) :]) from error
+        run = Run(None, None, None, last)
+    finally:
+        remove_unfinished(out)  # a process that was ended may have left what it was writing
     _write_json(out / _RUN_FILE, {"identity": identity, "settings": asdict(settings), "run": asdict(run)})
     return run
 
@@ -142,7 +151,7 @@ def prediction_of(scene: Path, out: Path) -> Prediction | None:
 
 
 def make_meshes(contender: dict[str, Any], scenes: list[str], out: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """In the process of a run: every mesh that is not there yet."""
+    """In the process of a run: every mesh that is not there yet, and beside it what it cost so far."""
     chosen, method = RunSettings(**settings), Contender(**{**contender, "overrides": tuple(contender["overrides"])})
     if chosen.threads is not None:
         torch.set_num_threads(chosen.threads)
@@ -163,11 +172,22 @@ def make_meshes(contender: dict[str, Any], scenes: list[str], out: str, settings
             _warm_up(predictor, sample)
         prediction = predictor.predict(sample)
         write_mesh(folder / f"{path.stem}.ply", prediction.mesh)
-        made = {"seconds": dict(prediction.seconds), "seam": prediction.seam, "faces": len(prediction.mesh.faces)}
+        made = {
+            "seconds": dict(prediction.seconds), "seam": prediction.seam, "faces": len(prediction.mesh.faces),
+            "parameters": predictor.parameters, "peak_bytes": peak_memory_bytes(),
+            "cuda_bytes": torch.cuda.max_memory_allocated() if chosen.device.startswith("cuda") else None,
+        }  # fmt: skip
         _write_json(folder / f"{path.stem}.json", made)
-    parameters = None if predictor is None else predictor.parameters
-    cuda = torch.cuda.max_memory_allocated() if chosen.device.startswith("cuda") else None
-    return {"parameters": parameters, "cuda_bytes": cuda}
+    return _costs([_read_json(Path(out) / path.parent.name / f"{path.stem}.json") for path in map(Path, scenes)])
+
+
+def _costs(made: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """The most that was reached after any of the meshes, in this process or in one that was stopped before it."""
+    found: dict[str, list[int]] = {
+        name: [each[name] for each in made if each.get(name) is not None]
+        for name in ("parameters", "peak_bytes", "cuda_bytes")
+    }
+    return {name: max(values, default=None) for name, values in found.items() if values or name != "peak_bytes"}
 
 
 def _warm_up(predictor: Predictor, sample: TrainingSample) -> None:

@@ -4,11 +4,30 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import secrets
 import shutil
-from collections.abc import Iterator
-from contextlib import contextmanager
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
+from typing import Any
+
+try:
+    import fcntl
+except ImportError:  # Windows: what killed runs left stays there
+    fcntl = None  # type: ignore[assignment]
+
+_FULL = {
+    errno.ENOSPC: "disk full",
+    errno.EDQUOT: "disk quota used up",
+    errno.EFBIG: "larger files are not allowed here (ulimit -f)",
+}
+_TEMPORARY = re.compile(r"\..{0,16}\.[0-9a-f]{8}\.partial(\.[^.]*)?", re.DOTALL)
+
+_unfinished: dict[Path, Path] = {}  # temporary files of this process and what they will be called
+_swept: set[tuple[int, Path]] = set()  # folders in which this process has looked for what killed ones left
 
 
 @contextmanager
@@ -16,35 +35,175 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     """Yield a temporary path in the folder of `path`, with its suffix; it becomes `path` when the block succeeds.
 
     Whatever ends the block early (an error, a full disk, Ctrl-C) removes the temporary file and leaves a file that
-    was at `path` as it was.  A symbolic link stays a link; what it points to is replaced.
-    Raises FileNotFoundError or IsADirectoryError, before the block runs, where `path` cannot be a file.
+    was at `path` as it was.  What a killed process left is removed by the next one that writes to the folder.  A
+    symbolic link stays a link; what it points to is replaced.  `path` may itself be such a temporary path.
+    Raises FileNotFoundError, IsADirectoryError or PermissionError, before the block runs, where `path` cannot be
+    a file.
     """
-    target = Path(path)
-    if target.is_symlink():
-        target = target.resolve()
+    path = Path(path)
+    if path in _unfinished:  # who made it will rename it
+        with _naming(_unfinished[path]):
+            yield path
+        return
+    with atomic_paths([path]) as (temporary,):
+        yield temporary
+
+
+@contextmanager
+def atomic_paths(paths: Sequence[Path | str]) -> Iterator[tuple[Path, ...]]:
+    """The same for files that belong together: all become their `paths` when the block succeeds, or none does.
+
+    The last one vouches for the others: it is removed before the first is replaced and comes back after all of them,
+    so that a process killed in between leaves no set of files that looks complete and is mixed.
+    """
+    with ExitStack() as stack:
+        targets = [_target(Path(path)) for path in paths]
+        temporaries = tuple(
+            stack.enter_context(_temporary(target, Path(path))) for target, path in zip(targets, paths, strict=True)
+        )
+        yield temporaries
+        for temporary, path in zip(temporaries, paths, strict=True):
+            with _naming(Path(path)):
+                _flush(temporary)
+        if len(targets) == 1:
+            _rename(temporaries, targets)
+            return
+        with _signals_later():
+            _rename(temporaries, targets)
+
+
+@contextmanager
+def _signals_later() -> Iterator[None]:
+    """Ctrl-C and SIGTERM during the block come after it.  Threads but the main one are not interrupted anyway."""
+    arrived: list[int] = []
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+        before = {number: found for number, found in handlers.items() if found not in (None, signal.SIG_IGN)}
+    try:
+        for number in before:
+            signal.signal(number, lambda number, frame: arrived.append(number))
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        for number in arrived:
+            signal.raise_signal(number)
+
+
+def require_writable(folder: Path) -> None:
+    """Raise NotADirectoryError or PermissionError where no file can be written to a folder, which may be yet to be made.
+
+    For the beginning of long work; nothing is written.
+    """
+    existing = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    if not existing.is_dir():
+        raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(existing))
+    if not os.access(existing, os.W_OK | os.X_OK):
+        raise PermissionError(f"no permission to write to {existing}; check its owner and mode or name another folder")
+
+
+def remove_unfinished(folder: Path, *, below: bool = True) -> None:
+    """Remove what killed processes left in a folder, and in those below; what a living one is writing stays."""
+    for inner, _, _ in os.walk(folder):
+        _sweep(Path(inner))
+        if not below:
+            return
+
+
+def _target(path: Path) -> Path:
+    target = path.resolve() if path.is_symlink() else path
     if not target.parent.is_dir():
         raise FileNotFoundError(f"cannot write {path}: the folder {target.parent} does not exist; create it first")
     if target.is_dir():
         raise IsADirectoryError(f"cannot write {path}: it is a folder; name a file in it")
+    return target
+
+
+@contextmanager
+def _temporary(target: Path, path: Path) -> Iterator[Path]:
+    """An empty file beside the target, locked as long as the block runs, so that other processes let it be."""
+    if (os.getpid(), target.parent) not in _swept:
+        _swept.add((os.getpid(), target.parent))
+        _sweep(target.parent)
     temporary = target.with_name(f".{target.stem[:16]}.{secrets.token_hex(4)}.partial{target.suffix}")
+    descriptor = None
+    _unfinished[temporary] = path
     try:
-        yield temporary
-        _flush(temporary)
-        if target.exists():
-            shutil.copymode(target, temporary)
-        os.replace(temporary, target)
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        raise OSError(
-            error.errno,
-            f"disk full while writing {path}; free some space or choose another folder, nothing was overwritten",
-        ) from error
+        with _naming(path):
+            descriptor = _create(temporary)
+            yield temporary
     finally:
         temporary.unlink(missing_ok=True)
+        del _unfinished[temporary]
+        if descriptor is not None:
+            os.close(descriptor)
+
+
+def _create(temporary: Path) -> int | None:
+    """Make the file and lock it; None where there are no locks.  The lock ends with the process, however that ends."""
+    while True:
+        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
+        os.utime(temporary, (0, 0))  # so that _flush can tell whether it was written to
+        if fcntl is None:
+            os.close(descriptor)
+            return None
+        with suppress(OSError):  # a disk that knows no locks
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor
+        os.close(descriptor)  # a sweep came between making and locking
+
+
+def _sweep(folder: Path) -> None:
+    with suppress(OSError), os.scandir(folder) as entries:  # a folder that cannot be listed has nothing to remove
+        for name in [entry.name for entry in entries if _TEMPORARY.fullmatch(entry.name)]:
+            _remove_if_left(folder / name)
+
+
+def _remove_if_left(path: Path) -> None:
+    if path in _unfinished or fcntl is None:
+        return
+    with suppress(OSError):  # a living process holds it, another was faster, or it belongs to another user
+        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            path.unlink()
+        finally:
+            os.close(descriptor)
+
+
+def _rename(temporaries: Sequence[Path], targets: Sequence[Path]) -> None:
+    for temporary, target in zip(temporaries, targets, strict=True):
+        if target.exists():
+            shutil.copymode(target, temporary)
+    if len(targets) > 1:
+        targets[-1].unlink(missing_ok=True)
+    for temporary, target in zip(temporaries, targets, strict=True):
+        os.replace(temporary, target)
+
+
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Errors of the system name the file that is being written, not its temporary name."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno in _FULL and "while writing" not in str(error):
+            raise OSError(
+                error.errno,
+                f"{_FULL[error.errno]} while writing {path}; free some space or choose another folder, "
+                "nothing was overwritten",
+            ) from error
+        if error.filename is not None and Path(os.fsdecode(error.filename)) in _unfinished:
+            raise OSError(error.errno, error.strerror, str(path)) from error
+        raise
 
 
 def _flush(path: Path) -> None:
     """Wait until the content is on the disk, so that a crash after the renaming cannot leave an empty file."""
+    found = path.stat()
+    if found.st_size == 0 and found.st_mtime == 0:
+        raise RuntimeError(f"nothing was written to {path}")  # a fault of the program
     with path.open("rb+") as file:
         os.fsync(file.fileno())

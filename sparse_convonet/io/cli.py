@@ -1,28 +1,40 @@
-"""What every command line tool shares: bad input becomes one clear sentence and exit code 2."""
+"""What every command line tool shares: bad input and being stopped become one clear sentence and an exit code."""
 
 from __future__ import annotations
 
 import errno
 import logging
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import NoReturn
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
+EXIT_TERMINATED = 143  # 128 + SIGTERM
 
 logger = logging.getLogger(__name__)
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM: whatever cleans up after Ctrl-C does so after this too."""
 
 
 def run_tool(main: Callable[[list[str] | None], int | None], arguments: list[str] | None = None) -> NoReturn:
     """Call `main(arguments)` (None: the command line) and exit with what it returns (None counts as 0).
 
     ValueError, OSError and running out of memory print `error: <one sentence>` to stderr and exit with code 2,
-    Ctrl-C exits with 130.  Every other exception is a fault of the program and keeps its traceback, which
-    logging at level DEBUG shows for the caught ones too.
+    Ctrl-C exits with 130, SIGTERM with 143.  Every other exception is a fault of the program and keeps its traceback,
+    which logging at level DEBUG shows for the caught ones too.
     """
     try:
-        code = main(arguments) or 0
+        with _terminated_as_interrupted():
+            code = main(arguments) or 0
+    except Terminated:
+        _exit("terminated; nothing that was being written has been kept", EXIT_TERMINATED)
     except KeyboardInterrupt:
         _exit("interrupted; nothing that was being written has been kept", EXIT_INTERRUPTED)
     except (ValueError, OSError, MemoryError, RuntimeError) as error:
@@ -31,6 +43,24 @@ def run_tool(main: Callable[[list[str] | None], int | None], arguments: list[str
         logger.debug("the tool stopped", exc_info=True)
         _exit(_sentence(error), EXIT_BAD_INPUT)
     sys.exit(code)
+
+
+@contextmanager
+def _terminated_as_interrupted() -> Iterator[None]:
+    """SIGTERM raises Terminated, unless the caller of the tool or the tool itself chose otherwise."""
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+
+    def stop(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not stop the clearing up
+        raise Terminated
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def _exit(sentence: str, code: int) -> NoReturn:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 import torch
 from torch import nn
 
@@ -15,6 +17,10 @@ class WeightAverage:
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
         self.values = {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+    def load(self, values: Mapping[str, torch.Tensor]) -> None:
+        """Go on from an average that was stored, on whatever device."""
+        self.values = {name: values[name].to(value.device).clone() for name, value in self.values.items()}
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:

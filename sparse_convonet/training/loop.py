@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import signal
 import time
 from pathlib import Path
 
@@ -12,102 +13,134 @@ from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from sparse_convonet.config import ExperimentConfig, TrainingConfig, save_resolved
+from sparse_convonet.config import ExperimentConfig, TrainingConfig, config_to_mapping
 from sparse_convonet.data.batching import PackedBatch
 from sparse_convonet.model import OccupancyNetwork, build
 from sparse_convonet.training.average import WeightAverage
-from sparse_convonet.training.checkpoint import TrainingState, load_state, save_state
-from sparse_convonet.training.pictures import write_pictures
+from sparse_convonet.training.batch_norm import synchronise_batch_norm
+from sparse_convonet.training.checkpoint import TrainingState, save_state
+from sparse_convonet.training.processes import Processes
+from sparse_convonet.training.review import NOT_VALIDATED, Review
 from sparse_convonet.training.scenes import open_batches, validation_sets
-from sparse_convonet.training.validation import THRESHOLDS, ValidationScore, validate
-from sparse_convonet.weights import save_weights
+from sparse_convonet.training.starting import CHECKPOINT, LAST, open_run, restore
+from sparse_convonet.training.stopping import StopRequest, TrainingStopped
+from sparse_convonet.training.validation import ValidationScore
 
 logger = logging.getLogger(__name__)
 
 
-def train(config: ExperimentConfig, out: Path, device: torch.device, resume: bool) -> ValidationScore:
+def train(
+    config: ExperimentConfig,
+    out: Path,
+    device: torch.device,
+    resume: bool,
+    stop: StopRequest | None = None,
+    processes: Processes | None = None,
+) -> ValidationScore:
     """Train the model a config describes and leave its checkpoints in `out`; returns the last validation.
 
     Writes config.yaml (resolved), last.pt (to resume), best.safetensors and last.safetensors (averaged
-    weights with config and threshold) and TensorBoard events.  Raises ValueError where `out` holds a run
-    already and `resume` is not set.
+    weights with config and threshold) and TensorBoard events.  A resumed run ends with the weights of an undisturbed
+    one.  Of several processes, the first one writes and validates, and each trains on its shard of every batch.
+    Raises ValueError where `out` holds a run already and `resume` is not set, or training.batch cannot be shared;
+    TrainingStopped, after writing last.pt, where a stop was requested.
     """
-    state_path = out / "last.pt"
-    if state_path.exists() and not resume:
-        raise ValueError(f"{out}: holds a training run already; add --resume to continue it or name another --out")
-    out.mkdir(parents=True, exist_ok=True)
-    save_resolved(config, out / "config.yaml")
+    stop, processes = stop or StopRequest(), processes or Processes(device)
     settings = config.training
     torch.manual_seed(settings.seed)
     model = build(config.model).to(device)
+    state = processes.from_first(lambda: open_run(config, out, resume, model, processes.count))
+    synchronise_batch_norm(model, processes)
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
     average = WeightAverage(model, settings.ema)
-    parameters = sum(each.numel() for each in model.parameters())
-    first_step, best_iou = 0, 0.0
-    if resume and state_path.exists():
-        state = load_state(state_path, device)
-        model.load_state_dict(state.model)
-        average.values = state.averaged
-        optimizer.load_state_dict(state.optimizer)
-        first_step, best_iou = state.step, state.best_iou
-        logger.info("resumed at step %d (best validation IoU %.4f)", first_step, best_iou)
+    if state is not None:
+        restore(state, model, average, optimizer, settings)
+    first_step = 0 if state is None else state.step
+    batches = open_batches(config, first_step, model.coordinates, processes.shard)
+    review = processes.in_first(lambda: open_review(config, out, device, state, stop))
+    started = time.monotonic() - (0.0 if state is None else state.seconds)
 
-    batches = iter(open_batches(config, first_step, model.coordinates))
-    held_out = validation_sets(config)
-    main_set = next(iter(held_out))  # its score chooses the best weights
-    averaged_model = build(config.model).to(device)
-    score = ValidationScore((0.0,) * len(THRESHOLDS))
-    writer = SummaryWriter(str(out), purge_step=first_step)
-    started = time.monotonic()
-
-    def save(name: str, step: int) -> None:
-        values = average.values if settings.ema else model.state_dict()
-        record = {"steps": step, "validation_iou": round(score.best_iou, 4), "parameters": parameters}
-        save_weights(values, config, out / name, threshold=score.best_threshold, record=record)
-
-    def checkpoint(step: int) -> None:
-        save("last.safetensors", step)
-        save_state(
-            TrainingState(model.state_dict(), average.values, optimizer.state_dict(), step, best_iou), state_path
+    def end_step(done: int, owed: bool = True) -> bool:
+        """Review and checkpoint in the first process; agree with the others on whether the run ends here."""
+        finished, reviewed = False, True
+        if review is not None:
+            seconds = time.monotonic() - started
+            last = done >= settings.steps or (settings.minutes is not None and seconds >= 60 * settings.minutes)
+            weights = average.values if settings.ema else model.state_dict()
+            reviewed = not owed or review.after_step(weights, done, seconds / 60, last)
+            finished = last and reviewed
+        finished, terminated, interrupted = processes.any(
+            finished, stop.number == signal.SIGTERM, stop.number == signal.SIGINT
         )
+        stopped = not finished and (terminated or interrupted)
+        if review is not None and owed and (finished or stopped or done % settings.checkpoint_every == 0):
+            review.save(weights, LAST, done)
+            review.writer.flush()  # so that no curve has a gap when the run goes on from here
+            save_state(
+                TrainingState(
+                    model=model.state_dict(),
+                    averaged=average.values,
+                    optimizer=optimizer.state_dict(),
+                    step=done,
+                    best_iou=review.best_iou,
+                    validation=review.score.iou if review.score is not NOT_VALIDATED else (),
+                    seconds=time.monotonic() - started,
+                    reviewed=reviewed,
+                    config=config_to_mapping(config),
+                ),
+                out / CHECKPOINT,
+            )
+        if finished or stopped:
+            processes.wait()  # for the checkpoint: a launcher ends all processes when the first one ends
+            if review is not None:
+                review.writer.close()
+        if stopped:
+            raise TrainingStopped(signal.SIGTERM if terminated else signal.SIGINT, done)
+        return finished
 
-    progress = tqdm(range(first_step, settings.steps), initial=first_step, total=settings.steps, unit="step")
+    # A run that was stopped may owe a validation; one that has nothing left to do only tells its score.
+    finished = state is not None and end_step(first_step, owed=not (state.reviewed and state.validation))
+    if finished and first_step < settings.steps and processes.first:
+        logger.info("training.minutes is used up at step %d; set it higher to go on", first_step)
+    progress = tqdm(
+        range(first_step, settings.steps),
+        initial=first_step,
+        total=settings.steps,
+        unit="step",
+        disable=not processes.first or finished,
+    )
     model.train()
-    for step in progress:
+    for step in () if finished else progress:
+        torch.manual_seed(settings.seed + step)  # whatever a step draws is the same in a run that was resumed
         for group in optimizer.param_groups:
             group["lr"] = settings.learning_rate * learning_rate_share(step, settings)
         batch = next(batches).to(device)
-        loss, iou = training_step(model, optimizer, batch, settings.clip_norm, settings.batch, device)
-        average.update(model, step)
-        done = step + 1
-        minutes = (time.monotonic() - started) / 60
-        out_of_time = settings.minutes is not None and minutes >= settings.minutes
-        last = done == settings.steps or out_of_time
-        writer.add_scalar("loss", loss, done)
-        writer.add_scalar("iou/training", iou, done)
-        writer.add_scalar("learning_rate", optimizer.param_groups[0]["lr"], done)
-        progress.set_postfix(loss=f"{loss / settings.batch / config.data.queries:.3f}", val=f"{score.best_iou:.3f}")
-        if done % settings.validate_every == 0 or last:
-            averaged_model.load_state_dict(average.values if settings.ema else model.state_dict())
-            scores = {name: validate(averaged_model, samples, device) for name, samples in held_out.items()}
-            for name, each in scores.items():
-                writer.add_scalar(f"iou/validation_{name}", each.best_iou, done)
-            found = [f"{name} {each.best_iou:.4f} ({each.best_threshold:.2f})" for name, each in scores.items()]
-            logger.info("step %d, %.1f min: validation IoU (threshold): %s", done, minutes, ", ".join(found))
-            score = scores[main_set]
-            if score.best_iou > best_iou:
-                best_iou = score.best_iou
-                save("best.safetensors", done)
-        if (settings.picture_every and done % settings.picture_every == 0) or last:
-            averaged_model.load_state_dict(average.values if settings.ema else model.state_dict())
-            with_mesh = settings.mesh_every > 0 and done % settings.mesh_every == 0
-            write_pictures(writer, averaged_model, held_out[main_set][0], done, device, with_mesh)
-        if done % settings.checkpoint_every == 0 or last:
-            checkpoint(done)
-        if last:
+        loss, iou = training_step(model, optimizer, batch, settings.clip_norm, settings.batch, device, processes)
+        if review is not None:
+            average.update(model, step)
+            review.writer.add_scalar("loss", loss, step + 1)
+            review.writer.add_scalar("iou/training", iou, step + 1)
+            review.writer.add_scalar("learning_rate", optimizer.param_groups[0]["lr"], step + 1)
+            shown = f"{loss / settings.batch / config.data.queries:.3f}"
+            progress.set_postfix(loss=shown, val=f"{review.score.best_iou:.3f}")
+        if end_step(step + 1):
             break
-    writer.close()
-    return score
+    return processes.from_first(lambda: review.score if review is not None else NOT_VALIDATED)
+
+
+def open_review(
+    config: ExperimentConfig, out: Path, device: torch.device, state: TrainingState | None, stop: StopRequest
+) -> Review:
+    """The review of a run that begins, or goes on from a state; curves beyond that are taken back."""
+    held_out = validation_sets(config)
+    writer = SummaryWriter(str(out), purge_step=1 if state is None else state.step + 1)
+    model = build(config.model).to(device)
+    review = Review(config=config, out=out, model=model, held_out=held_out, writer=writer, stop=stop)
+    if state is not None:
+        review.best_iou = state.best_iou
+        if state.validation:
+            review.score = ValidationScore(state.validation)
+    return review
 
 
 def training_step(
@@ -117,11 +150,14 @@ def training_step(
     clip_norm: float | None,
     scenes: int,
     device: torch.device,
+    processes: Processes | None = None,
 ) -> tuple[float, float]:
     """One step: binary cross-entropy summed over the queries, mean over the scenes (ConvONet, section 3.4).
 
-    Queries where nothing is known have no say.  Returns the loss and the IoU of this batch at 0.5.
+    Queries where nothing is known have no say.  batch: this process's shard of `scenes` scenes.  Returns the loss and
+    the IoU at 0.5 of all of them.
     """
+    processes = processes or Processes(device)
     with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
         field = model.encode(batch.points, batch.point_batch)
         logits, known = model.occupancy(field, batch.queries, batch.query_batch)
@@ -129,12 +165,14 @@ def training_step(
     loss = (each * known).sum() / scenes
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
+    processes.add_gradients(model.parameters())
     if clip_norm is not None:
         nn.utils.clip_grad_norm_(model.parameters(), clip_norm)
     optimizer.step()
     predicted, truth = logits.detach() > 0, batch.occupied > 0.5
-    iou = (predicted & truth).sum() / (predicted | truth).sum().clamp(min=1)
-    return float(loss.detach()), float(iou)
+    counts = torch.stack([loss.detach(), (predicted & truth).sum(), (predicted | truth).sum()])
+    joint_loss, intersection, union = processes.total(counts).tolist()
+    return joint_loss, intersection / max(union, 1)
 
 
 def learning_rate_share(step: int, settings: TrainingConfig) -> float:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import signal
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
 from sparse_convonet.config import ExperimentConfig
-from sparse_convonet.data.batching import Coordinates, PackedBatch, TrainingStream
+from sparse_convonet.data.batching import WHOLE, BatchStream, Coordinates, PackedBatch, Shard, TrainingStream
 from sparse_convonet.data.convonet.stream import FolderStream, evaluation_samples
 from sparse_convonet.data.furniture import FurnitureLibrary
 from sparse_convonet.data.samples import SceneSource
@@ -19,30 +23,56 @@ _VALIDATION_SEED_OFFSET = 1_000_003  # validation scenes draw from another seed 
 _CROPS_PER_BUILDING = 4
 
 
-def open_batches(config: ExperimentConfig, first_step: int, coordinates: Coordinates) -> DataLoader[PackedBatch]:
-    """Packed batches without end, made by workers, beginning with that of `first_step`."""
+def open_batches(
+    config: ExperimentConfig, first_step: int, coordinates: Coordinates, shard: Shard = WHOLE
+) -> Iterator[PackedBatch]:
+    """The shard's scenes of packed batches without end, made by workers, beginning with the batch of `first_step`."""
     settings = config.training
-    stream: IterableDataset[PackedBatch]
+    stream: BatchStream
     if config.data.folder is not None:
-        stream = FolderStream(config.data, "train", settings.seed, settings.batch, first_step, coordinates)
+        stream = FolderStream(config.data, "train", settings.seed, settings.batch, first_step, coordinates, shard)
     else:
         library = furniture_of(config).split("train")
-        stream = TrainingStream(config.data, library, settings.seed, settings.batch, first_step, coordinates)
+        stream = TrainingStream(config.data, library, settings.seed, settings.batch, first_step, coordinates, shard)
     workers = settings.workers
-    return DataLoader(
-        stream,
+    loader = DataLoader(
+        _ErrorsAsItems(stream),
         batch_size=None,
         num_workers=workers,
         prefetch_factor=8 if workers else None,
         worker_init_fn=_quiet_worker,
+        multiprocessing_context="fork" if workers and hasattr(os, "fork") else None,  # what they inherit has no pickle
     )
+    return _raise_errors(iter(loader))  # the workers begin now
+
+
+class _ErrorsAsItems(IterableDataset):
+    """A stream whose bad input comes to the main process as it is, not wrapped in the worker's traceback."""
+
+    def __init__(self, stream: BatchStream) -> None:
+        self.stream = stream
+
+    def __iter__(self) -> Iterator[PackedBatch | Exception]:
+        try:
+            yield from self.stream
+        except OSError as error:
+            yield error
+        except ValueError as error:
+            yield ValueError(str(error))  # its subclasses may not survive the way between processes
+
+
+def _raise_errors(items: Iterator[PackedBatch | Exception]) -> Iterator[PackedBatch]:
+    for item in items:
+        if isinstance(item, Exception):
+            raise item
+        yield item
 
 
 def validation_sets(config: ExperimentConfig, split: str = "val") -> dict[str, list[TrainingSample]]:
     """Held-out scenes by name; the score of the first set decides.
 
     Of a folder, the first models of the split.  Otherwise fixed rooms (the validation protocol) and fixed crops of
-    scanned buildings, with furniture of the split.
+    scanned buildings (none with one scene), with furniture of the split.
     """
     count, seed = config.training.validation_scenes, config.training.seed + _VALIDATION_SEED_OFFSET
     if config.data.folder is not None:
@@ -50,7 +80,7 @@ def validation_sets(config: ExperimentConfig, split: str = "val") -> dict[str, l
     source = SceneSource(config.data, furniture_of(config).split(split), seed)
     rooms = [source.evaluation_room(index, VALIDATION_VOXEL_M, ROOM_QUERIES) for index in range(count)]
     crops = [source.crop(index // _CROPS_PER_BUILDING, index, VALIDATION_VOXEL_M) for index in range(count // 2)]
-    return {"rooms": rooms, "crops": crops}
+    return {"rooms": rooms, "crops": crops} if crops else {"rooms": rooms}
 
 
 def furniture_of(config: ExperimentConfig) -> FurnitureLibrary:
@@ -59,4 +89,16 @@ def furniture_of(config: ExperimentConfig) -> FurnitureLibrary:
 
 
 def _quiet_worker(worker: int) -> None:
+    """One thread for the work.  Signals to the whole group are the main process's affair: it takes its last step with
+    the workers alive, and ends them itself."""
     torch.set_num_threads(1)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    if hasattr(signal, "sigwaitinfo"):
+        signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+        threading.Thread(target=_end_for_parent, daemon=True).start()
+
+
+def _end_for_parent() -> None:
+    while signal.sigwaitinfo({signal.SIGTERM}).si_pid != os.getppid():
+        pass
+    os._exit(0)

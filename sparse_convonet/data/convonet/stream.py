@@ -8,7 +8,7 @@ import numpy as np
 
 from sparse_convonet.config import DataConfig
 from sparse_convonet.coordinates import UnitFrame
-from sparse_convonet.data.batching import BatchStream, Coordinates, PackedBatch, pack_batch
+from sparse_convonet.data.batching import WHOLE, BatchStream, Coordinates, PackedBatch, Shard, draw_shifts, pack_batch
 from sparse_convonet.data.convonet.dataset import ConvonetDataset, DrawSettings, UnitSample
 from sparse_convonet.structures import TrainingSample
 
@@ -53,23 +53,27 @@ class FolderStream(BatchStream):
         batch: int,
         first_batch: int = 0,
         coordinates: Coordinates = "voxel",
+        shard: Shard = WHOLE,
     ) -> None:
-        super().__init__(batch, first_batch, coordinates)
+        super().__init__(batch, first_batch, coordinates, shard)
         self.dataset = open_folder(settings, split, seed, training=True)
         self.voxel_sizes_m = settings.voxel_size_m
         self.seed = seed
         self._order = lru_cache(maxsize=2)(self._shuffled)
 
     def make(self, index: int) -> PackedBatch:
-        """Batch number `index`; each model comes once in an epoch."""
+        """The shard's scenes of batch number `index`; each model comes once in an epoch."""
         samples = []
         rng = np.random.default_rng([self.seed, _VOXELS, index])
         low, high = np.log(self.voxel_sizes_m)
-        for position in range(index * self.batch, (index + 1) * self.batch):
-            epoch, place = divmod(position, len(self.dataset))
+        voxel_sizes_m = [float(np.exp(rng.uniform(low, high))) for _ in range(self.batch)]
+        shifts = draw_shifts(rng, self.batch)
+        slots = self.shard.slots(self.batch)
+        for slot in slots:
+            epoch, place = divmod(index * self.batch + slot, len(self.dataset))
             sample = self.dataset.draw(int(self._order(epoch)[place]), epoch)
-            samples.append(in_world(sample, float(np.exp(rng.uniform(low, high)))))
-        return pack_batch(samples, rng, self.coordinates)
+            samples.append(in_world(sample, voxel_sizes_m[slot]))
+        return pack_batch(samples, shifts[slots], self.coordinates)
 
     def _shuffled(self, epoch: int) -> np.ndarray:
         return np.random.default_rng([self.seed, _ORDER, epoch]).permutation(len(self.dataset))
