@@ -11,7 +11,7 @@ help:
 	@echo "make test    set up, then formatter, linter, type checker and tests"
 	@echo "make bench   set up, measure speed and memory for a quarter of an hour: docs/BENCHMARKS.md"
 	@echo "make fuzz    set up, feed 200,000 damaged files to each reader (hours; resumes): out/fuzz/; COUNT=2000 for minutes"
-	@echo "make reliability  set up, kill every tool and the training at 20 random moments and more (most of an hour)"
+	@echo "make reliability  set up, kill tools and the training at 20 random moments and more (long)"
 	@echo "make setup   set up only, MinkowskiEngine included"
 	@echo "make format  write the formatting that make test asks for"
 	@echo "make clean   remove results and caches (the environment in $(VENV) stays)"

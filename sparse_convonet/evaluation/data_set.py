@@ -70,15 +70,9 @@ def evaluate(
     data: folder, classes, number of points and noise.  identity: what else decides the scores (weights, threshold);
     a folder begun with another one is refused.  finished: called with numbers of models done and in all.
     """
-    draw = DrawSettings(
-        points=data.points, queries=None, noise=data.noise_m, keep_ratio=data.keep_ratio, random_file=False,
-        with_queries=False, with_normals=predictor.needs_normals,
-    )  # fmt: skip
     if data.folder is None:
         raise ValueError("data.folder: expected the folder of a data set to evaluate on, found null; name one")
-    dataset = ConvonetDataset(
-        data.folder, settings.split, draw, seed=settings.seed, categories=data.classes, skip_broken=data.skip_broken
-    )
+    dataset = open_scans(data, data.folder, settings.split, settings.seed, with_normals=predictor.needs_normals)
     _begin(
         out, {**identity, "data": asdict(replace(data, folder=str(Path(data.folder).resolve()))), **asdict(settings)}
     )
@@ -103,6 +97,15 @@ def evaluate(
         rows.append(_read_row(path))
     finished(len(chosen), len(chosen))
     return rows
+
+
+def open_scans(data: DataConfig, folder: str, split: str, seed: int, *, with_normals: bool) -> ConvonetDataset:
+    """The models of a split as methods get them: points and noise of `data`, first files, no queries."""
+    draw = DrawSettings(
+        points=data.points, queries=None, noise=data.noise_m, keep_ratio=data.keep_ratio, random_file=False,
+        with_queries=False, with_normals=with_normals,
+    )  # fmt: skip
+    return ConvonetDataset(folder, split, draw, seed=seed, categories=data.classes, skip_broken=data.skip_broken)
 
 
 def limited(models: list[ModelFolder], limit: int | None) -> list[int]:

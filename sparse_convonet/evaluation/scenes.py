@@ -14,7 +14,6 @@ from scipy.spatial import cKDTree
 from sparse_convonet.config import DataConfig
 from sparse_convonet.coordinates import UnitFrame, up_rotation
 from sparse_convonet.data.buildings import building_of_area
-from sparse_convonet.data.convonet.dataset import ConvonetDataset, DrawSettings
 from sparse_convonet.data.convonet.layout import SURFACE, ModelFolder
 from sparse_convonet.data.convonet.samples import read_surface
 from sparse_convonet.data.convonet.stream import in_world
@@ -23,7 +22,7 @@ from sparse_convonet.data.raycast import TriangleScene
 from sparse_convonet.data.scanner import ScannerSettings, VirtualScanner
 from sparse_convonet.data.stations import find_stations
 from sparse_convonet.data.winding import WindingNumbers
-from sparse_convonet.evaluation.data_set import limited, score_model
+from sparse_convonet.evaluation.data_set import limited, open_scans, score_model
 from sparse_convonet.evaluation.predictors import Prediction
 from sparse_convonet.evaluation.tables import columns_of
 from sparse_convonet.io.cleaning import clean_points, describe
@@ -169,15 +168,9 @@ Known = tuple[ScannedScene, SceneTruth]
 
 def data_set_scenes(data: DataConfig, split: str, limit: int | None, seed: int, *, with_normals: bool) -> list[Known]:
     """The models of a split of data.folder, at most `limit` per class, with the points and noise of data."""
-    draw = DrawSettings(
-        points=data.points, queries=None, noise=data.noise_m, keep_ratio=data.keep_ratio, random_file=False,
-        with_queries=False, with_normals=with_normals,
-    )  # fmt: skip
     if data.folder is None:
         raise ValueError("data.folder: expected the folder of a data set, found null; name one")
-    dataset = ConvonetDataset(
-        data.folder, split, draw, seed=seed, categories=data.classes, skip_broken=data.skip_broken
-    )
+    dataset = open_scans(data, data.folder, split, seed, with_normals=with_normals)
     known: list[Known] = []
     for index in limited(dataset.models, limit):
         drawn = dataset.draw(index, 0)
