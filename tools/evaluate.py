@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-import argparse
-import logging
-from pathlib import Path
-from typing import Any
+from sparse_convonet.io.cli import run_tool, starting
 
-import numpy as np
-import torch
-from tqdm import tqdm
+with starting():
+    import argparse
+    import logging
+    from pathlib import Path
+    from typing import Any
 
-from sparse_convonet.data.convonet.stream import evaluation_samples
-from sparse_convonet.evaluation.contenders import Contender, contenders_of, load_contender, open_predictor
-from sparse_convonet.evaluation.data_set import EvaluationSettings, evaluate
-from sparse_convonet.evaluation.mesh_scores import METRIC_THRESHOLDS_M, UNIT_THRESHOLDS, Truth, score_mesh
-from sparse_convonet.evaluation.predictors import PUBLISHED_CELLS, NetworkPredictor, Predictor
-from sparse_convonet.evaluation.published import TABLES
-from sparse_convonet.evaluation.tables import OVER_CLASSES, Summary, markdown, summarise, write_rows
-from sparse_convonet.io.atomic import atomic_path
-from sparse_convonet.io.cli import run_tool
-from sparse_convonet.io.meshes import read_mesh
-from sparse_convonet.metrics.surface import PUBLISHED_SAMPLES, sample_mesh
-from sparse_convonet.training.validation import validate
+    import numpy as np
+    import torch
+    from tqdm import tqdm
+
+    from sparse_convonet.data.convonet.stream import evaluation_samples
+    from sparse_convonet.evaluation.contenders import Contender, contenders_of, load_contender, open_predictor
+    from sparse_convonet.evaluation.data_set import EvaluationSettings, evaluate
+    from sparse_convonet.evaluation.mesh_scores import METRIC_THRESHOLDS_M, UNIT_THRESHOLDS, Truth, score_mesh
+    from sparse_convonet.evaluation.predictors import PUBLISHED_CELLS, NetworkPredictor, Predictor
+    from sparse_convonet.evaluation.published import TABLES
+    from sparse_convonet.evaluation.tables import OVER_CLASSES, Summary, markdown, summarise, write_rows
+    from sparse_convonet.io.atomic import atomic_path
+    from sparse_convonet.io.meshes import read_mesh
+    from sparse_convonet.metrics.surface import PUBLISHED_SAMPLES, sample_mesh
+    from sparse_convonet.training.validation import validate
 
 MESHES = (".ply", ".obj", ".off", ".stl", ".glb")
 

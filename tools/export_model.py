@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
+from sparse_convonet.io.cli import run_tool, starting
 
-from sparse_convonet.io.cli import run_tool
-from sparse_convonet.weights import load_model, save_weights
+with starting():
+    import argparse
+    from pathlib import Path
+
+    from sparse_convonet.weights import load_model, save_weights
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -6,24 +6,32 @@ what needs reading is measured on about 200 models, one file of points and one o
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
-import json
-import re
-import sys
-from pathlib import Path
+from sparse_convonet.io.cli import run_tool, starting
 
-import numpy as np
-from tqdm import tqdm
+with starting():
+    import argparse
+    import dataclasses
+    import json
+    import re
+    import sys
+    from pathlib import Path
 
-from sparse_convonet.data.convonet.layout import METADATA, read_metadata
-from sparse_convonet.data.convonet.survey import MAX_MODELS_READ, GroupSurvey, find_groups, read_model, survey_groups
-from sparse_convonet.data.paper_rooms import PLANE_LABEL
-from sparse_convonet.data.shape_stock import CLASSES
-from sparse_convonet.io.atomic import atomic_path
-from sparse_convonet.io.cli import run_tool
-from sparse_convonet.report.contact_sheet import SheetEntry, write_contact_sheet
-from sparse_convonet.report.data_survey import summarise, survey_lines
+    import numpy as np
+    from tqdm import tqdm
+
+    from sparse_convonet.data.convonet.layout import METADATA, read_metadata
+    from sparse_convonet.data.convonet.survey import (
+        MAX_MODELS_READ,
+        GroupSurvey,
+        find_groups,
+        read_model,
+        survey_groups,
+    )
+    from sparse_convonet.data.paper_rooms import PLANE_LABEL
+    from sparse_convonet.data.shape_stock import CLASSES
+    from sparse_convonet.io.atomic import atomic_path
+    from sparse_convonet.report.contact_sheet import SheetEntry, write_contact_sheet
+    from sparse_convonet.report.data_survey import summarise, survey_lines
 
 _MOST_SAMPLES = 200
 

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import argparse
-import logging
-from pathlib import Path
+from sparse_convonet.io.cli import run_tool, starting
 
-from sparse_convonet.data.furniture_build import attribution, build_pack
-from sparse_convonet.data.furniture_pack import write_pack
-from sparse_convonet.io.atomic import atomic_path
-from sparse_convonet.io.cli import run_tool
+with starting():
+    import argparse
+    import logging
+    from pathlib import Path
+
+    from sparse_convonet.data.furniture_build import attribution, build_pack
+    from sparse_convonet.data.furniture_pack import write_pack
+    from sparse_convonet.io.atomic import atomic_path
 
 SWEET_HOME_FOLDER = Path("/usr/share/sweethome3d/furniture")
 

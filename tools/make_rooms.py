@@ -2,21 +2,26 @@
 
 --scenes papers: the rooms of the paper, in the unit cube: classes rooms_04 ... rooms_08, ten files of points and ten of
 queries each.  --scenes rooms, buildings: generated scenes of known size, with a frame.json that says how large they
-are.  A run that was stopped goes on where it was when the same command is given again.
+are.  A run that was stopped goes on where it was when the same command is given again.  --cluster spreads the work over
+the machines of a Ray cluster, which must share the folder: see docs/CLUSTER.md.
 """
 
 from __future__ import annotations
 
 import argparse
 import os
+from contextlib import closing
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
 from tqdm import tqdm
 
+from sparse_convonet.cluster import TaskRunner, runner_for
 from sparse_convonet.data.model_set import ModelJob, share_out, split_jobs, write_models
 from sparse_convonet.data.paper_rooms import SCALES
 from sparse_convonet.data.room_recipes import MetricRecipe, PaperRoomRecipe
+from sparse_convonet.data.worker_pool import ProcessRunner
 from sparse_convonet.io.atomic import remove_unfinished
 from sparse_convonet.io.cli import run_tool
 
@@ -49,20 +54,35 @@ def main(arguments: list[str] | None = None) -> None:
         recipe = MetricRecipe(scene=kind, **chosen)
     remove_unfinished(options.out, below=False)  # a run killed before recipe.json has left something else than that
     jobs: list[ModelJob] = [job for name in names for job in split_jobs(name, counts)]
-    with tqdm(total=len(jobs), unit="room" if "building" not in options.scenes else "building") as bar:
+    unit = "room" if "building" not in options.scenes else "building"
+    with closing(_runner(options)) as runner, tqdm(total=len(jobs), unit=unit) as bar:
         written = write_models(
             options.out,
             jobs,
-            recipe,
+            _with_absolute_paths(recipe),
             recipe={**recipe.describe(), "count": options.count, "classes": sorted(names)},
             class_names=names,
-            workers=options.workers,
+            runner=runner,
             finished=bar.update,
         )
     size = sum(file.stat().st_size for file in options.out.rglob("*") if file.is_file())
     shares = ", ".join(f"{count} {split}" for split, count in counts.items())
     print(f"{options.out}: {len(jobs)} models ({shares} in each of {len(names)} classes), {size / 1e9:.2f} GB")
-    print(f"{written} written now, {len(jobs) - written} were there")
+    again = f"; {runner.lost} were lost with their workers and made again" if runner.lost else ""
+    print(f"{written} written now, {len(jobs) - written} were there{again}")
+
+
+def _runner(options: argparse.Namespace) -> TaskRunner:
+    if options.cluster is not None:
+        return runner_for(options.cluster, workers=options.workers)
+    return ProcessRunner(options.workers or os.cpu_count() or 1)
+
+
+def _with_absolute_paths(recipe: PaperRoomRecipe | MetricRecipe) -> PaperRoomRecipe | MetricRecipe:
+    """The same recipe for processes in other folders."""
+    values = {field.name: getattr(recipe, field.name) for field in fields(recipe)}
+    paths: dict[str, Any] = {name: value.absolute() for name, value in values.items() if isinstance(value, Path)}
+    return replace(recipe, **paths)
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -86,7 +106,9 @@ def _parser() -> argparse.ArgumentParser:
     add("--lists", type=Path, help="<synset>/train.lst, val.lst, test.lst of --shapes; default: beside the models")
     add("--skip-broken", action="store_true", help="leave out shapes that are on a list and not there")
     add("--seed", type=int, default=0)
-    add("--workers", type=int, default=os.cpu_count() or 1, help="processes; default: one per core")
+    add("--workers", type=int, help="processes, or models at once on a cluster; default: one per core")
+    add("--cluster", metavar="ADDRESS", help="make the models on a Ray cluster: HOST:PORT, ray://HOST:PORT, auto; "
+        "local starts Ray on this machine; see docs/CLUSTER.md")  # fmt: skip
     return parser
 
 

@@ -14,16 +14,18 @@ A run that was stopped goes on where it was when the same command is given again
 
 from __future__ import annotations
 
-import argparse
-import os
-from pathlib import Path
+from sparse_convonet.io.cli import run_tool, starting
 
-from tqdm import tqdm
+with starting():
+    import argparse
+    import os
+    from pathlib import Path
 
-from sparse_convonet.data.prepared import require_apart
-from sparse_convonet.data.shapenet import find_raw_models
-from sparse_convonet.data.watertight import RESOLUTION, make_watertight
-from sparse_convonet.io.cli import run_tool
+    from tqdm import tqdm
+
+    from sparse_convonet.data.prepared import require_apart
+    from sparse_convonet.data.shapenet import find_raw_models
+    from sparse_convonet.data.watertight import RESOLUTION, make_watertight
 
 
 def main(arguments: list[str] | None = None) -> None:

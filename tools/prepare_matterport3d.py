@@ -10,19 +10,21 @@ when the same command is given again.
 
 from __future__ import annotations
 
-import argparse
-import logging
-from functools import partial
-from pathlib import Path
+from sparse_convonet.io.cli import run_tool, starting
 
-from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
+with starting():
+    import argparse
+    import logging
+    from functools import partial
+    from pathlib import Path
 
-from sparse_convonet.data.matterport_regions import CATEGORY, LISTS, POINTS, TITLE, find_scans, scan_models
-from sparse_convonet.data.official_splits import find_splits, named_splits
-from sparse_convonet.data.prepared import PreparedModel, prepare_models, read_or_skip, require_apart
-from sparse_convonet.data.scan_surface import Drawing
-from sparse_convonet.io.cli import run_tool
+    from tqdm import tqdm
+    from tqdm.contrib.logging import logging_redirect_tqdm
+
+    from sparse_convonet.data.matterport_regions import CATEGORY, LISTS, POINTS, TITLE, find_scans, scan_models
+    from sparse_convonet.data.official_splits import find_splits, named_splits
+    from sparse_convonet.data.prepared import PreparedModel, prepare_models, read_or_skip, require_apart
+    from sparse_convonet.data.scan_surface import Drawing
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -15,18 +15,20 @@ where it was when the same command is given again.
 
 from __future__ import annotations
 
-import argparse
-import logging
-from pathlib import Path
+from sparse_convonet.io.cli import run_tool, starting
 
-from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
+with starting():
+    import argparse
+    import logging
+    from pathlib import Path
 
-from sparse_convonet.data.official_splits import find_splits, named_splits
-from sparse_convonet.data.prepared import prepare_models, require_apart
-from sparse_convonet.data.scan_surface import Drawing
-from sparse_convonet.data.scannet import CATEGORY, LISTS, TITLE, find_scenes, scene_models
-from sparse_convonet.io.cli import run_tool
+    from tqdm import tqdm
+    from tqdm.contrib.logging import logging_redirect_tqdm
+
+    from sparse_convonet.data.official_splits import find_splits, named_splits
+    from sparse_convonet.data.prepared import prepare_models, require_apart
+    from sparse_convonet.data.scan_surface import Drawing
+    from sparse_convonet.data.scannet import CATEGORY, LISTS, TITLE, find_scenes, scene_models
 
 
 def main(arguments: list[str] | None = None) -> None:

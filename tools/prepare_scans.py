@@ -9,17 +9,19 @@ A run that was stopped goes on where it was when the same command is given again
 
 from __future__ import annotations
 
-import argparse
-import logging
-from pathlib import Path
+from sparse_convonet.io.cli import run_tool, starting
 
-from tqdm import tqdm
-from tqdm.contrib.logging import logging_redirect_tqdm
+with starting():
+    import argparse
+    import logging
+    from pathlib import Path
 
-from sparse_convonet.data.prepared import prepare_models
-from sparse_convonet.data.scan_folder import CATEGORY, TITLE, find_files, scan_models
-from sparse_convonet.data.scan_surface import Drawing
-from sparse_convonet.io.cli import run_tool
+    from tqdm import tqdm
+    from tqdm.contrib.logging import logging_redirect_tqdm
+
+    from sparse_convonet.data.prepared import prepare_models
+    from sparse_convonet.data.scan_folder import CATEGORY, TITLE, find_files, scan_models
+    from sparse_convonet.data.scan_surface import Drawing
 
 
 def main(arguments: list[str] | None = None) -> None:

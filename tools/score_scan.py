@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
-import argparse
-import dataclasses
-import json
-import logging
-import math
-from pathlib import Path
+from sparse_convonet.io.cli import run_tool, starting
 
-import numpy as np
+with starting():
+    import argparse
+    import dataclasses
+    import json
+    import logging
+    import math
+    from pathlib import Path
 
-from sparse_convonet.coordinates import up_rotation
-from sparse_convonet.data.stations import find_stations
-from sparse_convonet.io.atomic import atomic_path
-from sparse_convonet.io.cli import run_tool
-from sparse_convonet.io.meshes import read_mesh
-from sparse_convonet.metrics.seen_surface import SeenSurfaceScores, seen_surface_scores, station_rays
-from sparse_convonet.structures import Mesh
+    import numpy as np
+
+    from sparse_convonet.coordinates import up_rotation
+    from sparse_convonet.data.stations import find_stations
+    from sparse_convonet.io.atomic import atomic_path
+    from sparse_convonet.io.meshes import read_mesh
+    from sparse_convonet.metrics.seen_surface import SeenSurfaceScores, seen_surface_scores, station_rays
+    from sparse_convonet.structures import Mesh
 
 
 def main(arguments: list[str] | None = None) -> None:

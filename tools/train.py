@@ -5,18 +5,20 @@ Several processes share each batch: torchrun --nproc_per_node=2 tools/train.py C
 
 from __future__ import annotations
 
-import argparse
-import logging
-from pathlib import Path
+from sparse_convonet.io.cli import run_tool, starting
 
-import torch
+with starting():
+    import argparse
+    import logging
+    from pathlib import Path
 
-from sparse_convonet.config import load_config
-from sparse_convonet.io.cli import run_tool
-from sparse_convonet.training.loop import train
-from sparse_convonet.training.processes import join_processes
-from sparse_convonet.training.starting import CHECKPOINT
-from sparse_convonet.training.stopping import StopRequest, TrainingStopped
+    import torch
+
+    from sparse_convonet.config import load_config
+    from sparse_convonet.training.loop import train
+    from sparse_convonet.training.processes import join_processes
+    from sparse_convonet.training.starting import CHECKPOINT
+    from sparse_convonet.training.stopping import StopRequest, TrainingStopped
 
 
 def main(arguments: list[str] | None = None) -> int:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import argparse
-from dataclasses import replace
+from sparse_convonet.io.cli import run_tool, starting
 
-import torch
+with starting():
+    import argparse
+    from dataclasses import replace
 
-from sparse_convonet.io.cli import run_tool
-from sparse_convonet.training.scenes import validation_sets
-from sparse_convonet.training.validation import ValidationScore, validate
-from sparse_convonet.weights import load_model
+    import torch
+
+    from sparse_convonet.training.scenes import validation_sets
+    from sparse_convonet.training.validation import ValidationScore, validate
+    from sparse_convonet.weights import load_model
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -1,4 +1,4 @@
-"""Write many models of a data set, on several cores, so that a run that was stopped can be taken up again.
+"""Write many models of a data set, on several cores or machines, so that a run that was stopped can be taken up again.
 
 A model's folder is filled under a temporary name and then renamed: what stands under its own name is complete.
 """
@@ -8,15 +8,16 @@ from __future__ import annotations
 import json
 import secrets
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
+from sparse_convonet.cluster import TaskRunner
 from sparse_convonet.data.convonet.layout import write_metadata, write_split
-from sparse_convonet.data.worker_pool import run_jobs
+from sparse_convonet.data.worker_pool import ProcessRunner
 from sparse_convonet.io.atomic import atomic_path
 
 RECIPE_FILE = "recipe.json"
@@ -47,25 +48,29 @@ def write_models(
     recipe: dict[str, Any],
     class_names: dict[str, str],
     workers: int = 1,
+    runner: TaskRunner | None = None,
     finished: Callable[[int], None] | None = None,
 ) -> int:
     """Write every model that is not there yet, then the lists of the splits; returns how many were written.
 
     recipe: everything that decides the content, kept in recipe.json; a folder begun with another recipe is refused.
+    runner: writes them instead of `workers` processes of this machine; all its machines must see `root`.
     finished: called with a number of models, first with those that were there already.
     Raises ValueError for a folder that holds something else, or where a worker is killed.
     """
     _begin(root, recipe)
+    root, runner = root.absolute(), runner or ProcessRunner(workers)  # elsewhere the working folder is another one
+    runner.require_shared(root)
     for category in class_names:
         (root / category).mkdir(exist_ok=True)
-        for leftover in (root / category).glob(f".*{_PARTIAL}*"):
-            shutil.rmtree(leftover)
+    _remove_leftovers(root, class_names)
     missing = [job for job in jobs if not (root / job.category / job.name).is_dir()]
     report = finished or (lambda count: None)
     report(len(jobs) - len(missing))
-    with closing(run_jobs(partial(write_model, root, write), missing, workers)) as written:
+    with closing(runner.run(partial(write_model, root, write), missing)) as written:
         for _ in written:
             report(1)
+    _remove_leftovers(root, class_names)  # of lost workers
     for category in class_names:
         for split in dict.fromkeys(job.split for job in jobs):
             names = [job.name for job in jobs if (job.category, job.split) == (category, split)]
@@ -90,14 +95,29 @@ def _begin(root: Path, recipe: dict[str, Any]) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+def _remove_leftovers(root: Path, categories: Iterable[str]) -> None:
+    for category in categories:
+        for leftover in (root / category).glob(f".*{_PARTIAL}*"):
+            shutil.rmtree(leftover)
+
+
 def write_model(root: Path, write: Write, job: ModelJob) -> None:
-    """Fill the folder of one model, which appears whole or not at all."""
+    """Fill the folder of one model, which appears whole or not at all.
+
+    One that is there is kept: where a machine is lost, its jobs are given to others, and it may have finished them.
+    """
     folder = root / job.category
+    if (folder / job.name).is_dir():
+        return
     unfinished = folder / f".{job.name}{_PARTIAL}{secrets.token_hex(4)}"
     unfinished.mkdir()
     try:
         write(job, unfinished)
-        unfinished.rename(folder / job.name)
+        try:
+            unfinished.rename(folder / job.name)
+        except OSError:
+            if not (folder / job.name).is_dir():  # else a machine that seemed lost was faster
+                raise
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
 

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import glob
 import json
 import logging
-import secrets
-import shutil
 import zlib
 from collections import Counter
 from collections.abc import Callable, Sequence
@@ -29,10 +26,9 @@ from sparse_convonet.data.convonet.samples import SurfaceSamples, write_surface
 from sparse_convonet.data.convonet.sidecar import FRAME_FILE, write_frame
 from sparse_convonet.data.official_splits import SPLITS
 from sparse_convonet.data.scan_surface import Drawing, Surface, draw_surface
-from sparse_convonet.io.atomic import atomic_path
+from sparse_convonet.io.atomic import atomic_folder, atomic_path, remove_unfinished
 
 SOURCE_FILE = "source.json"  # in each model: what it was made from, and how
-_PARTIAL = ".partial-"
 
 T = TypeVar("T")
 
@@ -129,14 +125,13 @@ def prepare_models(
         raise ValueError(none_usable)
     folder = root / category
     outcome = Outcome(broken=dict(broken or {}))
+    remove_unfinished(folder, below=False)  # brings models back that a killed run was replacing
     missing = [model for model in models if overwrite or not _is_finished(folder, model)]
     for model in missing:
         _require_ours(folder / model.name)
     folder.mkdir(parents=True, exist_ok=True)
     finished(len(models) - len(missing))
     for model in missing:
-        for leftover in folder.glob(f".{glob.escape(model.name)}{_PARTIAL}*"):
-            shutil.rmtree(leftover)
         outcome.written += _make(folder, model, outcome.broken, skip_broken)
         finished(1)
     usable = [model for model in models if model.name not in outcome.broken]
@@ -191,7 +186,7 @@ def _require_ours(path: Path) -> None:
 
 
 def _make(folder: Path, model: PreparedModel, broken: dict[str, str], skip_broken: bool) -> bool:
-    """Fill a folder under a temporary name and rename it; False where the scan is broken and left out."""
+    """Write the folder of a model; False where the scan is broken and left out."""
 
     def read() -> tuple[Surface, UnitFrame, list[SurfaceSamples]]:
         surface = model.load()
@@ -205,10 +200,7 @@ def _make(folder: Path, model: PreparedModel, broken: dict[str, str], skip_broke
     if found is None:
         return False
     surface, frame, draws = found
-    partial = folder / f".{model.name}{_PARTIAL}{secrets.token_hex(4)}"
-    former = partial.with_name(f"{partial.name}-former")
-    partial.mkdir()
-    try:
+    with atomic_folder(folder / model.name) as partial:
         for name, samples in zip(_files(model.drawing), draws, strict=False):
             (partial / name).parent.mkdir(exist_ok=True)
             write_surface(partial / name, samples, model.drawing.precision)
@@ -217,12 +209,6 @@ def _make(folder: Path, model: PreparedModel, broken: dict[str, str], skip_broke
         source = {"settings": model.settings(), "remarks": list(surface.remarks)}
         with atomic_path(partial / SOURCE_FILE) as temporary:
             temporary.write_text(json.dumps(source, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        if (folder / model.name).exists():
-            (folder / model.name).rename(former)
-        partial.rename(folder / model.name)
-    finally:
-        shutil.rmtree(partial, ignore_errors=True)
-    shutil.rmtree(former, ignore_errors=True)
     return True
 
 

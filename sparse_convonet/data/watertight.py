@@ -23,7 +23,7 @@ from skimage.measure import marching_cubes
 from sparse_convonet.data.shapenet import WATERTIGHT_FOLDER, RawModel
 from sparse_convonet.data.solidify import surface_voxels
 from sparse_convonet.data.worker_pool import run_jobs
-from sparse_convonet.io.atomic import atomic_path
+from sparse_convonet.io.atomic import atomic_path, remove_unfinished
 from sparse_convonet.io.meshes import read_mesh, write_mesh
 from sparse_convonet.io.refusals import require_package
 from sparse_convonet.structures import Mesh
@@ -195,7 +195,7 @@ def make_watertight(
     _require_resolution(resolution)
     _libigl()  # what is wrong with all models is no reason to skip each of them
     targets = [out / model.category / WATERTIGHT_FOLDER / f"{model.name}.off" for model in models]
-    _require_same_recipe(out, resolution, overwrite)
+    same = _is_same_recipe(out, resolution, overwrite)
     missing = [
         (model, target, resolution)
         for model, target in zip(models, targets, strict=True)
@@ -203,10 +203,8 @@ def make_watertight(
     ]
     for folder in {target.parent for _, target, _ in missing}:
         folder.mkdir(parents=True, exist_ok=True)
-        for leftover in folder.glob(".*.partial.off"):
-            leftover.unlink()
-    if not overwrite:
-        _write_recipe(out, resolution)
+        remove_unfinished(folder, below=False)
+    _write_recipe(out, _recipe(resolution) if same or not overwrite else _replacing(resolution))
     outcome = Outcome(kept=len(models) - len(missing))
     finished(outcome.kept)
     with closing(
@@ -220,7 +218,7 @@ def make_watertight(
             else:
                 outcome.written[model.title] = result
             finished(1)
-    _write_recipe(out, resolution)  # after an overwriting run that stopped, the former recipe asks for another one
+    _write_recipe(out, _recipe(resolution))
     return outcome
 
 
@@ -228,19 +226,33 @@ def _recipe(resolution: int) -> str:
     return json.dumps({"offset_cells": OFFSET_CELLS, "resolution": resolution}, sort_keys=True) + "\n"
 
 
-def _require_same_recipe(out: Path, resolution: int, overwrite: bool) -> None:
+def _replacing(resolution: int) -> str:
+    """What stands there as long as models are replaced by others: after a run that stopped, no settings fit them all."""
+    return json.dumps({"replacing": json.loads(_recipe(resolution))}, sort_keys=True) + "\n"
+
+
+def _is_same_recipe(out: Path, resolution: int, overwrite: bool) -> bool:
     path = out / RECIPE_FILE
-    if not overwrite and path.is_file() and path.read_text(encoding="utf-8") != _recipe(resolution):
+    found = path.read_text(encoding="utf-8") if path.is_file() else ""
+    if found == _recipe(resolution):
+        return True
+    if not overwrite and found.startswith('{"replacing"'):
+        raise ValueError(
+            f"{out}: a run with --overwrite was stopped, and models of different settings are in it; "
+            "add --overwrite, or name another folder"
+        )
+    if not overwrite and found:
         raise ValueError(
             f"{out}: was begun with other settings (see {RECIPE_FILE} in it); repeat those, add --overwrite, "
             "or name another folder"
         )
+    return False
 
 
-def _write_recipe(out: Path, resolution: int) -> None:
+def _write_recipe(out: Path, text: str) -> None:
     out.mkdir(parents=True, exist_ok=True)
     with atomic_path(out / RECIPE_FILE) as temporary:
-        temporary.write_text(_recipe(resolution), encoding="utf-8")
+        temporary.write_text(text, encoding="utf-8")
 
 
 Job = tuple[RawModel, Path, int]

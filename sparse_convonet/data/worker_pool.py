@@ -10,13 +10,37 @@ from collections import deque
 from collections.abc import Callable, Generator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from multiprocessing.connection import wait as wait_for_end
+from pathlib import Path
 from typing import TypeVar
+
+from sparse_convonet.cluster import TaskNeeds
 
 _QUEUED_PER_WORKER = 4  # thousands in the queue would delay Ctrl-C and errors
 
 Job = TypeVar("Job")
 Result = TypeVar("Result")
+
+
+class ProcessRunner:
+    """A TaskRunner: several processes of this machine, which are started for each run and end with it."""
+
+    def __init__(self, workers: int) -> None:
+        self.lost = 0  # a worker that is killed ends the run
+        self._workers = workers
+
+    def run(
+        self, call: Callable[[Job], Result], jobs: Sequence[Job], needs: Callable[[Job], TaskNeeds] | None = None
+    ) -> Generator[tuple[int, Result]]:
+        with closing(run_jobs(call, jobs, self._workers)) as results:
+            yield from enumerate(results)
+
+    def require_shared(self, folder: Path) -> None:
+        """Processes of one machine see the same folders."""
+
+    def close(self) -> None:
+        """Nothing is left of a run."""
 
 
 def run_jobs(call: Callable[[Job], Result], jobs: Sequence[Job], workers: int) -> Generator[Result]:

@@ -1,4 +1,4 @@
-"""Write files so that they appear whole or not at all."""
+"""Write files and folders so that they appear whole or not at all."""
 
 from __future__ import annotations
 
@@ -26,7 +26,9 @@ _FULL = {
 }
 _TEMPORARY = re.compile(r"\..{0,16}\.[0-9a-f]{8}\.partial(\.[^.]*)?", re.DOTALL)
 
-_unfinished: dict[Path, Path] = {}  # temporary files of this process and what they will be called
+_FORMER = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.former", re.DOTALL)  # a folder that is being replaced
+
+_unfinished: dict[Path, Path] = {}  # temporary files and folders of this process and what they will be called
 _swept: set[tuple[int, Path]] = set()  # folders in which this process has looked for what killed ones left
 
 
@@ -73,6 +75,21 @@ def atomic_paths(paths: Sequence[Path | str]) -> Iterator[tuple[Path, ...]]:
 
 
 @contextmanager
+def atomic_folder(path: Path | str) -> Iterator[Path]:
+    """Yield a new, empty folder beside `path`, which becomes `path` when the block succeeds; what was there goes then.
+
+    Whatever ends the block early leaves what was there as it was.  A process that is killed between the two renamings
+    leaves no folder at `path`; the next one that makes a folder beside it, or remove_unfinished, brings it back.
+    """
+    path = Path(path)
+    target = path.resolve() if path.is_symlink() else path
+    with _temporary(target, path, folder=True) as temporary:
+        yield temporary
+        with _naming(path), _signals_later():
+            _swap(temporary, target)
+
+
+@contextmanager
 def _signals_later() -> Iterator[None]:
     """Ctrl-C and SIGTERM during the block come after it.  Threads but the main one are not interrupted anyway."""
     arrived: list[int] = []
@@ -92,10 +109,7 @@ def _signals_later() -> Iterator[None]:
 
 
 def require_writable(folder: Path) -> None:
-    """Raise NotADirectoryError or PermissionError where no file can be written to a folder, which may be yet to be made.
-
-    For the beginning of long work; nothing is written.
-    """
+    """Before long work: raise NotADirectoryError or PermissionError where a folder, made or not, takes no files."""
     existing = next(each for each in (folder, *folder.absolute().parents) if each.exists())
     if not existing.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(existing))
@@ -104,7 +118,10 @@ def require_writable(folder: Path) -> None:
 
 
 def remove_unfinished(folder: Path, *, below: bool = True) -> None:
-    """Remove what killed processes left in a folder, and in those below; what a living one is writing stays."""
+    """Remove what killed processes left in a folder, and in those below; what a living one is writing stays.
+
+    Folders that were being replaced, and whose place is empty, come back.
+    """
     for inner, _, _ in os.walk(folder):
         _sweep(Path(inner))
         if not below:
@@ -121,55 +138,127 @@ def _target(path: Path) -> Path:
 
 
 @contextmanager
-def _temporary(target: Path, path: Path) -> Iterator[Path]:
-    """An empty file beside the target, locked as long as the block runs, so that other processes let it be."""
+def _temporary(target: Path, path: Path, *, folder: bool = False) -> Iterator[Path]:
+    """An empty file or folder beside the target, locked as long as the block runs, so that other processes let it be."""
     if (os.getpid(), target.parent) not in _swept:
         _swept.add((os.getpid(), target.parent))
         _sweep(target.parent)
-    temporary = target.with_name(f".{target.stem[:16]}.{secrets.token_hex(4)}.partial{target.suffix}")
+    suffix = "" if folder else target.suffix
+    temporary = target.with_name(f".{target.stem[:16]}.{secrets.token_hex(4)}.partial{suffix}")
     descriptor = None
     _unfinished[temporary] = path
     try:
         with _naming(path):
-            descriptor = _create(temporary)
+            descriptor = _create(temporary, folder)
             yield temporary
     finally:
-        temporary.unlink(missing_ok=True)
-        del _unfinished[temporary]
-        if descriptor is not None:
-            os.close(descriptor)
+        with _signals_later():
+            _remove(temporary)
+            del _unfinished[temporary]
+            if descriptor is not None:
+                os.close(descriptor)
 
 
-def _create(temporary: Path) -> int | None:
-    """Make the file and lock it; None where there are no locks.  The lock ends with the process, however that ends."""
+def _create(temporary: Path, folder: bool) -> int | None:
+    """Make the file or folder and lock it; None where there are no locks."""
     while True:
-        descriptor = os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666)
-        os.utime(temporary, (0, 0))  # so that _flush can tell whether it was written to
-        if fcntl is None:
+        if folder:
+            os.mkdir(temporary)
+        else:
+            os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
+            os.utime(temporary, (0, 0))  # so that _flush can tell whether it was written to
+        with suppress(FileNotFoundError):  # a sweep came between making and locking
+            descriptor = _lock(temporary)
+            if descriptor is None or temporary.exists():
+                return descriptor
             os.close(descriptor)
-            return None
-        with suppress(OSError):  # a disk that knows no locks
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
-        if os.fstat(descriptor).st_nlink:
-            return descriptor
-        os.close(descriptor)  # a sweep came between making and locking
+
+
+def _lock(path: Path) -> int | None:
+    """Show other processes that a file or folder is in use, until this one closes it or ends, however it ends."""
+    if fcntl is None:
+        return None
+    descriptor = _open(path)
+    with suppress(OSError):  # a disk that knows no locks
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+    return descriptor
+
+
+def _open(path: Path) -> int:
+    return os.open(path, (os.O_RDONLY if path.is_dir() else os.O_RDWR) | os.O_NOFOLLOW)
 
 
 def _sweep(folder: Path) -> None:
     with suppress(OSError), os.scandir(folder) as entries:  # a folder that cannot be listed has nothing to remove
-        for name in [entry.name for entry in entries if _TEMPORARY.fullmatch(entry.name)]:
-            _remove_if_left(folder / name)
+        for name in [entry.name for entry in entries]:
+            if former := _FORMER.fullmatch(name):
+                _bring_back(folder / name, folder / former["name"])
+            elif _TEMPORARY.fullmatch(name):
+                _remove_if_left(folder / name)
 
 
 def _remove_if_left(path: Path) -> None:
     if path in _unfinished or fcntl is None:
         return
     with suppress(OSError):  # a living process holds it, another was faster, or it belongs to another user
-        descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW)
+        descriptor = _open(path)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            path.unlink()
+            _remove(path)
         finally:
+            os.close(descriptor)
+
+
+def _bring_back(former: Path, target: Path) -> None:
+    """Of a folder that a process renamed to put a new one in its place, and the new one, only one stays."""
+    with suppress(OSError):  # another was faster, or it belongs to another user
+        descriptor = None if fcntl is None else _open(former)
+        try:
+            if descriptor is not None and _is_held(descriptor):
+                return
+            if os.path.lexists(target):  # it must not come back when half of it is removed
+                left = former.with_name(f".{target.stem[:16]}.{secrets.token_hex(4)}.partial")
+                os.rename(former, left)
+                _remove(left)
+            else:
+                os.rename(former, target)
+        finally:
+            if descriptor is not None:
+                os.close(descriptor)
+
+
+def _is_held(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:  # without locks: one that is between its renamings just now fails then, losing nothing
+        return isinstance(error, BlockingIOError)
+    return False
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _swap(temporary: Path, target: Path) -> None:
+    """Rename a folder; one that was at the target has the temporary name then."""
+    if not target.is_dir():
+        os.rename(temporary, target)
+        return
+    former = target.with_name(f".{target.name}.{secrets.token_hex(4)}.former")
+    descriptor = _lock(target)  # so that no other process brings it back in between
+    try:
+        os.rename(target, former)
+        try:
+            os.rename(temporary, target)
+        except OSError:
+            os.rename(former, target)
+            raise
+        os.rename(former, temporary)
+    finally:
+        if descriptor is not None:
             os.close(descriptor)
 
 
@@ -185,7 +274,8 @@ def _rename(temporaries: Sequence[Path], targets: Sequence[Path]) -> None:
 
 @contextmanager
 def _naming(path: Path) -> Iterator[None]:
-    """Errors of the system name the file that is being written, not its temporary name."""
+    """Errors of the system name the file that is being written, not its temporary name or that of its folder."""
+    path = next((_unfinished[up] / path.relative_to(up) for up in path.parents if up in _unfinished), path)
     try:
         yield
     except OSError as error:

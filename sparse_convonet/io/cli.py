@@ -4,23 +4,60 @@ from __future__ import annotations
 
 import errno
 import logging
+import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import NoReturn
+from typing import Any, NoReturn
 
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 EXIT_TERMINATED = 143  # 128 + SIGTERM
+_AGAIN_S = 0.02
+_PYTHONS_OWN = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 
 logger = logging.getLogger(__name__)
 
 
 class Terminated(KeyboardInterrupt):
     """SIGTERM: whatever cleans up after Ctrl-C does so after this too."""
+
+
+@contextmanager
+def starting() -> Iterator[None]:
+    """For the imports of a tool: Ctrl-C and SIGTERM end the process at once with their codes and one sentence.
+
+    An exception would not do: it can come up anywhere within an import, and be taken for a missing package there.
+    Handlers other than Python's own stay.  Workers, which import the tool of their parent too, leave Ctrl-C to it.
+    """
+    before: dict[int, Any] = {}
+    if threading.current_thread() is threading.main_thread():
+        if _is_worker():
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+        else:
+            before = {number: own for number, own in _PYTHONS_OWN.items() if signal.getsignal(number) == own}
+    for number in before:
+        signal.signal(number, _end_at_once)
+    try:
+        yield
+    finally:
+        for number, own in before.items():
+            signal.signal(number, own)
+
+
+def _is_worker() -> bool:
+    """Whether multiprocessing started this process, by then having imported its own modules."""
+    processes = sys.modules.get("multiprocessing.process")
+    return processes is not None and processes.current_process().name != "MainProcess"
+
+
+def _end_at_once(number: int, frame: FrameType | None) -> NoReturn:
+    word, code = ("interrupted", EXIT_INTERRUPTED) if number == signal.SIGINT else ("terminated", EXIT_TERMINATED)
+    os.write(2, f"error: {word} while starting; nothing has been done\n".encode("ascii"))
+    os._exit(code)
 
 
 def run_tool(main: Callable[[list[str] | None], int | None], arguments: list[str] | None = None) -> NoReturn:
@@ -31,7 +68,7 @@ def run_tool(main: Callable[[list[str] | None], int | None], arguments: list[str
     which logging at level DEBUG shows for the caught ones too.
     """
     try:
-        with _terminated_as_interrupted():
+        with _terminated_as_interrupted(), _not_to_be_ignored():
             code = main(arguments) or 0
     except Terminated:
         _exit("terminated; nothing that was being written has been kept", EXIT_TERMINATED)
@@ -42,6 +79,9 @@ def run_tool(main: Callable[[list[str] | None], int | None], arguments: list[str
             raise
         logger.debug("the tool stopped", exc_info=True)
         _exit(_sentence(error), EXIT_BAD_INPUT)
+    finally:
+        if arguments is None and signal.getsignal(signal.SIGINT) == signal.default_int_handler:
+            signal.signal(signal.SIGINT, signal.SIG_DFL)  # nothing is left but Python's own end: no traceback of that
     sys.exit(code)
 
 
@@ -61,6 +101,33 @@ def _terminated_as_interrupted() -> Iterator[None]:
         yield
     finally:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+@contextmanager
+def _not_to_be_ignored() -> Iterator[None]:
+    """Send Ctrl-C and SIGTERM again where Python had to ignore their exceptions.
+
+    They come up between any two instructions; in a destructor, or in what a C library calls, nobody can catch them.
+    """
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    former = sys.unraisablehook
+
+    def again(unraisable: Any) -> None:
+        if not issubclass(unraisable.exc_type, KeyboardInterrupt):
+            former(unraisable)
+            return
+        number = signal.SIGTERM if issubclass(unraisable.exc_type, Terminated) else signal.SIGINT
+        signal.signal(number, handlers[number])
+        later = threading.Timer(_AGAIN_S, os.kill, (os.getpid(), number))
+        later.daemon = True
+        later.start()
+
+    if threading.current_thread() is threading.main_thread():
+        sys.unraisablehook = again
+    try:
+        yield
+    finally:
+        sys.unraisablehook = former
 
 
 def _exit(sentence: str, code: int) -> NoReturn:

@@ -21,34 +21,49 @@ def cloud_from_columns(path: Path, columns: Mapping[str, np.ndarray]) -> PointCl
 
     Other columns are left out.  Raises ValueError, naming what was found, where x, y or z is missing.
     """
+    points, colours = points_and_raw_colours(path, columns)
+    normals = next((to_normals(_stack(columns, names)) for names in _NORMAL_NAMES if set(names) <= set(columns)), None)
+    return PointCloud(points, None if colours is None else to_colours(colours), normals)
+
+
+def points_and_raw_colours(path: Path, columns: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray | None]:
+    """((N, 3) float64, (N, 3) colours as the columns have them or None); raises as cloud_from_columns."""
     if not {"x", "y", "z"} <= set(columns):
         raise unreadable(path, "columns x, y and z", ", ".join(columns) or "no column")
     with np.errstate(invalid="ignore", over="ignore"):  # NaN of any bits passes
         points = np.stack([np.asarray(columns[name], dtype=np.float64) for name in "xyz"], axis=1)
-    colours = next((to_colours(_stack(columns, names)) for names in _COLOUR_NAMES if set(names) <= set(columns)), None)
-    normals = next((to_normals(_stack(columns, names)) for names in _NORMAL_NAMES if set(names) <= set(columns)), None)
-    return PointCloud(points, colours, normals)
+    return points, next((_stack(columns, names) for names in _COLOUR_NAMES if set(names) <= set(columns)), None)
 
 
 def _stack(columns: Mapping[str, np.ndarray], names: tuple[str, ...]) -> np.ndarray:
     return np.stack([columns[name] for name in names], axis=1)
 
 
-def to_colours(values: np.ndarray) -> np.ndarray:
+def to_colours(values: np.ndarray, largest: float | None = None) -> np.ndarray:
     """(N, 3) colours of any usual range -> (N, 3) uint8.
 
     Whole numbers up to 255 stay; larger ones are 16-bit and lose their low byte; fractions in 0 to 1 are scaled.
+    largest: that of all colours of a file, as largest_colour gives it, where these are a part of them.
     """
     values = np.asarray(values)
     if values.dtype == np.uint8 or values.size == 0:
         return values.astype(np.uint8)
-    with np.errstate(invalid="ignore", over="ignore"):
-        numbers = np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
-    high = numbers.max()
+    numbers = _finite(values)
+    high = numbers.max() if largest is None else largest
     is_fraction = not np.issubdtype(values.dtype, np.integer) and high <= 1
     scale = 255.0 if is_fraction else 1 / 256 if high > 255 else 1.0
     scaled = np.clip(numbers, 0, 1 / _SQUARES_FIT[0]) * scale
     return np.clip(np.rint(scaled) if is_fraction else np.floor(scaled), 0, 255).astype(np.uint8)
+
+
+def largest_colour(values: np.ndarray) -> float:
+    """The number that decides to_colours' range; that of several parts is the largest of theirs (-inf of none)."""
+    return float(_finite(values).max(initial=-np.inf))
+
+
+def _finite(values: np.ndarray) -> np.ndarray:
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.nan_to_num(values.astype(np.float64), nan=0.0, posinf=0.0, neginf=0.0)
 
 
 def to_normals(values: np.ndarray) -> np.ndarray | None:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
+from sparse_convonet.io.point_chunk import PointChunk
 from sparse_convonet.io.refusals import damaged, require_package, require_points, unreadable
 from sparse_convonet.structures import PointCloud
 
@@ -25,26 +27,41 @@ logger = logging.getLogger(__name__)
 
 def read_e57(path: Path) -> PointCloud:
     """Points of all scans in the file's common frame; colours where every scan has them."""
-    pye57 = require_package("pye57", "e57", "reading .e57")
-    with path.open("rb") as file:
-        if file.read(len(_SIGNATURE)) != _SIGNATURE:
-            raise unreadable(path, "an E57 file (first bytes 'ASTM-E57')", "other bytes")
-    try:
-        with pye57.E57(str(path)) as archive:
-            scans = [_read_scan(path, pye57.libe57, archive, index) for index in range(archive.scan_count)]
-    except (pye57.libe57.E57Exception, *_DAMAGE) as error:
-        raise damaged(path, "a whole E57 file", error) from error
-    require_points(path, sum(len(points) for points, _ in scans))
+    scans = list(e57_chunks(path, None))
     logger.info("%s: merged %d scans", path, len(scans))
-    colours = [colour for _, colour in scans if colour is not None]
+    colours = [scan.colours for scan in scans if scan.colours is not None]
     return PointCloud(
-        np.concatenate([points for points, _ in scans]),
+        np.concatenate([scan.points for scan in scans]),
         np.concatenate(colours) if len(colours) == len(scans) else None,
     )
 
 
-def _read_scan(path: Path, libe57: Any, archive: Any, index: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """((N, 3) float64 posed points, (N, 3) uint8 colours or None) of one scan, without its invalid points."""
+def e57_chunks(path: Path, chunk_points: int | None) -> Iterator[PointChunk]:
+    """What read_e57 reads, so many points of a scan at a time (None: each scan at once).
+
+    A scan without points gives an empty chunk, which tells whether it has colours.
+    """
+    pye57 = require_package("pye57", "e57", "reading .e57")
+    with path.open("rb") as file:
+        if file.read(len(_SIGNATURE)) != _SIGNATURE:
+            raise unreadable(path, "an E57 file (first bytes 'ASTM-E57')", "other bytes")
+    count = 0
+    try:
+        with pye57.E57(str(path)) as archive:
+            scans = archive.scan_count
+            for index in range(scans):
+                for points, colours, share in _read_scan(path, pye57.libe57, archive, index, chunk_points):
+                    count += len(points)
+                    yield PointChunk(points, colours, (index + share) / scans)
+    except (pye57.libe57.E57Exception, *_DAMAGE) as error:
+        raise damaged(path, "a whole E57 file", error) from error
+    require_points(path, count)
+
+
+def _read_scan(
+    path: Path, libe57: Any, archive: Any, index: int, chunk_points: int | None
+) -> Iterator[tuple[np.ndarray, np.ndarray | None, float]]:
+    """((N, 3) float64 posed points, (N, 3) uint8 colours or None, share read) of one scan, without invalid points."""
     header = archive.get_header(index)
     if not 0 <= header.point_count <= _POINTS_PER_BYTE * path.stat().st_size:
         raise unreadable(path, f"a number of points in scan {index} that fits the file", f"{header.point_count}")
@@ -54,25 +71,57 @@ def _read_scan(path: Path, libe57: Any, archive: Any, index: int) -> tuple[np.nd
         raise unreadable(path, f"Cartesian or spherical coordinates in scan {index}", ", ".join(sorted(present)))
     invalid = "cartesianInvalidState" if axes is _CARTESIAN else "sphericalInvalidState"
     names = [*axes, *(name for name in (*_COLOURS, invalid) if name in present)]
-    values = {name: np.zeros(header.point_count, dtype=np.float64) for name in names}
+    has_colours = set(_COLOURS) <= present
+    largest = None
+    if has_colours and chunk_points is not None and "colorLimits" not in header.scan_fields:
+        parts = _read_columns(libe57, archive, header, [name for name in names if name not in axes], chunk_points)
+        largest = float(np.max([_largest(_valid(values, _COLOURS, invalid)) for values, _ in parts]))
+    for values, share in _read_columns(libe57, archive, header, names, chunk_points):
+        points = _valid(values, axes, invalid)
+        if axes is _SPHERICAL:
+            distance, azimuth, elevation = points.T
+            planar = distance * np.cos(elevation)
+            points = np.stack(
+                [planar * np.cos(azimuth), planar * np.sin(azimuth), distance * np.sin(elevation)], axis=1
+            )
+        if header.has_pose():
+            points = _apply_pose(points, header["pose"])
+        colours = None
+        if has_colours:
+            raw = _valid(values, _COLOURS, invalid)
+            colours = _scale_colours(header, raw, _largest(raw) if largest is None else largest)
+        yield points, colours, share
+
+
+def _read_columns(
+    libe57: Any, archive: Any, header: Any, names: Sequence[str], chunk_points: int | None
+) -> Iterator[tuple[dict[str, np.ndarray], float]]:
+    """Columns of a scan by name, (n,) float64 each and good until the next, and the share read; once where empty."""
+    count = header.point_count
+    capacity = min(chunk_points or count, count)
+    values = {name: np.zeros(capacity, dtype=np.float64) for name in names}
+    if count == 0:
+        yield values, 1.0
+        return
     buffers = libe57.VectorSourceDestBuffer()
     for name, array in values.items():
-        buffers.append(libe57.SourceDestBuffer(archive.image_file, name, array, header.point_count, True, True))
-    read = header.points.reader(buffers).read() if header.point_count else 0
-    kept = np.arange(header.point_count) < read
-    if invalid in values:
-        kept &= values[invalid] == 0
-    points = np.stack([values[name][kept] for name in axes], axis=1)
-    if axes is _SPHERICAL:
-        distance, azimuth, elevation = points.T
-        planar = distance * np.cos(elevation)
-        points = np.stack([planar * np.cos(azimuth), planar * np.sin(azimuth), distance * np.sin(elevation)], axis=1)
-    if header.has_pose():
-        points = _apply_pose(points, header["pose"])
-    if not set(_COLOURS) <= present:
-        return points, None
-    colours = np.stack([values[name][kept] for name in _COLOURS], axis=1)
-    return points, _scale_colours(header, colours)
+        buffers.append(libe57.SourceDestBuffer(archive.image_file, name, array, capacity, True, True))
+    reader = header.points.reader(buffers)
+    done = 0
+    while done < count:
+        read = reader.read()
+        if read == 0 and done:
+            return
+        done += max(read, 1)
+        yield {name: array[:read] for name, array in values.items()}, min(1.0, done / count)
+        if capacity == count:  # all at once
+            return
+
+
+def _valid(values: dict[str, np.ndarray], names: Sequence[str], invalid: str) -> np.ndarray:
+    """(n, 3) of three columns, without the rows that the scanner calls invalid."""
+    rows = np.stack([values[name] for name in names], axis=1)
+    return rows[values[invalid] == 0] if invalid in values else rows
 
 
 def _apply_pose(points: np.ndarray, pose: Any) -> np.ndarray:
@@ -82,17 +131,26 @@ def _apply_pose(points: np.ndarray, pose: Any) -> np.ndarray:
     """
     if pose.isDefined("rotation"):
         w, x, y, z = (float(pose["rotation"][name].value()) for name in "wxyz")
-        points = Rotation.from_quat([x, y, z, w]).apply(points)
+        # A single row would take another way through numpy and differ in the last digit from the same row among others.
+        rows = np.repeat(points, 2, axis=0) if len(points) == 1 else points
+        points = Rotation.from_quat([x, y, z, w]).apply(rows)[: len(points)]
     if pose.isDefined("translation"):
         points = points + np.array([float(pose["translation"][name].value()) for name in "xyz"])
     return points
 
 
-def _scale_colours(header: Any, colours: np.ndarray) -> np.ndarray:
-    """(N, 3) of the limits that the file names (usually 0 to 255, some 0 to 65535) -> (N, 3) uint8."""
+def _largest(colours: np.ndarray) -> float:
+    return float(colours.max(initial=-np.inf))
+
+
+def _scale_colours(header: Any, colours: np.ndarray, largest: float) -> np.ndarray:
+    """(N, 3) of the limits that the file names (usually 0 to 255, some 0 to 65535) -> (N, 3) uint8.
+
+    largest: of all colours of the scan, for files that name no limits.
+    """
     highest = 255.0
     if "colorLimits" in header.scan_fields:
         highest = float(header["colorLimits"]["colorRedMaximum"].value())
-    elif colours.size and colours.max() > 255:
+    elif largest > 255:
         highest = 65535.0
     return np.clip(np.rint(colours * (255.0 / max(highest, 1.0))), 0, 255).astype(np.uint8)

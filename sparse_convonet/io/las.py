@@ -5,12 +5,15 @@ from __future__ import annotations
 import importlib
 import importlib.util
 import struct
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from sparse_convonet.io.columns import to_colours
+from sparse_convonet.io.point_chunk import PointChunk
 from sparse_convonet.io.refusals import damaged, require_package, require_points, unreadable
 from sparse_convonet.structures import PointCloud
 
@@ -19,37 +22,88 @@ _LARGEST_COMPRESSION = 2_500  # of LAZ, far above what it reaches; for the check
 _LAZ_ITEMS, _LAYERED, _EXTRA_BYTES = 32, 3, 14
 _LAYERS = {10: 9, 11: 1, 12: 2, 13: 1}  # POINT14, RGB14, RGBNIR14, WAVEPACKET14
 _ANY_CHUNK_BYTES = 64 << 20  # of its points
+_PARALLEL_CHUNK_POINTS = 500_000  # ten times what is usual
 _SCALE_M = 1e-4  # the step at which coordinates are stored: a tenth of a millimetre
 
 
 def read_las(path: Path) -> PointCloud:
     """Points as float64 with the file's scale and offset applied; 16-bit colours become 8-bit."""
+    (chunk,) = las_chunks(path, None)
+    if chunk.colours is None or not chunk.colours.any():  # all black: the format has the fields, the scan not
+        return PointCloud(chunk.points)
+    return PointCloud(chunk.points, to_colours(chunk.colours))
+
+
+def las_chunks(path: Path, chunk_points: int | None) -> Iterator[PointChunk]:
+    """What read_las reads, so many points at a time (None: all at once), with colours as the file has them.
+
+    Of LAZ at least one chunk of the file is in memory, usually 50,000 points.
+    """
+    for records, done in _records(path, chunk_points):
+        with np.errstate(over="ignore", invalid="ignore"):  # of scales that are damaged: not finite, as cleaning finds
+            points = np.stack([np.asarray(records[axis], dtype=np.float64) for axis in ("x", "y", "z")], axis=1)
+        colours = None
+        if {"red", "green", "blue"} <= set(records.point_format.dimension_names):
+            colours = np.stack([np.asarray(records[name]) for name in ("red", "green", "blue")], axis=1)
+        for start in range(0, len(points), chunk_points or len(points)):
+            part = slice(start, start + (chunk_points or len(points)))
+            share = (done[0] + min(part.stop, len(points))) / done[1]
+            yield PointChunk(points[part], None if colours is None else colours[part], share, black_is_none=True)
+
+
+def _records(path: Path, chunk_points: int | None) -> Iterator[tuple[Any, tuple[int, int]]]:
+    """laspy's records of about so many points each, how many were read before them, and how many there are."""
     laspy = require_package("laspy", "las", "reading .las and .laz")
     if path.suffix.lower() == ".laz":
         require_package("lazrs", "las", "reading .laz")
     _check_header(path)
-    try:
-        # Further records behind the points may name any length, and hold nothing that is needed.
-        with laspy.open(path, read_evlrs=False) as reader:
+    with ExitStack() as stack:
+        with _naming_damage(path, laspy):
+            # Further records behind the points may name any length, and hold nothing that is needed.
+            reader = stack.enter_context(laspy.open(path, read_evlrs=False))
             expected = int(reader.header.point_count)
-            misfit = _chunk_misfit(path, reader.header) if reader.header.are_points_compressed else None
-            records: Any = reader.read_points(expected) if misfit is None else ()
+            chunks, misfit = _checked_chunks(path, reader.header) if reader.header.are_points_compressed else ([], None)
+        if misfit is not None:
+            raise unreadable(path, *misfit)
+        require_points(path, expected)
+        sizes = np.array([count for count, _ in chunks])
+        if chunk_points is not None and np.any(sizes > _PARALLEL_CHUNK_POINTS):
+            reader.laz_backend = [laspy.LazBackend.Lazrs]  # the parallel one holds whole chunks of the file
+            sizes = sizes[:0]
+        read = 0
+        for wanted in _portions(sizes, expected, chunk_points or expected):
+            with _naming_damage(path, laspy):
+                records = reader.read_points(wanted)
+            if len(records) != wanted:
+                raise unreadable(path, f"{expected} points", f"only {read + len(records)}: the file is truncated")
+            yield records, (read, expected)
+            read += wanted
+
+
+def _portions(sizes: np.ndarray, expected: int, at_most: int) -> Iterator[int]:
+    """How many points to read at a time: whole chunks of the file, (C,) points each, as far as at_most allows.
+
+    What a chunk gives that is damaged would otherwise depend on where reading begins.
+    """
+    if len(sizes) == 0:
+        sizes = np.full(-(-expected // at_most), at_most)
+    ends = np.minimum(np.cumsum(sizes), expected)
+    read = 0
+    while read < expected:
+        fitting, following = np.searchsorted(ends, [read + at_most, read], side="right")
+        end = int(ends[max(fitting - 1, following)])
+        yield end - read
+        read = end
+
+
+@contextmanager
+def _naming_damage(path: Path, laspy: Any) -> Iterator[None]:
+    try:
+        yield
     except (OSError, MemoryError):
         raise
     except (laspy.errors.LaspyException, ValueError, RuntimeError, IndexError, KeyError, EOFError) as error:
         raise damaged(path, "a whole LAS file", error) from error
-    if misfit is not None:
-        raise unreadable(path, *misfit)
-    if len(records) != expected:
-        raise unreadable(path, f"{expected} points", f"only {len(records)}: the file is truncated")
-    require_points(path, len(records))
-    with np.errstate(over="ignore", invalid="ignore"):  # of scales that are damaged: not finite, as clean_points finds
-        points = np.stack([np.asarray(records[axis], dtype=np.float64) for axis in ("x", "y", "z")], axis=1)
-    colours = None
-    if {"red", "green", "blue"} <= set(records.point_format.dimension_names):
-        values = np.stack([np.asarray(records[name]) for name in ("red", "green", "blue")], axis=1)
-        colours = to_colours(values) if values.any() else None  # all black: the format has the fields, the scan not
-    return PointCloud(points, colours)
 
 
 def _check_header(path: Path) -> None:
@@ -102,26 +156,32 @@ def _check_chunks(path: Path, start: int) -> None:
         raise unreadable(path, "a whole LAZ file", "no table of its chunks: the file is damaged or truncated")
 
 
-def _chunk_misfit(path: Path, header: Any) -> tuple[str, str] | None:
-    """What was expected of the chunks of a LAZ file and what was found, None where they fit.
+def _checked_chunks(path: Path, header: Any) -> tuple[list[tuple[int, int]], tuple[str, str] | None]:
+    """The chunks of a LAZ file, (points, bytes) each, and what was expected of them and found, None where they fit.
 
     lazrs takes memory for whatever their table says, or ends the process.
     """
     if importlib.util.find_spec("lazrs") is None:  # laspy says so
-        return None
+        return [], None
     lazrs = importlib.import_module("lazrs")
     compression = lazrs.LazVlr(header.vlrs[header.vlrs.index("LasZipVlr")].record_data)
     if compression.item_size() != header.point_format.size:
-        return f"{header.point_format.size} bytes for each point", f"{compression.item_size()} where it is compressed"
-    size = path.stat().st_size
+        found = f"{compression.item_size()} where it is compressed"
+        return [], (f"{header.point_format.size} bytes for each point", found)
     with path.open("rb") as file:
         file.seek(header.offset_to_point_data)
         chunks = lazrs.read_chunk_table(file, compression)
+    return chunks, _chunk_misfit(path, header, chunks, compression.item_size())
+
+
+def _chunk_misfit(path: Path, header: Any, chunks: list[tuple[int, int]], point_bytes: int) -> tuple[str, str] | None:
+    """What was expected of the table of chunks and what was found, None where it fits."""
+    size = path.stat().st_size
     points, compressed = (sum(column) for column in zip(*chunks, strict=True)) if chunks else (0, 0)
     if compressed > size or points < header.point_count:
         return f"chunks of {header.point_count} points in {size} bytes", f"{points} points in {compressed} bytes"
     largest = max((count for count, _ in chunks), default=0)
-    room = max(_ANY_CHUNK_BYTES, _LARGEST_COMPRESSION * size) // compression.item_size()
+    room = max(_ANY_CHUNK_BYTES, _LARGEST_COMPRESSION * size) // point_bytes
     if largest > room:
         return f"chunks of at most {room} points", f"one of {largest}"
     return _layer_misfit(path, header, chunks)

@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from sparse_convonet.io.columns import cloud_from_columns
-from sparse_convonet.io.ply_format import Column, ListColumn, read_elements, write_elements
+from sparse_convonet.io.columns import cloud_from_columns, points_and_raw_colours
+from sparse_convonet.io.ply_format import Column, FixedRows, ListColumn, locate_fixed, read_elements
+from sparse_convonet.io.ply_rows import header_of, packed_rows, packed_type, write_elements
+from sparse_convonet.io.point_chunk import PointChunk
 from sparse_convonet.io.polygons import triangulate
 from sparse_convonet.io.refusals import require_points, unreadable
 from sparse_convonet.structures import Mesh, PointCloud
+
+_HEAD_BYTES = 1 << 20  # in which a header must end
 
 
 def parse_ply(path: Path, content: bytes) -> PointCloud | Mesh:
@@ -31,6 +36,28 @@ def parse_ply(path: Path, content: bytes) -> PointCloud | Mesh:
     return Mesh(cloud.points, faces, cloud.normals, cloud.colours)
 
 
+def ply_chunks(path: Path, chunk_points: int) -> Iterator[PointChunk] | None:
+    """The points of a binary PLY file without faces, so many at a time; None for other PLY files.
+
+    Raises ValueError as parse_ply.
+    """
+    with path.open("rb") as file:
+        head = file.read(_HEAD_BYTES)
+    rows = locate_fixed(path, head, path.stat().st_size, "vertex")
+    return None if rows is None else _chunks_of_rows(path, rows, chunk_points)
+
+
+def _chunks_of_rows(path: Path, rows: FixedRows, chunk_points: int) -> Iterator[PointChunk]:
+    points_and_raw_colours(path, rows.columns(np.zeros(0, rows.dtype)))  # refuses missing columns
+    require_points(path, rows.count)
+    for start in range(0, rows.count, chunk_points):
+        stop = min(start + chunk_points, rows.count)
+        part = np.fromfile(path, rows.dtype, stop - start, offset=rows.offset + start * rows.dtype.itemsize)
+        if len(part) < stop - start:
+            raise unreadable(path, f"{rows.count} vertices", f"only {start + len(part)}: the file is truncated")
+        yield PointChunk(*points_and_raw_colours(path, rows.columns(part)), stop / rows.count)
+
+
 def _triangles(path: Path, columns: dict[str, Column], vertex_count: int) -> np.ndarray:
     """(F, 3) int64 from the polygons of the element 'face'."""
     polygons = next((columns[name] for name in ("vertex_indices", "vertex_index") if name in columns), None)
@@ -42,23 +69,75 @@ def _triangles(path: Path, columns: dict[str, Column], vertex_count: int) -> np.
 def write_ply(path: Path, geometry: PointCloud | Mesh) -> None:
     """Binary little-endian, positions as doubles (so that offsets of 500 km survive), normals float, colours uchar."""
     points = geometry.vertices if isinstance(geometry, Mesh) else geometry.points
-    fields = [(name, "<f8") for name in "xyz"]
-    if geometry.normals is not None:
-        fields += [(name, "<f4") for name in ("nx", "ny", "nz")]
-    if geometry.colours is not None:
-        fields += [(name, "u1") for name in ("red", "green", "blue")]
-    rows = np.zeros(len(points), dtype=fields)
-    sources = [(points, ("x", "y", "z")), (geometry.normals, ("nx", "ny", "nz"))]
-    sources.append((geometry.colours, ("red", "green", "blue")))
-    for values, names in sources:
+    elements = {"vertex": _vertex_rows(points, geometry.normals, geometry.colours)}
+    if isinstance(geometry, Mesh):
+        _require_countable(len(geometry.vertices))
+        elements["face"] = _face_rows(geometry.faces)
+    write_elements(path, elements)
+
+
+class MeshParts:
+    """A mesh written part by part to one file, the same as write_ply writes it whole.
+
+    path: an empty file or none.  vertices, faces: how many there will be of all parts together.
+    Raises ValueError where there are more vertices than a face can name.
+    """
+
+    def __init__(self, path: Path, vertices: int, faces: int, *, normals: bool, colours: bool) -> None:
+        _require_countable(vertices)
+        self._kinds = {"vertex": _vertex_type(normals, colours), "face": _FACE_TYPE}
+        self._left = {"vertex": vertices, "face": faces}
+        header = header_of({name: (kinds, self._left[name]) for name, kinds in self._kinds.items()})
+        self._file = path.open("wb")
+        self._file.write(header)
+        faces_begin = len(header) + vertices * packed_type(self._kinds["vertex"]).itemsize
+        self._places = {"vertex": len(header), "face": faces_begin}
+
+    def add(self, part: Mesh) -> None:
+        """The next vertices, and faces that name vertices of all parts, also those to come."""
+        vertices = _vertex_rows(part.vertices, part.normals, part.colours)
+        for name, rows in (("vertex", vertices), ("face", _face_rows(part.faces))):
+            assert rows.dtype == self._kinds[name] and len(rows) <= self._left[name]
+            packed = packed_rows(rows)
+            self._file.seek(self._places[name])
+            self._file.write(packed.data)
+            self._places[name] += packed.nbytes
+            self._left[name] -= len(rows)
+
+    def __enter__(self) -> MeshParts:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        self._file.close()
+        assert kind is not None or not any(self._left.values()), f"not all was written: {self._left}"
+
+
+_FACE_TYPE = np.dtype([("vertex_indices", "<i4", (3,))])
+_POSITION, _NORMAL, _COLOUR = ("x", "y", "z"), ("nx", "ny", "nz"), ("red", "green", "blue")
+
+
+def _require_countable(vertices: int) -> None:
+    if vertices > np.iinfo(np.int32).max:
+        raise ValueError(f"mesh: expected at most 2^31 - 1 vertices, found {vertices}; simplify it")
+
+
+def _vertex_type(normals: bool, colours: bool) -> np.dtype:
+    fields = [(name, "<f8") for name in _POSITION]
+    fields += [(name, "<f4") for name in _NORMAL] if normals else []
+    fields += [(name, "u1") for name in _COLOUR] if colours else []
+    return np.dtype(fields)
+
+
+def _vertex_rows(points: np.ndarray, normals: np.ndarray | None, colours: np.ndarray | None) -> np.ndarray:
+    rows = np.zeros(len(points), dtype=_vertex_type(normals is not None, colours is not None))
+    for values, names in ((points, _POSITION), (normals, _NORMAL), (colours, _COLOUR)):
         if values is not None:
             for axis, name in enumerate(names):
                 rows[name] = values[:, axis]
-    elements = {"vertex": rows}
-    if isinstance(geometry, Mesh):
-        if len(geometry.vertices) > np.iinfo(np.int32).max:
-            raise ValueError(f"mesh: expected at most 2^31 - 1 vertices, found {len(geometry.vertices)}; simplify it")
-        faces = np.zeros(len(geometry.faces), dtype=[("vertex_indices", "<i4", (3,))])
-        faces["vertex_indices"] = geometry.faces
-        elements["face"] = faces
-    write_elements(path, elements)
+    return rows
+
+
+def _face_rows(faces: np.ndarray) -> np.ndarray:
+    rows = np.zeros(len(faces), dtype=_FACE_TYPE)
+    rows["vertex_indices"] = faces
+    return rows

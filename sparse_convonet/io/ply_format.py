@@ -1,4 +1,4 @@
-"""Parse PLY files of every encoding into plain arrays, and write binary ones.
+"""Parse PLY files of every encoding into plain arrays.
 
 Own reader on purpose: Open3D returns an empty cloud for a damaged file, and other readers lose doubles or accept
 truncated lists.  Format: Greg Turk's PLY 1.0 (ascii, binary_little_endian, binary_big_endian).
@@ -114,14 +114,54 @@ def _truncated(path: Path, element: _Element, found: int) -> ValueError:
     return unreadable(path, f"{element.count} rows of element {element.name!r}", f"only {found}: the file is truncated")
 
 
+@dataclass(frozen=True)
+class FixedRows:
+    """Where a binary element of scalars stands in its file: `count` rows of `dtype` from `offset` on."""
+
+    offset: int
+    count: int
+    dtype: np.dtype
+    names: tuple[str, ...]
+
+    def columns(self, rows: np.ndarray) -> dict[str, np.ndarray]:
+        """The properties of (n,) rows by name, in the machine's byte order."""
+        return {name: _native(rows[f"{index}"]) for index, name in enumerate(self.names)}
+
+
+def locate_fixed(path: Path, head: bytes, size: int, name: str) -> FixedRows | None:
+    """The rows of an element, found without reading the file; None where only reading it tells where they are.
+
+    head: at least the first 2^20 bytes of the file, or all.  size: of the file, bytes.
+    Raises ValueError as read_elements.
+    """
+    order, elements, start = _parse_header(path, head)
+    if not order or any(element.has_lists and element.count for element in elements):
+        return None
+    found = None
+    for element in elements:
+        if element.has_lists:
+            found = None if element.name == name else found  # of elements of one name the last counts
+            continue
+        rows = _fixed_rows(path, start, element, order, size)
+        start += rows.count * rows.dtype.itemsize
+        if element.name == name:
+            found = rows
+    return found
+
+
+def _fixed_rows(path: Path, start: int, element: _Element, order: str, size: int) -> FixedRows:
+    dtype = np.dtype([(f"{index}", order + item.kind) for index, item in enumerate(element.properties)])
+    if start + element.count * dtype.itemsize > size:
+        raise _truncated(path, element, max(0, size - start) // max(1, dtype.itemsize))
+    return FixedRows(start, element.count, dtype, tuple(item.name for item in element.properties))
+
+
 def _read_fixed(path: Path, content: bytes, start: int, element: _Element, order: str) -> tuple[dict[str, Column], int]:
     """A binary element of scalars only: one structured array."""
-    dtype = np.dtype([(f"{index}", order + item.kind) for index, item in enumerate(element.properties)])
-    end = start + element.count * dtype.itemsize
-    if end > len(content):
-        raise _truncated(path, element, max(0, len(content) - start) // max(1, dtype.itemsize))
+    found = _fixed_rows(path, start, element, order, len(content))
+    dtype = found.dtype
     rows = np.frombuffer(content, dtype, element.count, start) if dtype.itemsize else np.zeros(element.count, dtype)
-    return {item.name: _native(rows[f"{index}"]) for index, item in enumerate(element.properties)}, end
+    return {**found.columns(rows)}, start + element.count * dtype.itemsize
 
 
 def _native(values: np.ndarray) -> np.ndarray:
@@ -237,32 +277,3 @@ def _as_declared(path: Path, values: np.ndarray, item: _Property) -> np.ndarray:
     if low < limits.min or high > limits.max or high >= 1 << 63:
         raise unreadable(path, f"{item.name!r} of {limits.min} to {limits.max}", f"{low:g} to {high:g}")
     return values.astype(np.int64).astype(item.kind)
-
-
-def write_elements(path: Path, elements: dict[str, np.ndarray]) -> None:
-    """Write structured arrays as a binary little-endian PLY; a field of shape (k,) becomes a list of k values."""
-    names = {"i4": "int", "u1": "uchar", "f4": "float", "f8": "double"}
-    header = ["ply", "format binary_little_endian 1.0"]
-    bodies = []
-    for element, rows in elements.items():
-        header.append(f"element {element} {len(rows)}")
-        fields: list[tuple[str, str] | tuple[str, str, tuple[int, ...]]] = []
-        assert rows.dtype.names is not None
-        for name in rows.dtype.names:
-            kind = rows.dtype[name].base.str.lstrip("<|")
-            if rows.dtype[name].shape:
-                header.append(f"property list uchar {names[kind]} {name}")
-                fields += [(f"length {name}", "u1"), (name, kind, rows.dtype[name].shape)]
-            else:
-                header.append(f"property {names[kind]} {name}")
-                fields.append((name, kind))
-        packed = np.zeros(len(rows), dtype=fields)
-        for name in rows.dtype.names:
-            packed[name] = rows[name]
-            if rows.dtype[name].shape:
-                packed[f"length {name}"] = rows.dtype[name].shape[0]
-        bodies.append(packed)
-    with path.open("wb") as file:
-        file.write(("\n".join([*header, "end_header"]) + "\n").encode("ascii"))
-        for packed in bodies:
-            file.write(packed.data)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -64,44 +65,74 @@ def describe(cloud: PointCloud, seed: int = 0) -> CloudSummary:
     """Measure a cleaned cloud of finite points and guess its up axis and units.  Raises ValueError without points."""
     if len(cloud) == 0 or not np.isfinite(cloud.points).all():
         raise ValueError(f"point cloud: expected finite points, found NaN, inf or none in {len(cloud)}; clean it first")
-    rng = np.random.default_rng(seed)
     extent = np.array([np.ptp(values) for values in cloud.points.T])  # axis by axis is faster than ptp(axis=0)
-    low, high = np.quantile(_sample(cloud.points, _UP_SAMPLE, rng), _ROBUST_QUANTILES, axis=0)
-    spacing = median_spacing(cloud.points, rng)
-    up, up_confidence = guess_up_axis(cloud.points, rng)
+    rows = draw_rows(len(cloud), seed)
+    spacing = median_distance(nearest_among(cloud.points, cloud.points[rows.queries]), len(cloud))
+    return summarise(len(cloud), extent, cloud.points[rows.outline], spacing, cloud.points[rows.up])
+
+
+@dataclass(frozen=True)
+class SampledRows:
+    """Which points of a cloud stand for all: for its outline, the distances between them, and the up axis."""
+
+    outline: np.ndarray
+    queries: np.ndarray
+    up: np.ndarray
+
+
+def draw_rows(count: int, seed: int) -> SampledRows:
+    """Rows of a cloud of `count` points, int64 each; all of them where they are few."""
+    rng = np.random.default_rng(seed)
+    return SampledRows(*(_draw(count, size, rng) for size in (_UP_SAMPLE, _SPACING_SAMPLE, _UP_SAMPLE)))
+
+
+def summarise(
+    count: int, extent: np.ndarray, outline: np.ndarray, spacing: float, up_sample: np.ndarray
+) -> CloudSummary:
+    """What describe says, from the extent (3,) and samples (n, 3) of a cloud of `count` points."""
+    low, high = np.quantile(outline, _ROBUST_QUANTILES, axis=0)
+    up, up_confidence = guess_up_axis(up_sample)
     units, units_confidence = _guess_units(high - low, float((high - low)["xyz".index(up)]), spacing)
     scale = _SCALES.get(units, 1.0)
-    return CloudSummary(len(cloud), extent, spacing, up, up_confidence, units, units_confidence, scale)
+    return CloudSummary(count, extent, spacing, up, up_confidence, units, units_confidence, scale)
 
 
-def _sample(points: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    return points if len(points) <= count else points[rng.integers(0, len(points), count)]
+def _draw(count: int, size: int, rng: np.random.Generator) -> np.ndarray:
+    return np.arange(count) if count <= size else rng.integers(0, count, size)
 
 
 def median_spacing(points: np.ndarray, rng: np.random.Generator) -> float:
     """Median distance from a random point of (N, 3) to the nearest other place; 0 where there is only one place."""
+    return median_distance(nearest_among(points, points[_draw(len(points), _SPACING_SAMPLE, rng)]), len(points))
+
+
+def nearest_among(points: np.ndarray, queries: np.ndarray) -> Callable[[int], np.ndarray]:
+    """A function of k that gives the distances of (Q, 3) queries to their k nearest of (N, 3) points: (Q, k)."""
     tree = cKDTree(points, balanced_tree=False, compact_nodes=False, leafsize=32)
-    queries = _sample(points, _SPACING_SAMPLE, rng)
+    return lambda neighbours: tree.query(queries, k=neighbours)[0]
+
+
+def median_distance(nearest: Callable[[int], np.ndarray], count: int) -> float:
+    """Median distance to the nearest other place, from the function of nearest_among for a cloud of `count` points."""
     neighbours = 2
     while True:
-        distances = tree.query(queries, k=neighbours)[0]  # (Q, k); the point itself and its duplicates come first
+        distances = nearest(neighbours)  # (Q, k); the point itself and its duplicates come first
         distances = np.where((distances > 0) & np.isfinite(distances), distances, np.inf)
-        nearest = distances.min(axis=1)
-        if np.isfinite(nearest).mean() > 0.5:
-            return float(np.median(nearest))
-        if neighbours >= min(len(points), 64):
-            return float(np.median(nearest[np.isfinite(nearest)])) if np.isfinite(nearest).any() else 0.0
-        neighbours = min(4 * neighbours, len(points), 64)
+        least = distances.min(axis=1)
+        if np.isfinite(least).mean() > 0.5:
+            return float(np.median(least))
+        if neighbours >= min(count, 64):
+            return float(np.median(least[np.isfinite(least)])) if np.isfinite(least).any() else 0.0
+        neighbours = min(4 * neighbours, count, 64)
 
 
-def guess_up_axis(points: np.ndarray, rng: np.random.Generator) -> tuple[str, float]:
-    """('x', 'y' or 'z', confidence): the axis along which surfaces gather in the fewest layers.
+def guess_up_axis(sample: np.ndarray) -> tuple[str, float]:
+    """Points (n, 3) -> ('x', 'y' or 'z', confidence): the axis along which surfaces gather in the fewest layers.
 
     Floors and ceilings put much surface at few heights, and buildings are lower than wide.  Per axis: the probability
     that two random cells of the occupied surface lie in the same layer.  Cells, not points, so that dense spots near
     the scanner do not count more.  The confidence is how far the second best axis falls behind.
     """
-    sample = _sample(points, _UP_SAMPLE, rng)
     low, high = np.quantile(sample, _ROBUST_QUANTILES, axis=0)
     cell = float((high - low).max()) / _UP_CELLS
     if cell == 0:

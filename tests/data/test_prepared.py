@@ -100,7 +100,7 @@ def test_a_run_that_was_stopped_goes_on_and_gives_the_same_bytes(
     with pytest.raises(KeyboardInterrupt):
         prepare(tmp_path / "out", scans)
     assert [path.name for path in (tmp_path / "out" / "scenes").iterdir()] == ["scene0000_00"]
-    leftover = tmp_path / "out" / "scenes" / ".scene0001_00.partial-12345678"  # what a killed run leaves
+    leftover = tmp_path / "out" / "scenes" / ".scene0001_00.12345678.partial"  # what a killed run leaves
     leftover.mkdir()
     (leftover / "pointcloud.npz").write_bytes(b"half")
     (tmp_path / "out" / "scenes" / "scene0000_00" / "frame.json").unlink()  # no longer complete: made again

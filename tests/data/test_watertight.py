@@ -214,6 +214,27 @@ def test_a_folder_begun_with_another_resolution_is_refused_unless_overwritten(tm
     assert json.loads((out / RECIPE_FILE).read_text())["resolution"] == 20
 
 
+def test_models_of_two_resolutions_are_never_taken_for_those_of_one(tmp_path):
+    models, out = raw_models(tmp_path / "raw", 2), tmp_path / "out"
+    make_watertight(models, out, resolution=16)
+
+    def stop(count: int) -> None:
+        if count:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        make_watertight(models, out, resolution=20, overwrite=True, finished=stop)
+    for resolution in (16, 20):
+        with pytest.raises(
+            ValueError, match="a run with --overwrite was stopped, .*; add --overwrite, or name another"
+        ):
+            make_watertight(models, out, resolution=resolution)
+    make_watertight(models, out, resolution=20, overwrite=True)
+    with pytest.raises(KeyboardInterrupt):  # the same again: whichever models were made, they are of this resolution
+        make_watertight(models, out, resolution=20, overwrite=True, finished=stop)
+    assert make_watertight(models, out, resolution=20).kept == 2
+
+
 def test_no_worker_is_refused(tmp_path):
     with pytest.raises(ValueError, match="workers: expected at least 1, found 0"):
         make_watertight([], tmp_path, workers=0)

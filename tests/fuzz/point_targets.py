@@ -11,12 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
+from sparse_convonet.io.chunks import read_chunks
 from sparse_convonet.io.cleaning import clean_points, describe
 from sparse_convonet.io.points import read_points, write_points
 from sparse_convonet.structures import PointCloud
 from tests.fuzz.containers import mutate_e57, mutate_zip, zipped
 from tests.fuzz.mutations import draw
 from tests.fuzz.target import Target
+from tests.io.test_chunks import joined, require_equal
 
 ROWS = 5
 
@@ -42,6 +44,21 @@ def read_cloud(folder: Path, file: Path) -> PointCloud:
     found = read_points(file)
     require_sound(found)
     return found
+
+
+def _read_in_chunks(folder: Path, file: Path) -> None:
+    """The same as read whole: points, colours, or the sentence of the refusal."""
+    try:
+        whole = read_points(file)
+    except ValueError as error:
+        refused: ValueError | None = None
+        try:
+            joined(read_chunks(file, chunk_points=2))
+        except ValueError as again:
+            refused = again
+        assert refused is not None and str(refused) == str(error), f"{refused} and whole: {error}"
+        raise
+    require_equal(joined(read_chunks(file, chunk_points=2)), whole)
 
 
 def require_sound(found: PointCloud) -> None:
@@ -174,6 +191,8 @@ def _clean(folder: Path, file: Path) -> None:
 
 _PCD_WORDS = tuple(b"FIELDS COLUMNS SIZE TYPE COUNT WIDTH HEIGHT POINTS DATA VERSION x y z rgb rgba _ F I U ascii "
                    b"binary binary_compressed normal_x normal_y normal_z red green blue 1 2 4 8".split())  # fmt: skip
+_PLY_WORDS = tuple(b"ply format binary_little_endian binary_big_endian ascii element vertex face camera property list "
+                   b"uchar ushort int float double x y z red green blue vertex_indices end_header 1".split())  # fmt: skip
 _TEXT_WORDS = tuple(b"x y z nx ny nz red green blue r g b x,y,z X;Y;Z # // ; , ,, \" ' \xef\xbb\xbf \xff".split())
 _NPY_WORDS = (b"'<f8'", b"'|O'", b"'<U9'", b"'<M8[s]'", b"'<c16'", b"[('a','<f8')]", b"(3,)", b"(5,3)", b"(0,3)", b"()",
               b"(99999999999,3)", b"(-1,3)", b"True", b"'<f2'", b"'>f4'", b"'|b1'", b"'<i8'", b"'<u8'")  # fmt: skip
@@ -190,6 +209,20 @@ def _arrays() -> list[bytes]:
         npz(zipfile.ZIP_DEFLATED, xyz=points.points.astype(np.float32), rgb=points.colours / 255),
         npz(points=np.asfortranarray(points.points.astype(">f4"))),
     ]
+
+
+def _point_plys() -> list[bytes]:
+    """Binary ones without faces, which are read in chunks."""
+    header = (
+        f"ply\nformat binary_big_endian 1.0\nelement vertex {ROWS}\nproperty double x\nproperty float y\n"
+        "property short z\nproperty ushort red\nproperty ushort green\nproperty ushort blue\nelement camera 1\n"
+        "property int id\nelement face 0\nproperty list uchar int vertex_indices\nend_header\n"
+    )
+    kinds = [">f8", ">f4", ">i2", ">u2", ">u2", ">u2"]
+    rows = np.zeros(ROWS, dtype=[(str(index), kind) for index, kind in enumerate(kinds)])
+    for index in range(len(kinds)):
+        rows[str(index)] = np.arange(ROWS) * 100 * index
+    return [written(lambda path: write_points(path, cloud()), ".ply"), header.encode() + rows.tobytes() + b"\0\0\0\1"]
 
 
 def _has(*packages: str) -> bool:
@@ -211,11 +244,19 @@ def targets() -> list[Target]:
             _NPY_WORDS,
         ),
         Target("npz", "a.npz", _arrays, read_cloud, _NPY_WORDS, mutate_zip),
+        Target("ply chunks", "a.ply", _point_plys, _read_in_chunks, _PLY_WORDS, count=50_000, quick=80),
         Target("cleaning", "a.npy", lambda: [npy(cloud(60).points)], _clean, mutate=_hostile_arrays),
     ]
     if _has("laspy", "lazrs"):
         found.append(Target("las", "a.las", lambda: _las(".las"), read_cloud, count=100_000))
         found.append(Target("laz", "a.laz", lambda: _las(".laz"), read_cloud, count=100_000))
+        found += [
+            Target(f"{kind} chunks", f"a.{kind}", lambda kind=kind: _las(f".{kind}"), _read_in_chunks, count=50_000)  # type: ignore[misc]
+            for kind in ("las", "laz")
+        ]
     if _has("pye57"):
+        found.append(
+            Target("e57 chunks", "a.e57", _e57, _read_in_chunks, _E57_WORDS, mutate_e57, count=20_000, quick=60)
+        )
         found.append(Target("e57", "a.e57", _e57, read_cloud, _E57_WORDS, mutate_e57, count=50_000, quick=60))
     return found

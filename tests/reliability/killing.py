@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import os
+import resource
 import signal
 import subprocess
 import sys
@@ -14,18 +13,21 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from tests.reliability.snapshots import require_whole, snapshot, temporaries
 from tests.tools.running import TOOLS
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(TOOLS.parent)}
-_COSTS = ("seconds", "peak_bytes", "cuda_bytes", "peak_memory_bytes", "predicted")
-_SHOWS_COSTS = ("bars.png", "index.html")
 _GROUP_END_S = 20.0
-_UNMADE = "not there"
+_IDLE_SHARE = 0.9
+_LAST_SHARE = 1.05  # of an undisturbed run's seconds of CPU, in which runs are killed
+
+
+def listen_to_ctrl_c() -> None:
+    """Shells start what runs in the background with SIGINT ignored, and so would all that the tests start."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 class Command:
@@ -35,7 +37,7 @@ class Command:
         command = [sys.executable, str(TOOLS / f"{tool}.py"), *map(str, arguments)]
         self._process = subprocess.Popen(
             command, env={**ENVIRONMENT, **(environment or {})}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-            start_new_session=True, cwd=TOOLS.parent, text=True,
+            start_new_session=True, cwd=TOOLS.parent, text=True, preexec_fn=listen_to_ctrl_c,
         )  # fmt: skip
         self.group = self._process.pid
 
@@ -75,12 +77,16 @@ class Preloaded:
         group = int(self._server.stdout.readline())
         stop(group)
         code = int(self._server.stdout.readline())
-        _await_end(group)
+        await_end(group)
         return code, self._said.read_text(encoding="utf-8", errors="replace")
 
     def has_said(self) -> bool:
         """Whether the tool that runs now has said something."""
         return self._said.is_file() and self._said.stat().st_size > 0
+
+    def spent_s(self) -> float:
+        """Seconds of CPU that all runs together have taken."""
+        return sum(map(int, _stat(Path(f"/proc/{self._server.pid}/stat"))[13:15])) / os.sysconf("SC_CLK_TCK")
 
     def close(self) -> None:
         self._server.communicate()
@@ -100,7 +106,7 @@ def kill_group(group: int, number: int = signal.SIGKILL) -> None:
         os.killpg(group, number)
 
 
-def _await_end(group: int) -> None:
+def await_end(group: int) -> None:
     """Wait until every process of the group has ended, which those with a parent that was killed do later."""
     end = time.monotonic() + _GROUP_END_S
     while time.monotonic() < end and _is_alive(group):
@@ -110,71 +116,10 @@ def _await_end(group: int) -> None:
 def _is_alive(group: int) -> bool:
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
-            state, _, of_group = path.read_text().rpartition(")")[2].split()[:3]
+            state, _, of_group = _stat(path)[:3]
             if int(of_group) == group and state not in "ZX":
                 return True
     return False
-
-
-def snapshot(out: Path) -> dict[str, str]:
-    """What stands under final names in a file or folder, without times and memory; temporary names are left out."""
-    if out.is_file():
-        return {out.name: _content(out)}
-    paths = [path for path in sorted(out.rglob("*")) if path.is_file()]
-    return {
-        str(path.relative_to(out)): _content(path) for path in paths if not _is_temporary(path.relative_to(out))
-    }  # fmt: skip
-
-
-def temporaries(out: Path) -> list[str]:
-    """Names in a folder (or beside a file) that no finished run leaves."""
-    folder = out if out.is_dir() else out.parent
-    return [str(path) for path in sorted(folder.rglob("*")) if _is_temporary(path.relative_to(folder))]
-
-
-def _is_temporary(path: Path) -> bool:
-    return any(part.startswith(".") for part in path.parts)
-
-
-def _content(path: Path) -> str:
-    """Raises where the file is half written."""
-    if path.name in _SHOWS_COSTS:
-        return _whole(path)
-    if path.suffix == ".json":
-        found = json.loads(path.read_text())
-        # A comparison's run.json says what is being run, and at the end what it cost.
-        return json.dumps(_without_costs(found["identity"] if path.name == "run.json" else found), sort_keys=True)
-    if path.suffix in (".csv", ".md"):
-        return _columns(path)
-    return path.read_bytes().hex()
-
-
-def _whole(path: Path) -> str:
-    if path.suffix == ".png":
-        with Image.open(path) as picture:
-            picture.load()
-    else:
-        assert path.read_text().rstrip().endswith("</html>"), path
-    return "whole"
-
-
-def _is_cost(name: str) -> bool:
-    return name in _COSTS or name.strip().endswith(" s") or "memory" in name
-
-
-def _without_costs(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_costs(each) for name, each in value.items() if not _is_cost(name)}
-    return [_without_costs(each) for each in value] if isinstance(value, list) else value
-
-
-def _columns(path: Path) -> str:
-    text = path.read_text()
-    assert text.endswith("\n"), path
-    rows = list(csv.reader(io.StringIO(text), delimiter="," if path.suffix == ".csv" else "|"))
-    assert len({len(row) for row in rows}) == 1, path
-    kept = [number for number, name in enumerate(rows[0]) if not _is_cost(name)]
-    return repr([[row[number] for number in kept] for row in rows])
 
 
 @dataclass
@@ -188,30 +133,43 @@ class Tally:
     between: int = 0
 
 
-Start = Callable[[Callable[[int], None]], tuple[int, str]]
+@dataclass(frozen=True)
+class Runs:
+    """Runs of one command.  run: starts it, calls its argument with the process group, and waits for the end; the exit
+    code and what was said.  spent_s: seconds of CPU of all runs that have ended, which depend less on what else the
+    machine does than those on the wall."""
+
+    run: Callable[[Callable[[int], None]], tuple[int, str]]
+    spent_s: Callable[[], float]
 
 
 def survive_kills(
-    run: Start, out: Path, reference: dict[str, str], kills: int, first_s: float, last_s: float,
+    runs: Runs, out: Path, reference: dict[str, str], kills: int, cpu_s: float, idle_s: float,
     rng: np.random.Generator, begin: Callable[[], None], earlier: dict[str, str] | None = None,
+    by_folder: bool = False,
 ) -> Tally:  # fmt: skip
-    """Kill runs of a tool at random moments, `first_s` to `last_s` after their start, and run it again each time, until
-    there were `kills`, and then until it finishes; check what it leaves after every kill and at every end.
+    """Kill runs of a tool at random moments and run it again each time, until there were `kills`, and then until it
+    finishes; check what it leaves after every kill and at every end.
 
-    run: starts the tool, calls its argument with the process group, and waits for the end.  reference: what an
-    undisturbed run leaves.  begin: makes the folder for the next round.  earlier: what the folder then holds.
+    reference: what an undisturbed run leaves.  cpu_s: what that took of the CPU, idle_s: of this, what it takes to
+    begin, in most of which nobody kills.  begin: makes the folder for the next round.  earlier, by_folder: what the
+    folder then holds, see require_whole.
     """
     tally = Tally()
     begin()
+    anew = True
     while True:
+        spent_s = runs.spent_s()
         before = snapshot(out) if out.exists() else {}
-        delay_s = float(rng.uniform(first_s, last_s)) if tally.kills < kills else None
-        code, said = run(lambda group, delay_s=delay_s: _kill_later(group, delay_s))  # type: ignore[misc]
+        moment = float(rng.uniform(_IDLE_SHARE * min(idle_s, cpu_s), _LAST_SHARE * cpu_s))
+        after_s = moment if tally.kills < kills else None
+        code, said = runs.run(lambda group, after_s=after_s: _kill_later(group, after_s))  # type: ignore[misc]
         if code == -signal.SIGKILL:
             tally.kills += 1
             now = snapshot(out) if out.exists() else {}
             tally.changed += now not in ({}, before)
-            tally.between += require_whole(now, reference, earlier)
+            tally.between += require_whole(now, reference, earlier, by_folder=by_folder)
+            anew = False
             continue
         assert code == 0, said
         assert snapshot(out) == reference
@@ -219,48 +177,58 @@ def survive_kills(
         tally.finished += 1
         if tally.kills >= kills:
             return tally
+        if anew:  # the same work takes more of a busy CPU than of an idle one
+            scale = (runs.spent_s() - spent_s) / cpu_s
+            cpu_s, idle_s = scale * cpu_s, scale * idle_s
         begin()
+        anew = True
 
 
-def require_whole(now: dict[str, str], reference: dict[str, str], earlier: dict[str, str] | None) -> bool:
-    """Every file is as an undisturbed run makes it; or, where there was a result before, all are of one run.
+def _kill_later(group: int, after_s: float | None) -> None:
+    """Kill a group when its processes have used so many seconds of CPU; not where the first of them has ended before."""
+    while after_s is not None and _is_running(group):
+        left_s = after_s - _used_s(group)
+        if left_s <= 0:
+            kill_group(group)
+            return
+        time.sleep(max(0.002, left_s / 4))  # looking takes time of the CPU itself
 
-    Returns whether the process died between the renamings of a result, whose last file is missing then.
-    """
-    if earlier is None:
-        different = {name for name, content in now.items() if reference.get(name, _UNMADE) != content}
-        assert not different, different
+
+def _is_running(process: int) -> bool:
+    try:
+        return _stat(Path(f"/proc/{process}/stat"))[0] not in "ZX"
+    except OSError:
         return False
-    if now in (earlier, reference):
-        return False
-    last = list(reference)[-1]
-    assert last not in now and set(now) == set(list(reference)[:-1]), sorted(now)
-    assert all(content in (earlier[name], reference[name]) for name, content in now.items())
-    return True
 
 
-def _kill_later(group: int, delay_s: float | None) -> None:
-    if delay_s is None:
-        return
-    end = time.monotonic() + delay_s
-    while time.monotonic() < end:
-        time.sleep(0.002)
+def _used_s(group: int) -> float:
+    """By the processes of a group that live, and by those that they have waited for."""
+    ticks = 0
+    for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
-            if Path(f"/proc/{group}/stat").read_text().rpartition(")")[2].split()[0] in "ZX":
-                return  # finished before its time
-            continue
-        return
-    kill_group(group)
+            found = _stat(path)
+            if int(found[2]) == group:
+                ticks += sum(map(int, found[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def run_command(tool: str, arguments: Sequence[object]) -> Start:
-    """The tool as its user starts it, for survive_kills."""
+def _stat(path: Path) -> list[str]:
+    """What Linux says of a process, from its state on."""
+    return path.read_text().rpartition(")")[2].split()
+
+
+def run_command(tool: str, arguments: Sequence[object]) -> Runs:
+    """The tool as its user starts it."""
 
     def run(stop: Callable[[int], None]) -> tuple[int, str]:
         command = Command(tool, arguments)
         stop(command.group)
         outcome = command.outcome()
-        _await_end(command.group)
+        await_end(command.group)
         return outcome
 
-    return run
+    def spent_s() -> float:
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)
+        return used.ru_utime + used.ru_stime
+
+    return Runs(run, spent_s)

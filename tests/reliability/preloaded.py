@@ -17,6 +17,8 @@ from typing import Any
 
 _CHANGES = ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.utime", "os.chmod", "os.truncate")
 
+_WITH_FOLDER = ("os.remove", "os.rmdir")  # the second argument is a descriptor of the folder, or -1
+
 
 def kill_at_change(watched: Path, number: int) -> None:
     """SIGKILL to this process just before change `number` (1: the first) of anything in the folder."""
@@ -28,7 +30,10 @@ def kill_at_change(watched: Path, number: int) -> None:
             return
         if not isinstance(arguments[0], (str, bytes, os.PathLike)):
             return
-        if watched in (path := Path(os.path.abspath(os.fsdecode(arguments[0])))).parents or path == watched:
+        place = Path.cwd()
+        if event in _WITH_FOLDER and arguments[1] >= 0:  # as shutil.rmtree calls them
+            place = Path(os.readlink(f"/proc/self/fd/{arguments[1]}"))
+        if watched in (path := Path(os.path.abspath(place / os.fsdecode(arguments[0])))).parents or path == watched:
             left[0] -= 1
             if left[0] == 0:
                 os.kill(os.getpid(), signal.SIGKILL)
@@ -50,8 +55,11 @@ def _run(request: dict[str, Any]) -> None:
 
 def main() -> None:
     """Serve until stdin ends."""
+    import sparse_convonet.data.matterport_regions
     import sparse_convonet.data.room_recipes
     import sparse_convonet.data.scan_folder
+    import sparse_convonet.data.scannet
+    import sparse_convonet.data.watertight
     import sparse_convonet.evaluation.comparison_report
     import sparse_convonet.evaluation.data_set
     import sparse_convonet.scan  # noqa: F401

@@ -8,7 +8,8 @@ import pytest
 
 from tests.reliability.cases import CASES
 from tests.reliability.disks import small_disk
-from tests.reliability.killing import Preloaded, one_sentence, snapshot, temporaries
+from tests.reliability.killing import Preloaded, one_sentence
+from tests.reliability.snapshots import snapshot, temporaries
 
 _ROOM_KB = 16_000
 # Free kB, so that each tool meets the end of the disk at another stage.

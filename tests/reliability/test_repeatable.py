@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.reliability.cases import CASES
-from tests.reliability.killing import Command, snapshot
+from tests.reliability.killing import Command
+from tests.reliability.snapshots import snapshot
 
 _SEEDS_OF_HASHES = ("1", "2")
 

@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from tests.reliability.cases import CASES
-from tests.reliability.killing import Preloaded, kill_group, one_sentence, snapshot, temporaries
+from tests.reliability.killing import Preloaded, kill_group, one_sentence
+from tests.reliability.snapshots import snapshot, temporaries
 
 _BEGIN_S = 60.0
 _STOPS = {"Ctrl-C": (signal.SIGINT, 130), "SIGTERM": (signal.SIGTERM, 143)}

@@ -1,0 +1,22 @@
+"""A part of a file's points, before it is known what range the file's colours have."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class PointChunk:
+    """points: (N, 3) float64, as they stand in the file.  colours: (N, 3) numbers as the file has them, or None.
+
+    share: how much of the file is read with this chunk, in (0, 1].  black_is_none: a file that is all black has no
+    colours.  A file has colours where all of its chunks have; their range follows from the largest of all chunks, see
+    columns.to_colours.
+    """
+
+    points: np.ndarray
+    colours: np.ndarray | None
+    share: float
+    black_is_none: bool = False

@@ -1,0 +1,246 @@
+"""Reading in chunks: the same points, colours and errors as reading whole, for every format and chunk size."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as arrays
+from scipy.spatial.transform import Rotation
+
+from sparse_convonet.io.chunks import read_chunks
+from sparse_convonet.io.columns import largest_colour, to_colours
+from sparse_convonet.io.point_chunk import PointChunk
+from sparse_convonet.io.points import read_points, write_points
+from sparse_convonet.structures import PointCloud
+
+SUFFIXES = [".las", ".laz", ".ply", ".xyz", ".npz", ".e57", ".las 1.4", ".laz 1.4"]
+EVERY = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+PLY_KINDS = {"uchar": "u1", "ushort": "u2", "int": "i4", "float": "f4", "double": "f8"}
+
+
+def joined(chunks: Iterable[PointChunk]) -> PointCloud:
+    """All chunks of a file, with the range of its colours decided over all of them."""
+    parts = list(chunks)
+    points = np.concatenate([part.points for part in parts])
+    raw = [part.colours for part in parts if part.colours is not None]
+    if len(raw) < len(parts) or (parts[0].black_is_none and not any(each.any() for each in raw)):
+        return PointCloud(points)
+    largest = max(largest_colour(each) for each in raw)
+    return PointCloud(points, np.concatenate([to_colours(each, largest) for each in raw]))
+
+
+def require_equal(found: PointCloud, expected: PointCloud) -> None:
+    assert found.points.dtype == np.float64 and found.points.tobytes() == expected.points.tobytes()
+    assert (found.colours is None) == (expected.colours is None)
+    if found.colours is not None and expected.colours is not None:
+        assert found.colours.dtype == np.uint8 and np.array_equal(found.colours, expected.colours)
+
+
+def write(path: Path, cloud: PointCloud, kind: str) -> Path:
+    """A file of the kind, one of SUFFIXES."""
+    suffix, *version = kind.split()
+    path = path / f"scan{suffix}"
+    if suffix == ".e57":
+        write_e57(path, [cloud], Rotation.from_euler("xyz", [10, 20, 30], degrees=True))
+    elif version:
+        laspy = pytest.importorskip("laspy")
+        records = laspy.LasData(laspy.LasHeader(version="1.4", point_format=7))
+        records.x, records.y, records.z = cloud.points.T
+        if cloud.colours is not None:
+            records.red, records.green, records.blue = cloud.colours.T
+        records.write(str(path))
+    else:
+        write_points(path, cloud)
+    return path
+
+
+def write_e57(path: Path, clouds: list[PointCloud], rotation: Rotation, extra: dict | None = None) -> None:
+    pye57 = pytest.importorskip("pye57")
+    x, y, z, w = rotation.as_quat()
+    with pye57.E57(str(path), mode="w") as archive:
+        for cloud in clouds:
+            scan = {f"cartesian{axis}": np.ascontiguousarray(cloud.points[:, i]) for i, axis in enumerate("XYZ")}
+            if cloud.colours is not None:
+                names = ("Red", "Green", "Blue")
+                scan |= {f"color{name}": np.ascontiguousarray(cloud.colours[:, i]) for i, name in enumerate(names)}
+            archive.write_scan_raw(
+                {**scan, **(extra or {})}, rotation=np.array([w, x, y, z]), translation=np.array([5e5, 5.4e6, 100.25])
+            )
+
+
+@EVERY
+@given(data=st.data(), kind=st.sampled_from(SUFFIXES), chunk_points=st.integers(1, 80), coloured=st.booleans())
+def test_chunks_together_are_the_whole_file_bit_by_bit(
+    tmp_path: Path, data: st.DataObject, kind: str, chunk_points: int, coloured: bool
+) -> None:
+    count = data.draw(st.integers(1, 70))
+    points = data.draw(arrays.arrays(np.float64, (count, 3), elements=st.floats(-1000, 1000, width=32)))
+    colours = data.draw(arrays.arrays(np.uint8, (count, 3))) if coloured else None
+    path = write(tmp_path, PointCloud(points, colours), kind)
+    chunks = list(read_chunks(path, chunk_points=chunk_points))
+    assert all(len(chunk.points) <= chunk_points for chunk in chunks)
+    shares = [chunk.share for chunk in chunks]
+    assert shares == sorted(shares) and shares[-1] == 1
+    require_equal(joined(chunks), read_points(path))
+
+
+@pytest.mark.parametrize("order", ["little", "big"])
+@pytest.mark.parametrize("kind", list(PLY_KINDS))
+@pytest.mark.parametrize("scale", [1, 255, 65535])
+def test_binary_ply_of_either_byte_order_is_streamed_with_the_range_of_all_its_colours(
+    tmp_path: Path, rng: np.random.Generator, order: str, kind: str, scale: int
+) -> None:
+    if scale > 255 and kind == "uchar":
+        return
+    mark = {"little": "<", "big": ">"}[order]
+    fields = [("t", mark + "i2"), ("x", mark + "f4"), ("y", mark + "f8"), ("z", mark + "i4")]
+    rows = np.zeros(100, dtype=[*fields, *((name, mark + PLY_KINDS[kind]) for name in ("red", "green", "blue"))])
+    for axis in "xyz":
+        rows[axis] = rng.integers(-1000, 1000, 100) / (1 if axis == "z" else 8)
+    for name in ("red", "green", "blue"):
+        rows[name] = rng.integers(0, 2, 100)
+    rows["green"][97] = scale  # only the last chunk tells the range
+    header = f"ply\nformat binary_{order}_endian 1.0\nelement camera 2\nproperty double f\nelement vertex 100\n"
+    names = {"i2": "short", "f4": "float", "f8": "double", "i4": "int"}
+    header += "".join(f"property {names[k[1:]]} {name}\n" for name, k in fields)
+    header += "".join(f"property {kind} {name}\n" for name in ("red", "green", "blue"))
+    header += "element face 0\nproperty list uchar int vertex_indices\nend_header\n"
+    path = tmp_path / "a.ply"
+    path.write_bytes(header.encode() + b"\0" * 16 + rows.tobytes())
+    chunks = list(read_chunks(path, chunk_points=30))
+    assert [len(chunk.points) for chunk in chunks] == [30, 30, 30, 10]
+    require_equal(joined(chunks), read_points(path))
+
+
+def test_meshes_and_folders_are_sampled_as_read_points_does(tmp_path: Path) -> None:
+    path = tmp_path / "a.off"
+    path.write_text("OFF\n4 2 0\n0 0 0\n1 0 0\n1 1 0\n0 1 0\n3 0 1 2\n3 0 2 3\n")
+    for seed in (0, 3):
+        require_equal(joined(read_chunks(path, chunk_points=100, seed=seed)), read_points(path, seed=seed))
+
+
+@pytest.mark.parametrize("chunk_points", [1, 7, 33, 1000])
+def test_several_e57_scans_with_invalid_points_and_poses_are_read_alike(
+    tmp_path: Path, rng: np.random.Generator, chunk_points: int
+) -> None:
+    clouds = [PointCloud(rng.random((33, 3)) * 50, rng.integers(0, 256, (33, 3)).astype(np.uint8)) for _ in range(3)]
+    path, turned = tmp_path / "a.e57", Rotation.random(random_state=1)
+    invalid = {"cartesianInvalidState": (np.arange(33) % 4 == 0).astype(np.int8)}
+    write_e57(path, clouds, turned, invalid)
+    require_equal(joined(read_chunks(path, chunk_points=chunk_points)), read_points(path))
+    write_e57(path, [clouds[0], PointCloud(clouds[1].points)], turned)  # colours in one scan only
+    assert joined(read_chunks(path, chunk_points=chunk_points)).colours is None
+    require_equal(joined(read_chunks(path, chunk_points=chunk_points)), read_points(path))
+
+
+@pytest.mark.parametrize("limits", [True, False])
+@pytest.mark.parametrize("chunk_points", [1, 10, 100])
+def test_spherical_e57_with_16_bit_colours_is_read_alike(
+    tmp_path: Path, rng: np.random.Generator, chunk_points: int, limits: bool
+) -> None:
+    pye57 = pytest.importorskip("pye57")
+    scan = {
+        "sphericalRange": rng.random(40) * 20,
+        "sphericalAzimuth": rng.uniform(-np.pi, np.pi, 40),
+        "sphericalElevation": rng.uniform(-1, 1, 40),
+    }
+    scan |= {f"color{name}": rng.integers(0, 200, 40).astype(np.uint16) for name in ("Red", "Green", "Blue")}
+    scan["colorGreen"][35] = 60_000
+    path = tmp_path / "a.e57"
+    with pye57.E57(str(path), mode="w") as archive:
+        write_raw_e57(pye57, archive, scan, limits)
+    whole = read_points(path)
+    assert whole.colours is not None and whole.colours.max() == round(60_000 / (65_535 / 255))
+    require_equal(joined(read_chunks(path, chunk_points=chunk_points)), whole)
+
+
+def write_raw_e57(pye57: object, archive: object, scan: dict, limits: bool) -> None:
+    """A scan of named columns, whatever their names, as pye57 writes them but with limits of the colours or none."""
+    lib = pye57.libe57  # type: ignore[attr-defined]
+    file = archive.image_file  # type: ignore[attr-defined]
+    node, prototype = lib.StructureNode(file), lib.StructureNode(file)
+    node.set("guid", lib.StringNode(file, "{one}"))
+    for name in scan:
+        if name.startswith("color"):
+            prototype.set(name, lib.IntegerNode(file, 0, 0, 65535))
+        else:
+            prototype.set(name, lib.FloatNode(file, 0, lib.E57_DOUBLE, -1e9, 1e9))
+    if limits:
+        box = lib.StructureNode(file)
+        for name in ("Red", "Green", "Blue"):
+            box.set(f"color{name}Minimum", lib.IntegerNode(file, 0, 0, 65535))
+            box.set(f"color{name}Maximum", lib.IntegerNode(file, 65535, 0, 65535))
+        node.set("colorLimits", box)
+    points = lib.CompressedVectorNode(file, prototype, lib.VectorNode(file, True))
+    node.set("points", points)
+    archive.data3d.append(node)  # type: ignore[attr-defined]
+    buffers = lib.VectorSourceDestBuffer()
+    kept = {name: np.ascontiguousarray(values, dtype=np.float64) for name, values in scan.items()}
+    for name, values in kept.items():
+        buffers.append(lib.SourceDestBuffer(file, name, values, len(values), True, True))
+    points.writer(buffers).write(len(kept["sphericalRange"]))
+
+
+def test_las_that_is_black_has_no_colours_and_one_lit_point_gives_them(tmp_path: Path) -> None:
+    cloud = PointCloud(np.arange(90.0).reshape(30, 3), np.zeros((30, 3), dtype=np.uint8))
+    path = write(tmp_path, cloud, ".las")
+    assert joined(read_chunks(path, chunk_points=4)).colours is None
+    cloud.colours[29, 1] = 7  # type: ignore[index]
+    path = write(tmp_path, cloud, ".las")
+    assert np.array_equal(joined(read_chunks(path, chunk_points=4)).colours, cloud.colours)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("chunk_points", [10_000, 50_000, 70_000, 101_000])
+def test_laz_of_several_chunks_is_read_alike(tmp_path: Path, rng: np.random.Generator, chunk_points: int) -> None:
+    path = write(tmp_path, PointCloud(rng.random((110_000, 3))), ".laz")
+    chunks = list(read_chunks(path, chunk_points=chunk_points))
+    assert max(len(chunk.points) for chunk in chunks) <= chunk_points and chunks[-1].share == 1
+    require_equal(joined(chunks), read_points(path))
+
+
+def test_laz_of_one_large_chunk_is_read_alike(
+    tmp_path: Path, rng: np.random.Generator, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = write(tmp_path, PointCloud(rng.random((5000, 3))), ".laz")
+    monkeypatch.setattr("sparse_convonet.io.las._PARALLEL_CHUNK_POINTS", 1000)
+    require_equal(joined(read_chunks(path, chunk_points=700)), read_points(path))
+
+
+@pytest.mark.parametrize("kind", [kind for kind in SUFFIXES if kind != ".xyz"])
+@pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.9, 0.999])
+def test_truncated_files_are_refused_in_the_same_sentence(
+    tmp_path: Path, rng: np.random.Generator, kind: str, share: float
+) -> None:
+    path = write(tmp_path, PointCloud(rng.random((20_000, 3)) * 30), kind)
+    path.write_bytes(path.read_bytes()[: int(share * path.stat().st_size)])
+    with pytest.raises(ValueError, match="found") as whole:
+        read_points(path)
+    with pytest.raises(ValueError, match="^" + re.escape(str(whole.value)) + "$"):
+        list(read_chunks(path, chunk_points=3000))
+
+
+def test_what_cannot_be_read_is_refused_in_the_same_sentence(tmp_path: Path) -> None:
+    (tmp_path / "a.xyz").write_text("1 2 3\n4 five 6\n")
+    (tmp_path / "a.docx").write_bytes(b"PK")
+    (tmp_path / "a.las").write_bytes(b"garbage" * 100)
+    (tmp_path / "no_z.ply").write_text(
+        "ply\nformat binary_little_endian 1.0\nelement vertex 1\nproperty uchar x\nproperty uchar y\nend_header\nab"
+    )
+    (tmp_path / "none.ply").write_text(
+        "ply\nformat binary_little_endian 1.0\nelement vertex 0\nproperty uchar x\nproperty uchar y\n"
+        "property uchar z\nend_header\n"
+    )
+    (tmp_path / "folder").mkdir()
+    for name in ("a.xyz", "a.docx", "a.las", "no_z.ply", "none.ply", "folder", "missing.las", "missing.ply"):
+        with pytest.raises((ValueError, FileNotFoundError)) as whole:
+            read_points(tmp_path / name)
+        with pytest.raises(type(whole.value), match="^" + re.escape(str(whole.value)) + "$"):
+            list(read_chunks(tmp_path / name))
+    with pytest.raises(ValueError, match="chunk: expected at least one point, found 0"):
+        read_chunks(tmp_path / "a.xyz", chunk_points=0)
