@@ -93,8 +93,12 @@ class VoxelFrame:
         """A frame that moves with the cloud: any shift of (N, 3) points shifts the origin alike."""
         if len(points_world) == 0:
             raise ValueError("voxel frame: expected at least one point, found none")
-        low = np.asarray(points_world, dtype=np.float64).min(axis=0)
-        return cls(low - _BORDER_OFFSET * voxel_size_m, voxel_size_m)
+        return cls.from_lowest(np.asarray(points_world, dtype=np.float64).min(axis=0), voxel_size_m)
+
+    @classmethod
+    def from_lowest(cls, low_world: np.ndarray, voxel_size_m: float) -> VoxelFrame:
+        """The frame around points whose lowest coordinates are (3,) metres."""
+        return cls(np.asarray(low_world, dtype=np.float64) - _BORDER_OFFSET * voxel_size_m, voxel_size_m)
 
     def to_voxels(self, points_world: np.ndarray) -> np.ndarray:
         """(N, 3) metres -> (N, 3) float64 voxel coordinates."""

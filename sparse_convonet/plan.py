@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -60,6 +61,11 @@ def memory_budget(asked_bytes: int | None) -> int:
     return asked_bytes or int(_SHARE_OF_AVAILABLE * available_memory_bytes())
 
 
+def holds_points(points: int, budget_bytes: int) -> bool:
+    """Whether so many points can be in memory at once, with nothing else."""
+    return _BASE_BYTES + _BYTES_PER_POINT * points <= budget_bytes
+
+
 def require_memory(plan: Plan, asked_bytes: int | None = None) -> None:
     """Raise ValueError, naming a voxel size that would fit, where a plan needs more memory than it may take."""
     budget = memory_budget(asked_bytes)
@@ -84,7 +90,7 @@ def with_tiles(plan: Plan, points_voxel: np.ndarray, unet: SparseUNet, budget_by
     index = np.floor(points_voxel).astype(np.int64)
     batched = np.concatenate([np.zeros((len(index), 1), dtype=np.int64), index], axis=1)
     voxels = unpack_keys(torch.unique(pack_keys(torch.from_numpy(batched))))[:, 1:].numpy()
-    finer = max(1.0, (_REFERENCE_CELL_SHARE * plan.voxel_size_m / plan.cell_size_m) ** 2)
+    finer = max(1.0, finer_cells(plan.voxel_size_m, plan.cell_size_m))
     held = _BASE_BYTES + _BYTES_PER_POINT * len(points_voxel) + _TILED_BYTES_PER_VOXEL * len(voxels)
     result = _TILED_BYTES_PER_RESULT_VOXEL * finer * len(voxels)
     made, last_grid = plan, None
@@ -105,18 +111,52 @@ def with_tiles(plan: Plan, points_voxel: np.ndarray, unet: SparseUNet, budget_by
     return made
 
 
-def count_points_per_voxel(points_world: np.ndarray, voxel_size_m: float) -> np.ndarray:
-    """(V,) number of points in each occupied voxel of (N, 3) points."""
-    index = np.floor(VoxelFrame.around(points_world, voxel_size_m).to_voxels(points_world)).astype(np.int64)
-    batched = np.concatenate([np.zeros((len(index), 1), dtype=np.int64), index], axis=1)
-    return torch.unique(pack_keys(torch.from_numpy(batched)), return_counts=True)[1].numpy()
+class Density(Protocol):
+    """What a plan needs to know of the points of a scan, wherever they are kept."""
+
+    @property
+    def points(self) -> int:
+        """How many there are."""
+        ...
+
+    def median_per_voxel(self, voxel_size_m: float) -> float:
+        """The median number of points in an occupied voxel of that size."""
+        ...
+
+    def voxels(self, voxel_size_m: float) -> int:
+        """How many voxels of that size are occupied."""
+        ...
 
 
-def choose_voxel_size(points_world: np.ndarray) -> tuple[float, str]:
+@dataclass(frozen=True)
+class CloudDensity:
+    """That of points in memory, (N, 3) world metres."""
+
+    points_world: np.ndarray
+
+    @property
+    def points(self) -> int:
+        return len(self.points_world)
+
+    def median_per_voxel(self, voxel_size_m: float) -> float:
+        return float(np.median(self._counts(voxel_size_m)))
+
+    def voxels(self, voxel_size_m: float) -> int:
+        return len(self._counts(voxel_size_m))
+
+    def _counts(self, voxel_size_m: float) -> np.ndarray:
+        """(V,) number of points in each occupied voxel."""
+        frame = VoxelFrame.around(self.points_world, voxel_size_m)
+        index = np.floor(frame.to_voxels(self.points_world)).astype(np.int64)
+        batched = np.concatenate([np.zeros((len(index), 1), dtype=np.int64), index], axis=1)
+        return torch.unique(pack_keys(torch.from_numpy(batched)), return_counts=True)[1].numpy()
+
+
+def choose_voxel_size(density: Density) -> tuple[float, str]:
     """The smallest candidate at which the median occupied voxel holds enough points, and the reason in words."""
     median = 0.0
     for size in CANDIDATE_VOXELS_M:
-        median = float(np.median(count_points_per_voxel(points_world, size)))
+        median = density.median_per_voxel(size)
         if median >= _POINTS_PER_VOXEL:
             return size, f"the smallest size at which the median voxel holds at least 3 points ({median:g} here)"
     return CANDIDATE_VOXELS_M[-1], (
@@ -124,16 +164,14 @@ def choose_voxel_size(points_world: np.ndarray) -> tuple[float, str]:
     )
 
 
-def make_plan(
-    points_world: np.ndarray, voxel_size_m: float | None, cell_size_m: float | None, cell_share: float
-) -> Plan:
+def make_plan(density: Density, voxel_size_m: float | None, cell_size_m: float | None, cell_share: float) -> Plan:
     """Fill in what the user left open, and predict the cost.
 
     Raises ValueError where a size is not positive or the cell is larger than the voxel.
     """
     reason = "as asked"
     if voxel_size_m is None:
-        voxel_size_m, reason = choose_voxel_size(points_world)
+        voxel_size_m, reason = choose_voxel_size(density)
     if not voxel_size_m > 0:
         raise ValueError(f"voxel size: expected a positive number of metres, found {voxel_size_m}")
     if cell_size_m is None:
@@ -142,15 +180,18 @@ def make_plan(
         raise ValueError(
             f"cell size: expected more than 0 and at most the voxel size ({voxel_size_m} m), found {cell_size_m} m"
         )
-    voxels = len(count_points_per_voxel(points_world, voxel_size_m))
-    finer = (_REFERENCE_CELL_SHARE * voxel_size_m / cell_size_m) ** 2
+    voxels = density.voxels(voxel_size_m)
+    finer = finer_cells(voxel_size_m, cell_size_m)
     return Plan(
         voxel_size_m=voxel_size_m,
         cell_size_m=cell_size_m,
         reason=reason,
         voxels=voxels,
-        memory_bytes=int(
-            _BASE_BYTES + _BYTES_PER_POINT * len(points_world) + _BYTES_PER_VOXEL * voxels * max(1.0, finer)
-        ),
-        seconds=_BASE_SECONDS + _SECONDS_PER_POINT * len(points_world) + _SECONDS_PER_VOXEL * voxels * finer,
+        memory_bytes=int(_BASE_BYTES + _BYTES_PER_POINT * density.points + _BYTES_PER_VOXEL * voxels * max(1.0, finer)),
+        seconds=_BASE_SECONDS + _SECONDS_PER_POINT * density.points + _SECONDS_PER_VOXEL * voxels * finer,
     )
+
+
+def finer_cells(voxel_size_m: float, cell_size_m: float) -> float:
+    """How many times as many cells a surface has as with cells of half a voxel, which the predictions are made for."""
+    return (_REFERENCE_CELL_SHARE * voxel_size_m / cell_size_m) ** 2

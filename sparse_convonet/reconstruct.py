@@ -18,6 +18,7 @@ from sparse_convonet.fields.sparse import SparseField
 from sparse_convonet.io.conversion import as_point_cloud
 from sparse_convonet.mesh.cleanup import Cleaned, observed_only, remove_small_components, remove_unsupported
 from sparse_convonet.mesh.colour import with_colours
+from sparse_convonet.mesh.compile_ahead import compile_ahead
 from sparse_convonet.mesh.joining import joined
 from sparse_convonet.mesh.lattice import EDGE
 from sparse_convonet.mesh.mise import ExtractionSettings, extract_mesh
@@ -27,7 +28,7 @@ from sparse_convonet.mesh.seeds import SEED_STRIDE, seed_cells
 from sparse_convonet.mesh.tiles import extract_tiles
 from sparse_convonet.mesh.topology import face_areas
 from sparse_convonet.model_config import EngineName
-from sparse_convonet.plan import Plan, make_plan, memory_budget, with_tiles
+from sparse_convonet.plan import CloudDensity, Plan, make_plan, memory_budget, with_tiles
 from sparse_convonet.structures import Mesh, PointCloud
 from sparse_convonet.tiling import encode_tiled, encoding_grid, return_freed_memory
 from sparse_convonet.weights import TrainedModel, load_model
@@ -39,9 +40,9 @@ Progress = Callable[[str, float], None]  # stage, share done from 0 to 1
 _QUERY_CHUNK = 1 << 17
 # Pieces smaller than both may be crumbs: bits of wall seen through a door, noise in mid-air.  Most have less than half as
 # many points per surface as the whole (a real hall: nearly all 0 to 45 %; furniture of a known house: most over 75 %).
-_CRUMB_M2, _CRUMB_SHARE, _CRUMB_POINTS_SHARE = 2.0, 0.01, 0.5
-_CRUMB_REACH_VOXELS = 0.5  # of points to the vertices of a piece
-_DUST_M2 = 0.1  # pieces this small are removed however many points they have
+CRUMB_M2, CRUMB_SHARE, CRUMB_POINTS_SHARE = 2.0, 0.01, 0.5
+CRUMB_REACH_VOXELS = 0.5  # of points to the vertices of a piece
+DUST_M2 = 0.1  # pieces this small are removed however many points they have
 
 
 @dataclass(frozen=True)
@@ -111,6 +112,7 @@ class Reconstructor:
         self.settings = settings or ReconstructionSettings()
         self._progress = progress or (lambda stage, share: None)
         self.device = next(model.network.parameters()).device
+        compile_ahead()
 
     @classmethod
     def from_pretrained(
@@ -139,7 +141,7 @@ class Reconstructor:
         """The sizes that `run` would use for a scan, and what they would cost."""
         share = self.model.config.mesh.cell_share
         points_world = self._to_world(cloud.points)
-        plan = make_plan(points_world, self.settings.voxel_size_m, self.settings.cell_size_m, share)
+        plan = make_plan(CloudDensity(points_world), self.settings.voxel_size_m, self.settings.cell_size_m, share)
         points_voxel = VoxelFrame.around(points_world, plan.voxel_size_m).snap_to_voxels(points_world)
         return with_tiles(plan, points_voxel, self._network.unet, memory_budget(self.settings.memory_bytes))
 
@@ -192,7 +194,7 @@ class Reconstructor:
         seeds = seed_cells(scene_field, cell, finest_per_seed)
         extraction = ExtractionSettings(cell=cell, threshold=math.log(threshold / (1 - threshold)))
         asked_m2 = self.settings.smallest_piece_m2
-        least_m2, share = (_DUST_M2, _CRUMB_SHARE) if asked_m2 is None else (asked_m2, None)
+        least_m2, share = (DUST_M2, CRUMB_SHARE) if asked_m2 is None else (asked_m2, None)
         if plan.tile_voxels is not None:
             tile_seeds = EDGE * max(1, round(plan.tile_voxels / (EDGE * SEED_STRIDE)))
             tiled = extract_tiles(
@@ -223,9 +225,9 @@ class Reconstructor:
         mesh, removed = cleaned.mesh, cleaned.removed_components
         if self.settings.smallest_piece_m2 is None and len(mesh.faces):
             surface = float(face_areas(mesh).sum())
-            below = min(_CRUMB_M2 / plan.voxel_size_m**2, _CRUMB_SHARE * surface)
+            below = min(CRUMB_M2 / plan.voxel_size_m**2, CRUMB_SHARE * surface)
             cleaned = remove_unsupported(
-                mesh, points_voxel, _CRUMB_REACH_VOXELS, below_area=below, least_share=_CRUMB_POINTS_SHARE
+                mesh, points_voxel, CRUMB_REACH_VOXELS, below_area=below, least_share=CRUMB_POINTS_SHARE
             )
             mesh, removed = cleaned.mesh, removed + cleaned.removed_components
         cell, logit = plan.cell_size_m / plan.voxel_size_m, math.log(threshold / (1 - threshold))

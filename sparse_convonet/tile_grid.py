@@ -83,7 +83,7 @@ class TiledRows:
         low, high = self.grid.box(tile)
         low, high = low - reach, high + reach
         first, last = self.grid.tiles_of(np.stack([low, high - 1]))
-        found = [self._within(name, low, high) for name in _names_between(first, last) if name in self._ranges]
+        found = [self._within(name, low, high) for name in names_between(first, last) if name in self._ranges]
         return np.sort(np.concatenate(found)) if found else np.zeros(0, dtype=np.int64)
 
     def of(self, tile: TileName) -> np.ndarray:
@@ -101,7 +101,7 @@ class TiledRows:
         return rows[((positions >= low) & (positions < high)).all(axis=1)]
 
 
-def _names_between(first: np.ndarray, last: np.ndarray) -> Iterator[TileName]:
+def names_between(first: np.ndarray, last: np.ndarray) -> Iterator[TileName]:
     """All tiles from `first` (3,) to `last` (3,) inclusive."""
     for x in range(first[0], last[0] + 1):
         for y in range(first[1], last[1] + 1):

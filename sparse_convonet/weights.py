@@ -81,6 +81,16 @@ def pretrained_path(name: str) -> Path:
     return path
 
 
+def weights_path(model: str | Path) -> Path:
+    """The file of a model by its path or, for a shipped one, its name.  Raises ValueError or FileNotFoundError."""
+    path = Path(model)
+    if path.suffix != ".safetensors" and not path.exists():
+        path = pretrained_path(str(model))
+    if not path.is_file():
+        raise FileNotFoundError(f"{path}: no such weights file")
+    return path
+
+
 def load_model(
     model: str | Path, *, engine: EngineName | None = None, device: str | torch.device = "cpu"
 ) -> TrainedModel:
@@ -88,11 +98,7 @@ def load_model(
 
     Raises ValueError where the file is none of ours or its weights do not fit its config.
     """
-    path = Path(model)
-    if path.suffix != ".safetensors" and not path.exists():
-        path = pretrained_path(str(model))
-    if not path.is_file():
-        raise FileNotFoundError(f"{path}: no such weights file")
+    path = weights_path(model)
     header, values = _read_file(path)
     config, threshold, record = _read_header(path, header)
     if engine is not None:

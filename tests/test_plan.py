@@ -11,8 +11,8 @@ from sparse_convonet import plan
 from sparse_convonet.encode.sparse_unet import SparseUNet
 from sparse_convonet.engine import native
 from sparse_convonet.plan import (
+    CloudDensity,
     choose_voxel_size,
-    count_points_per_voxel,
     make_plan,
     memory_amount,
     require_memory,
@@ -21,17 +21,16 @@ from sparse_convonet.plan import (
 from tests.synthetic_scan import room_points
 
 
-def test_counts_add_up_to_the_points_and_fall_with_the_size() -> None:
-    points = room_points(5000)
-    for size in (0.05, 0.1, 0.2):
-        assert count_points_per_voxel(points, size).sum() == 5000
-    assert len(count_points_per_voxel(points, 0.05)) > len(count_points_per_voxel(points, 0.1))
+def test_voxels_are_counted_and_the_median_is_that_of_the_occupied_ones() -> None:
+    density = CloudDensity(np.repeat([[0.0, 0, 0], [1, 0, 0], [2, 0, 5]], [1, 2, 6], axis=0))
+    assert (density.points, density.voxels(0.1), density.median_per_voxel(0.1)) == (9, 3, 2)
+    assert (density.voxels(3.0), density.median_per_voxel(3.0)) == (2, 4.5)
 
 
 def test_denser_scans_get_smaller_voxels_and_the_reason_names_the_median() -> None:
     sizes = []
     for count in (2000, 10_000, 50_000, 200_000):
-        size, reason = choose_voxel_size(room_points(count))
+        size, reason = choose_voxel_size(CloudDensity(room_points(count)))
         assert "median voxel holds" in reason
         sizes.append(size)
     assert sizes == sorted(sizes, reverse=True) and sizes[0] == 0.12 and sizes[-1] == 0.04
@@ -39,26 +38,26 @@ def test_denser_scans_get_smaller_voxels_and_the_reason_names_the_median() -> No
 
 def test_sizes_that_were_asked_for_are_kept_and_checked() -> None:
     points = room_points(2000)
-    made = make_plan(points, 0.1, 0.025, 0.5)
+    made = make_plan(CloudDensity(points), 0.1, 0.025, 0.5)
     assert (made.voxel_size_m, made.cell_size_m, made.reason) == (0.1, 0.025, "as asked")
-    assert make_plan(points, 0.1, None, 0.5).cell_size_m == pytest.approx(0.05)
+    assert make_plan(CloudDensity(points), 0.1, None, 0.5).cell_size_m == pytest.approx(0.05)
     for voxel in (0.0, -1.0, float("nan")):
         with pytest.raises(ValueError, match="voxel size: expected a positive number"):
-            make_plan(points, voxel, None, 0.5)
+            make_plan(CloudDensity(points), voxel, None, 0.5)
     with pytest.raises(ValueError, match="at most the voxel size"):
-        make_plan(points, 0.1, 0.2, 0.5)
+        make_plan(CloudDensity(points), 0.1, 0.2, 0.5)
 
 
 def test_prediction_grows_with_the_number_of_cells() -> None:
     points = room_points(50_000)
-    coarse, fine = make_plan(points, 0.1, None, 0.5), make_plan(points, 0.05, None, 0.5)
-    finer_cells = make_plan(points, 0.05, 0.0125, 0.5)
+    coarse, fine = make_plan(CloudDensity(points), 0.1, None, 0.5), make_plan(CloudDensity(points), 0.05, None, 0.5)
+    finer_cells = make_plan(CloudDensity(points), 0.05, 0.0125, 0.5)
     assert coarse.memory_bytes < fine.memory_bytes < finer_cells.memory_bytes
     assert coarse.seconds < fine.seconds < finer_cells.seconds
 
 
 def test_a_plan_beyond_the_memory_is_refused_with_a_size_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = replace(make_plan(room_points(2000), 0.05, None, 0.5), memory_bytes=40_000_000_000)
+    made = replace(make_plan(CloudDensity(room_points(2000)), 0.05, None, 0.5), memory_bytes=40_000_000_000)
     monkeypatch.setattr(plan, "available_memory_bytes", lambda: 10_000_000_000)
     with pytest.raises(ValueError, match=r"of 0.05 m, found 9.0 GB available; use --voxel-size 0.11"):
         require_memory(made)
@@ -77,7 +76,7 @@ def test_tiles_get_smaller_with_the_budget_and_none_are_made_where_all_fits(rng:
     unet = SparseUNet(engine=native, width_in=4, widths=(4, 4, 4), blocks_per_level=1, dilate_from_stride=4)
     points = rng.uniform(0, 1500, (200_000, 3)) * [1, 1, 0.01]
     # So many points a voxel would need that one piece takes 40 GB.
-    whole = replace(make_plan(points * 0.05, 0.05, None, 0.5), memory_bytes=40_000_000_000)
+    whole = replace(make_plan(CloudDensity(points * 0.05), 0.05, None, 0.5), memory_bytes=40_000_000_000)
     assert with_tiles(whole, points, unet, 40_000_000_000) is whole
     edges = []
     for budget in (1_450_000_000, 1_400_000_000, 1_000_000):

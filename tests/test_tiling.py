@@ -25,13 +25,18 @@ from sparse_convonet.weights import TrainedModel, load_model
 from tests.mesh.test_tiles import assert_same_surface
 from tests.synthetic_scan import room_points
 
+MODEL = SparseModelConfig(
+    engine="native", pointnet_width=8, pointnet_blocks=2, widths=(8, 8, 16), blocks_per_level=1, dilate_from_stride=4,
+    feature_width=8, decoder_width=8,
+)  # fmt: skip
 
-def network(widths: tuple[int, ...] = (8, 8, 16), blocks: int = 1, dilate_from: int = 4) -> SparseOccupancyNetwork:
+
+def small_network(widths: tuple[int, ...], blocks: int, dilate_from: int) -> SparseOccupancyNetwork:
+    return network(replace(MODEL, widths=widths, blocks_per_level=blocks, dilate_from_stride=dilate_from))
+
+
+def network(config: SparseModelConfig = MODEL) -> SparseOccupancyNetwork:
     torch.manual_seed(0)
-    config = SparseModelConfig(
-        engine="native", pointnet_width=8, pointnet_blocks=2, widths=widths, blocks_per_level=blocks,
-        dilate_from_stride=dilate_from, feature_width=8, decoder_width=8,
-    )  # fmt: skip
     model = build_sparse(config)
     with torch.no_grad():  # blocks begin as identities; make every weight count
         for name, value in model.named_parameters():
@@ -104,7 +109,7 @@ def line_reaches(model: SparseOccupancyNetwork, length: int, voxels: range) -> t
     [((8, 8), 1, 4), ((8, 8, 8), 1, 4), ((8, 8, 8), 2, 2), ((8, 8, 8, 8), 1, 4)],
 )
 def test_the_receptive_field_is_counted_exactly(widths: tuple[int, ...], blocks: int, dilate_from: int) -> None:
-    model = network(widths, blocks, dilate_from)
+    model = small_network(widths, blocks, dilate_from)
     unet = model.unet
     reach, stride = unet.receptive_field_voxels(), unet.total_stride
     length = -(-(2 * reach + 2 * stride) // stride) * stride
@@ -121,7 +126,7 @@ def test_the_receptive_field_is_counted_exactly(widths: tuple[int, ...], blocks:
 
 
 def test_a_coarse_cell_less_of_halo_changes_the_field(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = network((8, 8), dilate_from=2)
+    model = small_network((8, 8), 1, 2)
     with_positive_kernels(model)
     points = np.zeros((128, 3))
     points[:, 0] = np.arange(-64, 64) + 0.3
@@ -141,7 +146,7 @@ def test_a_coarse_cell_less_of_halo_changes_the_field(monkeypatch: pytest.Monkey
 def test_logits_in_tiles_are_those_of_the_whole(
     rng: np.random.Generator, edge: int, levels: int, dilate_from: int
 ) -> None:
-    model, points = network((8, 8, 16)[:levels], dilate_from=dilate_from), sheets(rng, 16.0, 1500) + [7.0, -2000.0, 3.0]
+    model, points = small_network((8, 8, 16)[:levels], 1, dilate_from), sheets(rng, 16.0, 1500) + [7.0, -2000.0, 3.0]
     grid = encoding_grid(points, model.unet, edge)
     whole, tiled = encode(model, points), encode_tiled(model, points, grid)
     assert_same_field(tiled, whole)

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
+from sparse_convonet.io.cli import run_tool, starting
 
-import numpy as np
+with starting():
+    import argparse
+    from pathlib import Path
 
-from sparse_convonet.data.buildings import BuildingSettings, make_building
-from sparse_convonet.data.furniture import FurnitureLibrary
-from sparse_convonet.data.scanner import ScannerSettings, VirtualScanner
-from sparse_convonet.io.cli import run_tool
-from sparse_convonet.io.points import write_points
-from sparse_convonet.reconstruct import ReconstructionSettings
-from sparse_convonet.scan import reconstruct_scan, show_messages
+    import numpy as np
+
+    from sparse_convonet.data.buildings import BuildingSettings, make_building
+    from sparse_convonet.data.furniture import FurnitureLibrary
+    from sparse_convonet.data.scanner import ScannerSettings, VirtualScanner
+    from sparse_convonet.io.points import write_points
+    from sparse_convonet.reconstruct import ReconstructionSettings
+    from sparse_convonet.scan import ScanRequest, reconstruct_scan
+    from sparse_convonet.scan_messages import show_messages
 
 _TWO_STOREYS = BuildingSettings(storeys=(2, 2), footprint_m=(11.0, 15.0), hall_share=1.0, pitched_roof_share=0.0)
 _STATION_SPACING_M = 2.5
@@ -37,9 +40,8 @@ def main(arguments: list[str] | None = None) -> None:
     options.out.mkdir(parents=True, exist_ok=True)
     write_points(options.out / "scan.ply", scan)
     print(f"scanned   a two-storey building from {len(stations)} stations: {len(scan)} points")
-    reconstruct_scan(
-        [options.out / "scan.ply"], options.out, ReconstructionSettings(), up="z", model=options.model, overwrite=True
-    )
+    scan_path, settings = options.out / "scan.ply", ReconstructionSettings()
+    reconstruct_scan(ScanRequest([scan_path], options.out, settings, up="z", model=options.model, overwrite=True))
     print(f"\nLook at {options.out / 'preview.png'}")
 
 

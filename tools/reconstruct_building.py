@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-import argparse
-from pathlib import Path
+from sparse_convonet.io.cli import run_tool, starting
 
-import torch
+with starting():
+    import argparse
+    from pathlib import Path
 
-from sparse_convonet.io.cli import run_tool
-from sparse_convonet.plan import memory_amount
-from sparse_convonet.reconstruct import ReconstructionSettings
-from sparse_convonet.scan import reconstruct_scan, show_messages
+    import torch
+
+    from sparse_convonet.plan import memory_amount
+    from sparse_convonet.reconstruct import ReconstructionSettings
+    from sparse_convonet.scan import ScanRequest, reconstruct_scan
+    from sparse_convonet.scan_messages import show_messages
 
 
 def parse(arguments: list[str] | None) -> argparse.Namespace:
@@ -37,7 +40,16 @@ def parse(arguments: list[str] | None) -> argparse.Namespace:
     )
     add("--simplify", metavar="FACES|MM", help="a number of faces (200000), or an error in mm (5mm)")
     add("--refine", type=int, default=0, metavar="STEPS", help="steps that move vertices onto the surface")
-    add("--memory", metavar="AMOUNT", help="work in tiles where more would be needed (4GB); default: what is available")
+    add(
+        "--memory",
+        metavar="AMOUNT",
+        help="what the run may take (4GB): beyond, it goes through the disk, in tiles; default: most of what is available",
+    )
+    add("--work", type=Path, metavar="FOLDER", help="where points and tiles are kept meanwhile; default: work in --out")
+    add(
+        "--cluster", metavar="local|ADDRESS", help="do the tiles on a Ray cluster: one started here, or HOST:PORT, auto"
+    )
+    add("--tiles", action="store_true", help="also write the mesh as 3D Tiles: a folder of .glb files and tileset.json")
     add("--engine", choices=["auto", "minkowski", "native"], help="sparse convolution engine; default: the model's")
     add("--device", default="auto", help="auto, cpu, cuda, ...")
     add("--threads", type=int, help="CPU threads; default: all")
@@ -80,7 +92,7 @@ def main(arguments: list[str] | None = None) -> None:
     device = options.device
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"
-    reconstruct_scan(
+    request = ScanRequest(
         options.inputs,
         options.out,
         settings,
@@ -91,7 +103,11 @@ def main(arguments: list[str] | None = None) -> None:
         device=device,
         seed=options.seed,
         overwrite=options.overwrite,
+        work=options.work,
+        cluster=options.cluster,
+        tiles=options.tiles,
     )
+    reconstruct_scan(request)
 
 
 if __name__ == "__main__":

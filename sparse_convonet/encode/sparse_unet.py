@@ -18,8 +18,9 @@ class ConvolutionBlock(nn.Module):
         self.norm = engine.MinkowskiBatchNorm(width)
         self.relu = engine.MinkowskiReLU(inplace=True)
 
-    def forward(self, x: Any) -> Any:
-        return self.relu(self.norm(self.convolution(x)))
+    def forward(self, x: Any, onto: Any = None) -> Any:
+        """onto: the coordinate map of the result, if it is not the convolution's own."""
+        return self.relu(self.norm(self.convolution(x, onto)))
 
 
 class ResidualBlock(nn.Module):
@@ -106,16 +107,22 @@ class SparseUNet(nn.Module):
         backwards along the longest path: up every level and down again.  Each 3x3x3 convolution at stride s reads
         s voxels to both sides; going up, a cell reads the whole coarser cell that holds it.
         """
-        around_block = 2 * self.blocks_per_level
         coarsest = len(self.widths) - 1
         for level in range(coarsest):
-            reach, coarser = (1 + around_block) << level, 2 << level  # the merging convolution, and the blocks after it
+            reach, coarser = self.reach_up(level), 2 << level
             low, high = (low - reach) // coarser * coarser, -(-(high + reach) // coarser) * coarser
         for level in range(coarsest, -1, -1):
-            before_blocks = 1 if level == 0 else int(2**level >= self.dilate_from_stride)  # the stem; expansion
-            reach = (before_blocks + around_block) << level
-            low, high = low - reach, high + reach
+            low, high = low - self.reach_down(level), high + self.reach_down(level)
         return low, high
+
+    def reach_down(self, level: int) -> int:
+        """How many voxels to both sides of a box of whole cells `go_down` reads for the cells of a level in it."""
+        before_blocks = 1 if level == 0 else int(2**level >= self.dilate_from_stride)  # the stem; expansion
+        return (before_blocks + 2 * self.blocks_per_level) << level
+
+    def reach_up(self, level: int) -> int:
+        """The same of `go_up`, which reads whole cells of the coarser level: the merging convolution and the blocks."""
+        return (1 + 2 * self.blocks_per_level) << level
 
     def receptive_field_voxels(self) -> int:
         """How far, in voxels, an input can be from a cell's border and still change its feature, wherever the cell is."""
@@ -132,14 +139,22 @@ class SparseUNet(nn.Module):
 
     def forward(self, features: torch.Tensor, coordinates: torch.Tensor) -> list[Any]:
         """(V, C) features on (V, 4) int32 coordinates -> sparse tensors, one per level, finest first."""
-        x = self.stem(self.engine.SparseTensor(features, coordinates=coordinates))
-        x = self.down_blocks[0](x)
-        skips = [x]
-        for down, expand, blocks in zip(self.downs, self.expands, self.down_blocks[1:], strict=True):
-            x = blocks(expand(down(x)))
+        x = self.engine.SparseTensor(features, coordinates=coordinates)
+        skips = []
+        for level in range(len(self.widths)):
+            x = self.go_down(level, x)
             skips.append(x)
         levels = [skips.pop()]
         for level in reversed(range(len(self.ups))):
-            x = self.engine.cat(self.ups[level](levels[-1]), skips[level])
-            levels.append(self.up_blocks[level](self.merges[level](x)))
+            levels.append(self.go_up(level, levels[-1], skips[level]))
         return levels[::-1]
+
+    def go_down(self, level: int, x: Any) -> Any:
+        """The way down to a level: from the voxels of the points to level 0, else from the level before."""
+        x = self.stem(x) if level == 0 else self.expands[level - 1](self.downs[level - 1](x))
+        return self.down_blocks[level](x)
+
+    def go_up(self, level: int, x: Any, skip: Any, onto: Any = None) -> Any:
+        """From the next coarser level to this one.  skip: what `go_down` gave here.  onto: its map, if x was not made
+        from it."""
+        return self.up_blocks[level](self.merges[level](self.engine.cat(self.ups[level](x, onto), skip)))

@@ -70,17 +70,26 @@ def remove_unsupported(
     rows = np.flatnonzero(small[labels])
     if len(rows) == 0:
         return Cleaned(mesh, 0, 0, 0.0)
-    near = _points_around(points, mesh.vertices[rows], reach)
-    distance, nearest = cKDTree(mesh.vertices[rows]).query(points[near], distance_upper_bound=reach, workers=-1)
-    supported = np.bincount(labels[rows[nearest[np.isfinite(distance)]]], minlength=len(area))
-    wanted = least_share * area * len(points) / area.sum()
-    poor = small & (supported < wanted)
+    supported = np.bincount(labels[rows[supported_places(points, mesh.vertices[rows], reach)]], minlength=len(area))
+    poor = small & (supported < points_wanted(area, len(points), least_share))
     keep = ~poor[labels[mesh.faces[:, 0]]]
     cleaned = Cleaned(keep_faces(mesh, keep), int(poor.sum()), int(faces[poor].sum()), float(area[poor].sum()))
     logger.info(
         "removed %d small pieces with few points, kept %d", cleaned.removed_components, int((small & ~poor).sum())
     )
     return cleaned
+
+
+def supported_places(points: np.ndarray, places: np.ndarray, reach: float) -> np.ndarray:
+    """(M,) int64: for each of the points (N, 3) within `reach` of one of the places (P, 3), the place nearest to it."""
+    near = _points_around(points, places, reach)
+    distance, nearest = cKDTree(places).query(points[near], distance_upper_bound=reach, workers=-1)
+    return nearest[np.isfinite(distance)]
+
+
+def points_wanted(area: np.ndarray, point_count: int, least_share: float) -> np.ndarray:
+    """(P,) how many points pieces of these areas (P,) need: a share of the mean number per surface of all of them."""
+    return least_share * area * point_count / area.sum()
 
 
 def _points_around(points: np.ndarray, places: np.ndarray, reach: float) -> np.ndarray:

@@ -9,10 +9,11 @@ from scipy.spatial import cKDTree
 
 from sparse_convonet.structures import Mesh, PointCloud
 
+NEIGHBOURS = 4
 _CHUNK = 1 << 17  # vertices per look-up
 
 
-def with_colours(mesh: Mesh, cloud: PointCloud, neighbours: int = 4) -> Mesh:
+def with_colours(mesh: Mesh, cloud: PointCloud, neighbours: int = NEIGHBOURS) -> Mesh:
     """The mesh with the mean colour of each vertex's nearest points, weighted by inverse distance.
 
     mesh and cloud must be in the same frame.  A point at a vertex decides alone.  Raises ValueError where the
@@ -29,10 +30,15 @@ def with_colours(mesh: Mesh, cloud: PointCloud, neighbours: int = 4) -> Mesh:
     for start in range(0, len(colours), _CHUNK):
         chunk = slice(start, start + _CHUNK)
         distance, nearest = tree.query(mesh.vertices[chunk], k=range(1, count + 1), workers=-1)  # both (Q, count)
-        # Relative to the nearest one, so that no unit of length enters; a distance of zero leaves the zeros only.
-        closest = distance[:, :1]
-        weight = np.divide(closest, distance, out=np.ones_like(distance), where=distance > 0)
-        weight /= weight.sum(axis=1, keepdims=True)
-        mean = np.einsum("qk,qkc->qc", weight, cloud.colours[nearest].astype(np.float64))
-        colours[chunk] = np.rint(mean).astype(np.uint8)
+        colours[chunk] = blend(distance, cloud.colours[nearest])
     return replace(mesh, colours=colours)
+
+
+def blend(distance: np.ndarray, colours: np.ndarray) -> np.ndarray:
+    """(Q, 3) uint8 means of colours (Q, K, 3) uint8 by inverse distance (Q, K), which ascends along K."""
+    # Relative to the nearest one, so that no unit of length enters; a distance of zero leaves the zeros only.
+    closest = distance[:, :1]
+    weight = np.divide(closest, distance, out=np.ones_like(distance), where=distance > 0)
+    weight /= weight.sum(axis=1, keepdims=True)
+    mean = np.einsum("qk,qkc->qc", weight, colours.astype(np.float64))
+    return np.rint(mean).astype(np.uint8)

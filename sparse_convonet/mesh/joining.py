@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -11,10 +12,10 @@ from scipy.sparse.csgraph import connected_components
 
 from sparse_convonet.mesh.cleanup import Cleaned
 from sparse_convonet.mesh.lattice import unpack_lattice
-from sparse_convonet.mesh.tiles import TiledMesh
+from sparse_convonet.mesh.tiles import TiledMesh, TileMesh
 from sparse_convonet.mesh.topology import face_areas, vertex_components
 from sparse_convonet.structures import Mesh
-from sparse_convonet.tile_grid import TileName
+from sparse_convonet.tile_grid import TileGrid, TileName
 
 logger = logging.getLogger(__name__)
 
@@ -80,36 +81,57 @@ def _foreign(tiled: TiledMesh, tile: TileName) -> list[_Foreign]:
     """Where the vertices that a tile does not own stand at their owners."""
     mesh = tiled.tiles[tile]
     rows = np.flatnonzero(~mesh.own)
-    owners = tiled.grid.tiles_of(unpack_lattice(mesh.keys[rows] >> 2))
     found = []
-    for owner in np.unique(owners, axis=0):
-        name = (int(owner[0]), int(owner[1]), int(owner[2]))
-        theirs = rows[(owners == owner).all(axis=1)]
-        keys, wanted = tiled.tiles[name].keys, mesh.keys[theirs]
+    for owner, places in by_owner(tiled.grid, mesh.keys[rows]):
+        keys, wanted = tiled.tiles[owner].keys, mesh.keys[rows[places]]
         owner_rows = np.searchsorted(keys, wanted)
         assert np.array_equal(keys[owner_rows], wanted), "every vertex on a border is found on both sides"
-        found.append(_Foreign(name, theirs, owner_rows))
+        found.append(_Foreign(owner, rows[places], owner_rows))
     return found
+
+
+def by_owner(grid: TileGrid, keys: np.ndarray) -> Iterator[tuple[TileName, np.ndarray]]:
+    """The tiles that own vertices, in order, and the places (K,) int64 of theirs in keys (V,), see TileMesh.keys."""
+    owners = grid.tiles_of(unpack_lattice(keys >> 2))
+    for owner in np.unique(owners, axis=0):
+        yield (int(owner[0]), int(owner[1]), int(owner[2])), np.flatnonzero((owners == owner).all(axis=1))
+
+
+def label_tile(mesh: TileMesh) -> tuple[np.ndarray, np.ndarray]:
+    """Connected pieces of a tile alone: (V,) int64 the piece of each vertex, (P,) the area of each piece."""
+    labels = vertex_components(mesh.faces, len(mesh.vertices)).astype(np.int64)
+    size = int(labels.max(initial=-1)) + 1
+    return labels, np.bincount(labels[mesh.faces[:, 0]], face_areas(Mesh(mesh.vertices, mesh.faces)), size)
+
+
+def join_pieces(areas: Sequence[np.ndarray], pairs: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
+    """Pieces of all tiles, numbered on from tile to tile, joined where they share a vertex.
+
+    areas: of the pieces of each tile, (P',) each.  pairs: (2, K) int64 each, pieces that share one.  Returns the
+    joined piece of each piece, and the area of each joined one.
+    """
+    first, second = np.concatenate([np.zeros((2, 0), dtype=np.int64), *pairs], axis=1)
+    all_areas = np.concatenate([np.zeros(0), *areas])
+    count = len(all_areas)
+    links = coo_array((np.ones(len(first), dtype=np.int8), (first, second)), shape=(count, count))
+    joined_count, piece = connected_components(links, directed=False)
+    return piece, np.bincount(piece, all_areas, joined_count) if count else np.zeros(0)
 
 
 def _pieces(tiled: TiledMesh, foreign: dict[TileName, list[_Foreign]]) -> _Pieces:
     """Connected pieces of each tile, joined where they share a vertex."""
     of_vertices: dict[TileName, np.ndarray] = {}
-    areas = []
+    areas: list[np.ndarray] = []
     count = 0
     for tile, mesh in tiled.tiles.items():
-        labels = vertex_components(mesh.faces, len(mesh.vertices)).astype(np.int64)
-        size = int(labels.max(initial=-1)) + 1
-        areas.append(np.bincount(labels[mesh.faces[:, 0]], face_areas(Mesh(mesh.vertices, mesh.faces)), size))
+        labels, tile_areas = label_tile(mesh)
+        areas.append(tile_areas)
         of_vertices[tile] = labels + count
-        count += size
+        count += len(tile_areas)
     pairs = [
         np.unique(np.stack([of_vertices[tile][share.rows], of_vertices[share.owner][share.owner_rows]]), axis=1)
         for tile, shares in foreign.items()
         for share in shares
     ]
-    first, second = np.concatenate([np.zeros((2, 0), dtype=np.int64), *pairs], axis=1)
-    links = coo_array((np.ones(len(first), dtype=np.int8), (first, second)), shape=(count, count))
-    joined_count, piece = connected_components(links, directed=False)
-    total = np.bincount(piece, np.concatenate([np.zeros(0), *areas]), joined_count) if count else np.zeros(0)
+    piece, total = join_pieces(areas, pairs)
     return _Pieces({tile: piece[labels] for tile, labels in of_vertices.items()}, total)

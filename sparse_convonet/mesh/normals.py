@@ -60,8 +60,18 @@ def central_differences(evaluate: Callable[[np.ndarray], np.ndarray], step: floa
 def _area_normals(mesh: Mesh) -> np.ndarray:
     """(V, 3) float64 unit vectors, zero where no face with an area meets the vertex."""
     normals = np.zeros((len(mesh.vertices), 3))
+    add_face_normals(mesh, normals)
+    return unit_or_zero(normals)
+
+
+def add_face_normals(mesh: Mesh, sums: np.ndarray) -> None:
+    """Add the normal of each face, twice its area long, to the sums (V, 3) float64 of its vertices, face by face."""
     vertices = np.ascontiguousarray(mesh.vertices, dtype=np.float64)
-    _add_face_normals(vertices, np.ascontiguousarray(mesh.faces, dtype=np.int64), normals)
+    _add_face_normals(vertices, np.ascontiguousarray(mesh.faces, dtype=np.int64), sums)
+
+
+def unit_or_zero(normals: np.ndarray) -> np.ndarray:
+    """(V, 3) float64, each of length 1, or 0 where it is."""
     length = np.sqrt(np.einsum("ij,ij->i", normals, normals))[:, None]
     return np.divide(normals, length, out=np.zeros_like(normals), where=length > 0)
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sparse_convonet.mesh.border_memory import BorderMemory
 from sparse_convonet.mesh.lattice import EDGE, LatticeLevel, cells_in, pack_lattice, unpack_lattice
 from sparse_convonet.mesh.marching_cubes import CrossingEdges, marching_cubes
 from sparse_convonet.mesh.mise import (
@@ -80,11 +81,11 @@ class _TiledSearch:
     def __init__(self, evaluate: Evaluate, space: SearchSpace, settings: ExtractionSettings, grid: TileGrid) -> None:
         self.grid_finest = grid.scaled(1 << space.levels)
         self.visits = 0
-        self._evaluate = _BorderMemory(evaluate, settings, self.grid_finest)
+        self._evaluate = BorderMemory(evaluate, settings, self.grid_finest)
         self._space = space
         self._settings = settings
         self._grid = grid
-        self._seen: dict[TileName, _Seen] = {}
+        self._states: dict[TileName, TileState] = {}
         self._arrived: dict[TileName, list[list[np.ndarray]]] = {}
 
     def run(self, point_cells: np.ndarray, progress: Progress | None) -> None:
@@ -96,66 +97,65 @@ class _TiledSearch:
         while waiting:
             tile = waiting.popleft()
             queued.remove(tile)
-            search = self._search(tile)
-            starts = [
-                np.concatenate(cells) if cells else _NO_CELLS for cells in self._arrived.pop(tile, self._nothing())
-            ]
-            search.refine(self._space.seeds[seeds.of(tile)], point_cells[points.of(tile)], starts)
-            self._seen[tile] = _Seen.of(search)
+            arrived = self._arrived.pop(tile, [[] for _ in range(self._space.levels + 1)])
+            cells = (self._space.seeds[seeds.of(tile)], point_cells[points.of(tile)])
+            starts = [np.concatenate(each) if each else NO_CELLS for each in arrived]
+            former = self._states.get(tile)
+            state = search_tile(
+                self._evaluate, self._space, self._settings, self._grid.box(tile), *cells, starts, former
+            )
+            self._states[tile] = state
             self.visits += 1
-            for name in self._send(search):
+            for name in self._send(state, former):
                 if name not in queued:
                     queued.add(name)
                     waiting.append(name)
             if progress is not None:
-                progress(len(self._seen) - len(queued & self._seen.keys()), len(self._seen.keys() | queued))
-        logger.info("searched %d tiles in %d visits", len(self._seen), self.visits)
+                progress(len(self._states) - len(queued & self._states.keys()), len(self._states.keys() | queued))
+        logger.info("searched %d tiles in %d visits", len(self._states), self.visits)
 
     def meshes(self) -> dict[TileName, TileMesh]:
         """The mesh of every tile that has faces; what the searches know is used up."""
         found = {}
-        for tile in sorted(self._seen):
-            search = self._search(tile)
-            del self._seen[tile]
-            mesh = _mesh_of(search, self._settings)
+        for tile in sorted(self._states):
+            mesh = mesh_of_tile(self._states.pop(tile), self._space, self._settings, self._grid.box(tile))
             if len(mesh.faces):
                 found[tile] = mesh
         return found
 
-    def _nothing(self) -> list[list[np.ndarray]]:
-        return [[] for _ in range(self._space.levels + 1)]
-
-    def _search(self, tile: TileName) -> Search:
-        search = Search(self._evaluate, self._space, self._settings, box=np.stack(self._grid.box(tile)))
-        if tile in self._seen:
-            self._seen[tile].restore(search)
-        return search
-
-    def _send(self, search: Search) -> list[TileName]:
-        """Hand the cells that a search left for to their tiles; those that have not looked at all of theirs."""
+    def _send(self, state: TileState, former: TileState | None) -> list[TileName]:
+        """Hand the cells that a search left for since its former state to their tiles; those that are new to these."""
         called: dict[TileName, None] = {}
-        for number, arrays in enumerate(search.leaving):
-            if not arrays:
-                continue
-            cells = np.concatenate(arrays)
-            grid = self._grid.scaled(1 << number)
-            rows = TiledRows(cells, grid)
-            for name in rows.occupied():
-                new = cells[rows.of(name)]
-                if name in self._seen:
-                    new = new[~np.isin(pack_lattice(new), self._seen[name].border_keys[number])]
+        for number, cells in enumerate(state.leaving):
+            cells = cells[0 if former is None else len(former.leaving[number]) :]
+            for name, theirs in leaving_by_tile(cells, self._grid.scaled(1 << number)).items():
+                known = self._states[name].border_keys[number] if name in self._states else NO_KEYS
+                new = not_among(theirs, known)
                 if len(new):
-                    self._arrived.setdefault(name, self._nothing())[number].append(new)
+                    arrived = self._arrived.setdefault(name, [[] for _ in range(self._space.levels + 1)])
+                    arrived[number].append(new)
                     called[name] = None
         return list(called)
 
 
-_NO_CELLS = np.zeros((0, 3), dtype=np.int64)
+NO_CELLS = np.zeros((0, 3), dtype=np.int64)
+NO_KEYS = np.zeros(0, dtype=np.int64)
 _KEPT_MASKS = ("known", "inside", "cells", "crossing")
 
 
+def leaving_by_tile(cells: np.ndarray, grid: TileGrid) -> dict[TileName, np.ndarray]:
+    """(M, 3) cells, in units of the grid, by the tile that holds them."""
+    rows = TiledRows(cells, grid)
+    return {name: cells[rows.of(name)] for name in rows.occupied()}
+
+
+def not_among(cells: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """Those of (M, 3) cells whose keys are not among the given (K,)."""
+    return cells[~np.isin(pack_lattice(cells), keys)]
+
+
 @dataclass(frozen=True)
-class _SeenLevel:
+class LevelState:
     """One level of a search: keys (B,), the masks that _KEPT_MASKS names (4, B, 8, 8), logits (K,) of known points."""
 
     keys: np.ndarray
@@ -164,30 +164,76 @@ class _SeenLevel:
 
 
 @dataclass(frozen=True)
-class _Seen:
-    """What a search knows.  border_keys: for each level, sorted keys of the cells looked at along the tile's border."""
+class TileState:
+    """What the search of a tile knows, by level, coarsest first.
 
-    levels: list[_SeenLevel]
+    border_keys: (K,) int64 sorted keys of the cells looked at along the tile's border.  leaving: (M, 3) int64 cells
+    beyond it that the surface leads to, in the order in which it was found to.
+    """
+
+    levels: list[LevelState]
     border_keys: list[np.ndarray]
+    leaving: list[np.ndarray]
 
     @classmethod
-    def of(cls, search: Search) -> _Seen:
-        levels = []
-        for level in search.lattice:
+    def of(cls, search: Search, former: TileState | None) -> TileState:
+        levels, leaving = [], []
+        for number, level in enumerate(search.lattice):
             count = len(level.index)
             masks = np.stack([getattr(level, name)[:count] for name in _KEPT_MASKS])
             known = _bits(level.known[:count])
-            levels.append(_SeenLevel(level.index.keys.copy(), masks, level.logits[:count][known]))
-        return cls(levels, [_border_keys(search, level) for level in search.lattice])
+            levels.append(LevelState(level.index.keys.copy(), masks, level.logits[:count][known]))
+            before = NO_CELLS if former is None else former.leaving[number]
+            leaving.append(np.concatenate([before, *search.leaving[number]]))
+        return cls(levels, [_border_keys(search, level) for level in search.lattice], leaving)
 
     def restore(self, search: Search) -> None:
         """Let a new search know the same."""
-        for level, seen in zip(search.lattice, self.levels, strict=True):
-            level.add(seen.keys)
-            count = len(seen.keys)
-            for name, mask in zip(_KEPT_MASKS, seen.masks, strict=True):
+        for level, state in zip(search.lattice, self.levels, strict=True):
+            level.add(state.keys)
+            count = len(state.keys)
+            for name, mask in zip(_KEPT_MASKS, state.masks, strict=True):
                 getattr(level, name)[:count] = mask
-            level.logits[:count][_bits(level.known[:count])] = seen.logits
+            level.logits[:count][_bits(level.known[:count])] = state.logits
+
+
+def search_tile(
+    evaluate: Evaluate,
+    space: SearchSpace,
+    settings: ExtractionSettings,
+    box: tuple[np.ndarray, np.ndarray],  # first seed cell (3,) of the tile, and the one behind its last
+    seeds: np.ndarray,  # (S, 3) seed cells in the tile
+    point_cells: np.ndarray,  # (N, 3) int32 finest cells in the tile that hold input points
+    starts: list[np.ndarray],  # (M, 3) cells in the tile that the surface leads to from others, by level
+    state: TileState | None,  # of the tile's former search
+) -> TileState:
+    """Look for the surface in one tile.  space: at least what lies up to two seed cells around the tile."""
+    search = Search(evaluate, space, settings, box=np.stack(box))
+    if state is not None:
+        state.restore(search)
+    search.refine(seeds, point_cells, starts)
+    return TileState.of(search, state)
+
+
+def mesh_of_tile(
+    state: TileState, space: SearchSpace, settings: ExtractionSettings, box: tuple[np.ndarray, np.ndarray]
+) -> TileMesh:
+    """The surface in the cells of a tile whose search is finished; arguments as of search_tile."""
+
+    def ask_nothing(positions: np.ndarray) -> np.ndarray:
+        raise AssertionError("a finished search knows all points")
+
+    search = Search(ask_nothing, space, settings, box=np.stack(box))
+    state.restore(search)
+    level = search.lattice[-1]
+    own = search.own_blocks(level, np.arange(len(level.index)))
+    crossing = CrossingEdges.of(level, own)
+    margin, offset = settings.interpolation_margin, settings.lattice_offset
+    vertices, faces = marching_cubes(level, settings.threshold, margin, settings.cell, offset, crossing)
+    keys = crossing.vertex_keys()
+    low, high = (EDGE * end for end in search.own_range(level))
+    points = unpack_lattice(keys >> 2)
+    return TileMesh(vertices, faces.astype(np.int32), keys, ((points >= low) & (points < high)).all(axis=1))
 
 
 def _bits(rows: np.ndarray) -> np.ndarray:
@@ -204,63 +250,3 @@ def _border_keys(search: Search, level: LatticeLevel) -> np.ndarray:
     cells = cells_in(level.index.keys[outer], level.cells[outer])
     along = ((cells == EDGE * low) | (cells == EDGE * high - 1)).any(axis=1)
     return np.sort(pack_lattice(cells[along]))
-
-
-def _mesh_of(search: Search, settings: ExtractionSettings) -> TileMesh:
-    level = search.lattice[-1]
-    own = search.own_blocks(level, np.arange(len(level.index)))
-    crossing = CrossingEdges.of(level, own)
-    margin, offset = settings.interpolation_margin, settings.lattice_offset
-    vertices, faces = marching_cubes(level, settings.threshold, margin, settings.cell, offset, crossing)
-    keys = crossing.vertex_keys()
-    low, high = (EDGE * end for end in search.own_range(level))
-    points = unpack_lattice(keys >> 2)
-    return TileMesh(vertices, faces.astype(np.int32), keys, ((points >= low) & (points < high)).all(axis=1))
-
-
-class _BorderMemory:
-    """An `evaluate` that asks for every lattice point on the borders between tiles once.
-
-    So all tiles at a point have the same logit, also where `evaluate` rounds differently from call to call.  What is
-    known is kept in sorted runs, each more than twice as long as the one after it.
-    """
-
-    def __init__(self, evaluate: Evaluate, settings: ExtractionSettings, grid_finest: TileGrid) -> None:
-        self._evaluate = evaluate
-        self._settings = settings
-        self._grid = grid_finest
-        self._runs: list[tuple[np.ndarray, np.ndarray]] = []
-
-    def __call__(self, positions: np.ndarray) -> np.ndarray:
-        points = np.rint((positions - np.float64(self._settings.lattice_offset)) / self._settings.cell).astype(np.int64)
-        on_border = ((points - self._grid.origin) % self._grid.edges == 0).any(axis=1)
-        keys = pack_lattice(points[on_border])
-        answers, known = self._recall(keys)
-        ask = np.ones(len(positions), dtype=bool)
-        ask[on_border] = ~known
-        logits = np.empty(len(positions), dtype=np.float32)
-        if ask.any():
-            logits[ask] = self._evaluate(positions[ask])
-        fresh = on_border & ask
-        if fresh.any():
-            self._remember(keys[~known], logits[fresh])
-        logits[on_border] = np.where(known, answers, logits[on_border])
-        return logits
-
-    def _recall(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """(K,) float32 logits, and (K,) bool whether they are known."""
-        logits, known = np.zeros(len(keys), dtype=np.float32), np.zeros(len(keys), dtype=bool)
-        for run_keys, run_logits in self._runs:
-            row = np.searchsorted(run_keys, keys).clip(max=len(run_keys) - 1)
-            found = run_keys[row] == keys
-            logits[found] = run_logits[row[found]]
-            known |= found
-        return logits, known
-
-    def _remember(self, keys: np.ndarray, logits: np.ndarray) -> None:
-        """keys: (K,) int64 that are not known yet, each once."""
-        while self._runs and len(self._runs[-1][0]) <= 2 * len(keys):
-            run_keys, run_logits = self._runs.pop()
-            keys, logits = np.concatenate([run_keys, keys]), np.concatenate([run_logits, logits])
-        order = np.argsort(keys, kind="stable")
-        self._runs.append((keys[order], logits[order]))

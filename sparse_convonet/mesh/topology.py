@@ -37,7 +37,7 @@ def mesh_statistics(mesh: Mesh) -> MeshStatistics:
     used = np.zeros(len(mesh.vertices), dtype=bool)
     used[mesh.faces.ravel()] = True
     vertices = int(used.sum())
-    edges, closed = _check_edges(mesh.faces, len(mesh.vertices))
+    edges, closed = check_edges(mesh.faces, len(mesh.vertices))
     _, pieces = _label(mesh.faces, len(mesh.vertices))
     return MeshStatistics(
         vertices=vertices,
@@ -57,18 +57,22 @@ def undirected_edges(faces: np.ndarray, vertex_count: int) -> np.ndarray:
 
 def is_watertight(faces: np.ndarray, vertex_count: int) -> bool:
     """Whether every directed edge occurs once and its reverse once."""
-    return _check_edges(faces, vertex_count)[1]
+    return check_edges(faces, vertex_count)[1]
 
 
-def _check_edges(faces: np.ndarray, vertex_count: int) -> tuple[int, bool]:
-    """How many different edges there are, and whether the faces are watertight."""
+def check_edges(faces: np.ndarray, vertex_count: int, apart: np.ndarray | None = None) -> tuple[int, bool]:
+    """How many different edges there are, and whether the faces are watertight.
+
+    apart: (V,) bool, vertices between which edges are not looked at.
+    """
     if len(faces) == 0:
         return 0, False
     faces = np.ascontiguousarray(faces, dtype=np.int64)
+    left_out = np.zeros(0, dtype=bool) if apart is None else np.ascontiguousarray(apart)
     found = [(0, True)] * _EDGE_PARTS
 
     def check(part: int, begin: int, end: int) -> None:
-        found[part] = compiled.check_edges(faces, begin, end)
+        found[part] = compiled.check_edges(faces, begin, end, left_out)
 
     run_ranges(check, vertex_count, _EDGE_PARTS)
     return sum(edges for edges, _ in found), all(closed for _, closed in found)

@@ -93,17 +93,19 @@ def _sort(values, begin, end):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, nogil=True)
-def check_edges(faces, first, last):  # type: ignore[no-untyped-def]
+def check_edges(faces, first, last, apart):  # type: ignore[no-untyped-def]
     """(distinct edges, whether each has one face on either side) of those whose lower vertex is in first to last.
 
+    apart: (V,) bool; edges between two such vertices are left out; (0,) leaves none out.
     The faces' edges are gathered by their lower vertex, as the higher vertex doubled plus one where the face
     runs down the edge; each vertex's few are then sorted.  An edge from a vertex to itself has but one side.
     """
     starts = np.zeros(last - first + 1, dtype=np.int64)
     for face in range(faces.shape[0]):
         for corner in range(3):
-            low = min(faces[face, corner], faces[face, (corner + 1) % 3])
-            if first <= low < last:
+            start, end = faces[face, corner], faces[face, (corner + 1) % 3]
+            low = min(start, end)
+            if first <= low < last and not (len(apart) and apart[start] and apart[end]):
                 starts[low - first] += 1
     total = 0
     for vertex in range(last - first + 1):
@@ -114,7 +116,7 @@ def check_edges(faces, first, last):  # type: ignore[no-untyped-def]
         for corner in range(3):
             start, end = faces[face, corner], faces[face, (corner + 1) % 3]
             low = min(start, end)
-            if first <= low < last:
+            if first <= low < last and not (len(apart) and apart[start] and apart[end]):
                 starts[low - first] -= 1
                 others[starts[low - first]] = 2 * max(start, end) + (1 if end < start else 0)
     edges, closed = 0, True

@@ -30,14 +30,21 @@ def shares_within(
     """
     if len(points) == 0:
         raise ValueError("coverage: expected at least one point, found none")
+    counts = counts_within(points, vertices, faces, distances)
+    return tuple(float(count / len(points)) for count in counts)
+
+
+def counts_within(
+    points: np.ndarray, vertices: np.ndarray, faces: np.ndarray, distances: Sequence[float]
+) -> np.ndarray:
+    """(D,) int64: of how many points the nearest surface lies within each distance; see shares_within."""
     points, vertices = (np.ascontiguousarray(array, dtype=np.float64) for array in (points, vertices))
     faces = np.ascontiguousarray(faces, dtype=np.int64)
     if len(distances) == 0 or not (np.isfinite(distances).all() and np.min(distances) >= 0):
         raise ValueError(f"coverage: expected finite distances of at least 0, found {list(distances)}")
     order = np.argsort(distances)
     ranks = _ranks(points, vertices, faces, np.asarray(distances, dtype=np.float64)[order])
-    shares = np.cumsum(np.bincount(ranks, minlength=len(order) + 1))[: len(order)] / len(points)
-    return tuple(float(share) for share in shares[np.argsort(order)])
+    return np.cumsum(np.bincount(ranks, minlength=len(order) + 1))[: len(order)][np.argsort(order)]
 
 
 def _ranks(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray, distances: np.ndarray) -> np.ndarray:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import nn
 
@@ -10,6 +12,7 @@ from sparse_convonet.decoder import OccupancyDecoder
 from sparse_convonet.encode.pointnet import LocalPoolPointNet
 from sparse_convonet.encode.sparse_unet import SparseUNet
 from sparse_convonet.encode.voxelise import voxelise
+from sparse_convonet.engine.convolution import convolve
 from sparse_convonet.fields.sparse import Level, SparseField
 from sparse_convonet.model.network import OccupancyNetwork
 
@@ -46,11 +49,23 @@ class SparseOccupancyNetwork(OccupancyNetwork):
         voxels = voxelise(points_voxel, batch, self.points_per_voxel)
         tensors = self.unet(self.pointnet(voxels), voxels.coordinates)
         levels = []
-        for level, (tensor, projection) in enumerate(zip(tensors, self.projections, strict=True)):
+        for level, tensor in enumerate(tensors):
             keys, order = torch.sort(pack_keys(tensor.C))
-            # The linear map to the decoder's width commutes with interpolation: cheaper once per cell.
-            levels.append(Level(2**level, keys, projection(tensor.F)[order]))
+            levels.append(Level(2**level, keys, self.project(level, tensor.F)[order]))
         return SparseField(tuple(levels))
+
+    def project(self, level: int, features: torch.Tensor) -> torch.Tensor:
+        """(V, C) features of a level's cells -> (V, feature_width).
+
+        The linear map to the decoder's width commutes with interpolation: cheaper once per cell.  In inference on the
+        CPU by the engine's kernel, which gives a row the same bits whatever rows stand beside it and on any number of
+        threads; a product of torch does not.
+        """
+        linear: Any = self.projections[level]
+        if torch.is_grad_enabled() or features.device.type != "cpu":
+            return linear(features)
+        own_row = torch.arange(len(features), dtype=torch.int32)[:, None]
+        return convolve(features, linear.weight.t().contiguous()[None], own_row, None) + linear.bias
 
     def occupancy(
         self, field: SparseField, queries_voxel: torch.Tensor, batch: torch.Tensor

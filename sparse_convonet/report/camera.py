@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparse_convonet.report.face_sums import walls_turn
+from sparse_convonet.report.face_sums import turn_of, turn_sums
 from sparse_convonet.structures import Mesh
 
 _OFF_WALLS_DEG = 25.0  # how far the view turns from looking straight at the walls
@@ -93,14 +93,24 @@ def lay_out(boxes: list[np.ndarray], width: int, height: int, margin: int) -> li
 
 def heading_off_walls(mesh: Mesh) -> float:
     """A heading (degrees) a little off the walls' main direction that shows the building's long side across."""
-    turn = walls_turn(mesh, _UPRIGHT_COSINE)
+    return heading_of(wall_sums(mesh), mesh.vertices)
+
+
+def wall_sums(mesh: Mesh) -> np.ndarray:
+    """(3,) float64: what heading_off_walls adds up over the faces; the sums of parts of a mesh add to the whole's."""
+    return turn_sums(mesh, _UPRIGHT_COSINE)
+
+
+def heading_of(sums: np.ndarray, outline: np.ndarray) -> float:
+    """heading_off_walls from the wall_sums (3,) and points (N, 3) that reach as far as the mesh in level directions."""
+    turn = turn_of(sums)
     if turn is None:
         return 90.0 - _OFF_WALLS_DEG
     wall_deg = float(np.rad2deg(turn))
 
     def breadth(heading_deg: float) -> float:
         camera = ParallelCamera.looking_down(heading_deg, 90.0)
-        return float(np.ptp(mesh.vertices @ camera.right))
+        return float(np.ptp(outline @ camera.right))
 
     quarters = [(wall_deg + 90.0 * n - _OFF_WALLS_DEG) % 360 for n in range(2)]
     # Of the two opposite headings the one nearer to +y, so that x tends to the right.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 from numba import njit
@@ -116,6 +117,11 @@ def walls_turn(mesh: Mesh, upright_cosine: float) -> float | None:
 
     Directions that differ by quarter turns fall together when their angle is multiplied by four.
     """
+    return turn_of(turn_sums(mesh, upright_cosine))
+
+
+def turn_sums(mesh: Mesh, upright_cosine: float) -> np.ndarray:
+    """(3,) float64: what walls_turn adds up over the faces; the sums of parts of a mesh add to those of the whole."""
     vertices, faces = _arrays(mesh)
     sums = np.zeros((_PARTS, 3))
 
@@ -123,7 +129,12 @@ def walls_turn(mesh: Mesh, upright_cosine: float) -> float | None:
         _add_turns(vertices, faces, upright_cosine, sums[part], begin, end)
 
     run_ranges(add, len(faces), _PARTS)
-    cosine, sine, area = sums.sum(axis=0)
+    return sums.sum(axis=0)
+
+
+def turn_of(sums: np.ndarray) -> float | None:
+    """The turn of walls_turn from the sums (3,) of turn_sums."""
+    cosine, sine, area = sums
     return math.atan2(sine, cosine) / 4 if area > 0 else None
 
 
@@ -133,6 +144,19 @@ def boxes_of_slabs(mesh: Mesh, slabs: np.ndarray, axes: np.ndarray) -> np.ndarra
     slabs: (S, 2) lowest and highest z; vertices beyond count as if they lay on its border.  axes: (2, 3).  A slab
     without faces has a box of zeros.
     """
+    return joined_boxes([extents_of_slabs(mesh, slabs, axes)])
+
+
+def joined_boxes(extents: Sequence[np.ndarray]) -> np.ndarray:
+    """(S, 2, 2): boxes_of_slabs of a mesh from the extents_of_slabs of its parts."""
+    low, high = (end([extent[:, n] for extent in extents], axis=0) for n, end in enumerate((np.min, np.max)))
+    whole = np.stack([low, high], axis=1)
+    whole[np.isinf(whole[:, 0, 0])] = 0.0
+    return whole
+
+
+def extents_of_slabs(mesh: Mesh, slabs: np.ndarray, axes: np.ndarray) -> np.ndarray:
+    """(S, 2, 2): boxes_of_slabs, but a slab without faces has a box from infinity to -infinity."""
     vertices, faces = _arrays(mesh)
     boxes = np.empty((_PARTS, len(slabs), 2, 2))
     boxes[:, :, 0], boxes[:, :, 1] = np.inf, -np.inf
@@ -141,6 +165,4 @@ def boxes_of_slabs(mesh: Mesh, slabs: np.ndarray, axes: np.ndarray) -> np.ndarra
         _extend_boxes(vertices, faces, slabs, axes, boxes[part], begin, end)
 
     run_ranges(extend, len(faces), _PARTS)
-    whole = np.stack([boxes[:, :, 0].min(axis=0), boxes[:, :, 1].max(axis=0)], axis=1)
-    whole[np.isinf(whole[:, 0, 0])] = 0.0
-    return whole
+    return np.stack([boxes[:, :, 0].min(axis=0), boxes[:, :, 1].max(axis=0)], axis=1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -12,24 +13,27 @@ from PIL import Image
 from sparse_convonet.io.atomic import atomic_path
 from sparse_convonet.report.camera import Panel, ParallelCamera, heading_off_walls, lay_out
 from sparse_convonet.report.face_sums import boxes_of_slabs
-from sparse_convonet.report.raster import Projection, look
-from sparse_convonet.report.shading import OVERSAMPLING, shade
+from sparse_convonet.report.raster import FRACTION_BITS, Projection, View, draw
+from sparse_convonet.report.seen import Seen, resolve
+from sparse_convonet.report.shading import OVERSAMPLING, shade_seen
 from sparse_convonet.report.storeys import Storey, find_storeys
 from sparse_convonet.structures import Mesh
 
 logger = logging.getLogger(__name__)
 
-_MARGIN_PIXELS = 24
+WIDTH, HEIGHT = 1600, 1000
+ELEVATION_DEG = 58.0
+MARGIN_PIXELS = 24
 
 
 def render_cutaway(
     mesh: Mesh,
     path: str | Path,
-    width: int = 1600,
-    height: int = 1000,
+    width: int = WIDTH,
+    height: int = HEIGHT,
     *,
     heading_deg: float | None = None,
-    elevation_deg: float = 58.0,
+    elevation_deg: float = ELEVATION_DEG,
     solid: bool = True,
     storeys: tuple[Storey, ...] | None = None,
 ) -> None:
@@ -44,13 +48,26 @@ def render_cutaway(
     storeys = find_storeys(mesh) if storeys is None else storeys
     heading = heading_off_walls(mesh) if heading_deg is None else heading_deg
     camera = ParallelCamera.looking_down(heading, elevation_deg)
-    slabs = np.array([(storey.bottom_z, storey.cut_z) for storey in storeys])
-    boxes = boxes_of_slabs(mesh, slabs, np.stack([camera.right, camera.up]))
-    panels = lay_out(list(boxes), width, height, _MARGIN_PIXELS)
-    picture = draw_storeys(mesh, storeys, panels, camera, width, height, solid)
-    with atomic_path(Path(path)) as temporary:
-        Image.fromarray(picture).save(temporary, format="PNG")
+    boxes = boxes_of_slabs(mesh, slabs_of(storeys), plane_axes(camera))
+    panels = lay_out(list(boxes), width, height, MARGIN_PIXELS)
+    write_picture(Path(path), draw_storeys(mesh, storeys, panels, camera, width, height, solid))
     logger.info("picture of %d storeys: %s", len(storeys), path)
+
+
+def slabs_of(storeys: Sequence[Storey]) -> np.ndarray:
+    """(S, 2) float64: the heights between which each storey is shown."""
+    return np.array([(storey.bottom_z, storey.cut_z) for storey in storeys])
+
+
+def plane_axes(camera: ParallelCamera) -> np.ndarray:
+    """(2, 3) float64: the directions along which the extent of what is shown is measured."""
+    return np.stack([camera.right, camera.up])
+
+
+def write_picture(path: Path, picture: np.ndarray) -> None:
+    """Write (H, W, 3) uint8 as a PNG."""
+    with atomic_path(path) as temporary:
+        Image.fromarray(picture).save(temporary, format="PNG")
 
 
 def draw_storeys(
@@ -66,13 +83,76 @@ def draw_storeys(
 
     panels: of one scale, within the picture and apart from each other.  solid: see render_cutaway.
     """
-    origin_z, subpixel_m = storeys[0].floor_z, panels[0].metres_per_pixel / OVERSAMPLING
-    projection = Projection.of(mesh, camera, panels[0].centre, origin_z, subpixel_m)
-    picture = np.full((height, width, 3), 255, dtype=np.uint8)
-    for storey, panel in zip(storeys, panels, strict=True):
-        corner, shape = projection.corner(panel), (panel.height * OVERSAMPLING, panel.width * OVERSAMPLING)
-        floor, low, high = storey.floor_z - origin_z, storey.bottom_z - origin_z, storey.cut_z - origin_z
-        view = look(projection, corner, shape, low, high, solid)
-        part = picture[panel.top : panel.top + panel.height, panel.left : panel.left + panel.width]
-        shade(mesh, projection, camera, corner, view, floor, high, part)
+    cutaway = Cutaway(tuple(storeys), tuple(panels), camera, solid)
+    projection = cutaway.project(mesh)
+    picture = blank_picture(width, height)
+    for number in range(len(storeys)):  # one after the other, for the sake of memory
+        canvas = cutaway.canvas(number, mesh.colours is not None)
+        cutaway.draw(canvas, mesh, projection)
+        cutaway.shade(canvas, picture)
     return picture
+
+
+def blank_picture(width: int, height: int) -> np.ndarray:
+    """(height, width, 3) uint8, white."""
+    return np.full((height, width, 3), 255, dtype=np.uint8)
+
+
+@dataclass(frozen=True)
+class Canvas:
+    """What is seen of a storey (its number) so far."""
+
+    number: int
+    view: View
+    seen: Seen
+
+
+@dataclass(frozen=True)
+class Cutaway:
+    """Storeys in the panels of a picture; see draw_storeys.  A mesh may be drawn in parts, each with its own projection."""
+
+    storeys: tuple[Storey, ...]
+    panels: tuple[Panel, ...]
+    camera: ParallelCamera
+    solid: bool
+
+    @property
+    def _subpixel_m(self) -> float:
+        return self.panels[0].metres_per_pixel / OVERSAMPLING
+
+    def project(self, mesh: Mesh) -> Projection:
+        """A mesh, or a part of one, ready to be drawn."""
+        origin_z = self.storeys[0].floor_z
+        return Projection.of(mesh, self.camera, self.panels[0].centre, origin_z, self._subpixel_m)
+
+    def canvas(self, number: int, coloured: bool) -> Canvas:
+        """An empty one for a storey."""
+        shape = self.panels[number].height * OVERSAMPLING, self.panels[number].width * OVERSAMPLING
+        return Canvas(number, View.blank(shape), Seen.blank(shape, coloured))
+
+    def draw(self, canvas: Canvas, mesh: Mesh, projection: Projection) -> None:
+        """Add a part of the mesh.  Of two at one height, that which was drawn first is seen."""
+        corner = projection.corner(self.panels[canvas.number])
+        extreme = (int(end(projection.places[:, 1])) - corner[1] for end in (np.min, np.max))
+        top, bottom = (int(row) >> FRACTION_BITS for row in extreme)
+        top, bottom = max(top, 0), min(bottom + 1, len(canvas.view.shown))
+        if top >= bottom:
+            return
+        view, seen = canvas.view.rows(top, bottom), canvas.seen.rows(top, bottom)
+        corner = corner + np.array([0, top << FRACTION_BITS])
+        _, low, high = self._heights(canvas.number)
+        draw(view, projection, corner, low, high, self.solid)
+        resolve(seen, view, mesh, projection, self.camera, corner)
+        view.face.fill(-1)  # the next part has faces of its own
+
+    def shade(self, canvas: Canvas, picture: np.ndarray) -> None:
+        """Fill the storey's panel of a picture (H, W, 3) uint8."""
+        panel = self.panels[canvas.number]
+        part = picture[panel.top : panel.top + panel.height, panel.left : panel.left + panel.width]
+        floor, _, high = self._heights(canvas.number)
+        shade_seen(canvas.seen, canvas.view, self.camera, self._subpixel_m, floor, high, part)
+
+    def _heights(self, number: int) -> tuple[float, float, float]:
+        """A storey's floor, bottom and cut, metres above the first one's floor."""
+        storey, origin_z = self.storeys[number], self.storeys[0].floor_z
+        return storey.floor_z - origin_z, storey.bottom_z - origin_z, storey.cut_z - origin_z

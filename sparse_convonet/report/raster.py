@@ -74,6 +74,22 @@ class View:
     height: np.ndarray
     exit_height: np.ndarray
 
+    @classmethod
+    def blank(cls, shape: tuple[int, int]) -> View:
+        """Nothing is seen."""
+        return cls(
+            shown=np.zeros(shape, dtype=np.uint8),
+            face=np.full(shape, -1, dtype=np.int32),
+            height=np.full(shape, -np.inf, dtype=np.float32),
+            exit_height=np.full(shape, -np.inf, dtype=np.float32),
+        )
+
+    def rows(self, top: int, bottom: int) -> View:
+        """The same buffers from one row to another."""
+        return View(
+            self.shown[top:bottom], self.face[top:bottom], self.height[top:bottom], self.exit_height[top:bottom]
+        )
+
 
 def look(
     projection: Projection, corner: np.ndarray, shape: tuple[int, int], low: float, high: float, solid: bool
@@ -83,13 +99,18 @@ def look(
     corner: (2,) int64, see Projection.corner.  shape: rows and columns of subpixels.  solid: faces seen from behind are
     sections.  Of fragments at the same height that of a face seen from outside wins, then that of the first face.
     """
+    view = View.blank(shape)
+    draw(view, projection, corner, low, high, solid)
+    return view
+
+
+def draw(view: View, projection: Projection, corner: np.ndarray, low: float, high: float, solid: bool) -> None:
+    """As look, into a view that may show another part of the mesh already; that part's faces count as the first ones.
+
+    Where something of this part is seen, `face` names its face.
+    """
     places, heights, faces = projection.places, projection.heights, projection.faces
-    view = View(
-        shown=np.zeros(shape, dtype=np.uint8),
-        face=np.full(shape, -1, dtype=np.int32),
-        height=np.full(shape, -np.inf, dtype=np.float32),
-        exit_height=np.full(shape, -np.inf, dtype=np.float32),
-    )
+    shape = view.shown.shape
     chosen = np.empty((len(faces), 3), dtype=np.int32)  # face, its first and its last row
     ranges = np.zeros((_PARTS, 2), dtype=np.int64)  # of `chosen` that are filled
 
@@ -97,13 +118,12 @@ def look(
         count = _choose(places, heights, faces, corner, shape[0], shape[1], low, high, chosen, begin, end)
         ranges[part] = begin, begin + count
 
-    def draw(part: int, begin: int, end: int) -> None:
+    def fill(part: int, begin: int, end: int) -> None:
         buffers = view.shown, view.face, view.height, view.exit_height
         _draw(places, heights, faces, corner, low, high, solid, chosen, ranges, *buffers, begin, end)
 
     run_ranges(choose, len(faces), _PARTS)
-    run_ranges(draw, shape[0], _PARTS)
-    return view
+    run_ranges(fill, shape[0], _PARTS)
 
 
 @njit(cache=True, nogil=True)

@@ -13,7 +13,8 @@ from numba import njit
 
 from sparse_convonet.engine.threads import run_ranges
 from sparse_convonet.report.camera import ParallelCamera
-from sparse_convonet.report.raster import FRACTION_BITS, NOTHING, SECTION, SURFACE, Projection, View, edge_weights
+from sparse_convonet.report.raster import NOTHING, SECTION, SURFACE, Projection, View
+from sparse_convonet.report.seen import Seen, resolve
 from sparse_convonet.structures import Mesh
 
 OVERSAMPLING = 2  # subpixels along each edge of a pixel
@@ -37,46 +38,14 @@ _LIFT = 0.5  # subpixels that a ray starts off its surface, else it would meet i
 _UNLIT = 255  # no surface; any other number counts the rays that met something
 
 
-@njit
-def _surface_normal(places, vertices, faces, normals, corner, axes, face, row, column):  # type: ignore[no-untyped-def]
-    """Unit normal in the camera's axes (right, up, towards the viewer), never away, and the weights of the vertices."""
-    a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-    half = 1 << (FRACTION_BITS - 1)
-    first, second, third, total = edge_weights(
-        places, a, b, c, corner[0] + (column << FRACTION_BITS) + half, corner[1] + (row << FRACTION_BITS) + half
-    )
-    u, v, w = first / total, second / total, third / total
-    x, y, z, length = 0.0, 0.0, 0.0, 0.0
-    if len(normals):
-        x = u * normals[a, 0] + v * normals[b, 0] + w * normals[c, 0]
-        y = u * normals[a, 1] + v * normals[b, 1] + w * normals[c, 1]
-        z = u * normals[a, 2] + v * normals[b, 2] + w * normals[c, 2]
-        length = math.sqrt(x * x + y * y + z * z)
-    if length < 1e-6:  # the normals cancel out, or there are none
-        bx, by, bz = (vertices[b, 0] - vertices[a, 0], vertices[b, 1] - vertices[a, 1], vertices[b, 2] - vertices[a, 2])
-        cx, cy, cz = (vertices[c, 0] - vertices[a, 0], vertices[c, 1] - vertices[a, 1], vertices[c, 2] - vertices[a, 2])
-        x, y, z = by * cz - bz * cy, bz * cx - bx * cz, bx * cy - by * cx
-        length = math.sqrt(x * x + y * y + z * z)
-    right = (x * axes[0, 0] + y * axes[0, 1] + z * axes[0, 2]) / length
-    up = (x * axes[1, 0] + y * axes[1, 1] + z * axes[1, 2]) / length
-    near = (x * axes[2, 0] + y * axes[2, 1] + z * axes[2, 2]) / length
-    turn = 1.0 if near >= 0 else -1.0
-    return turn * right, turn * up, turn * near, u, v, w
-
-
 @njit(cache=True, nogil=True)
 def _count_blocked(  # type: ignore[no-untyped-def]
-    places,
-    vertices,  # (V, 3) float64
-    faces,
-    normals,  # (V, 3) float32 or (0, 3)
-    corner,
+    normal,  # (R, C, 3) float32, see Seen
     axes,  # (3, 3) float64: right, up, towards the viewer
     subpixel_m,
     high,
     rays,  # (T, D, 3) float32, around the third axis
     shown,
-    seen_face,
     seen_height,
     exit_height,
     blocked,  # (R, C) uint8, written
@@ -92,9 +61,8 @@ def _count_blocked(  # type: ignore[no-untyped-def]
             blocked[row, column] = _UNLIT
             if shown[row, column] != SURFACE:
                 continue
-            nx, ny, nz, _, _, _ = _surface_normal(
-                places, vertices, faces, normals, corner, axes, seen_face[row, column], row, column
-            )
+            nx, ny = np.float64(normal[row, column, 0]), np.float64(normal[row, column, 1])
+            nz = np.float64(normal[row, column, 2])
             # Two directions across the normal (Duff et al. 2017, "Building an orthonormal basis, revisited", eq. 4).
             s = -1.0 / (1.0 + nz)
             t = nx * ny * s
@@ -136,18 +104,13 @@ def _count_blocked(  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def _colour(  # type: ignore[no-untyped-def]
-    places,
-    vertices,
-    faces,
-    normals,
-    colours,  # (V, 3) uint8 or (0, 3)
-    corner,
+    normal,  # (R, C, 3) float32, see Seen
+    own_colour,  # (R, C, 3) float32 or (0, 0, 3)
     axes,
     sun,  # (3,) float64, towards it, in the camera's axes
     floor,
     palette,  # (4, 3) float64: section, floor, top, upright
     shown,
-    seen_face,
     seen_height,
     blocked,
     picture,  # (H, W, 3) uint8, written
@@ -190,8 +153,8 @@ def _colour(  # type: ignore[no-untyped-def]
                     for channel in range(3):
                         sums[pixel, channel] += palette[0, channel]
                     continue
-                face = seen_face[row, column]
-                nx, ny, nz, u, v, w = _surface_normal(places, vertices, faces, normals, corner, axes, face, row, column)
+                nx, ny = np.float64(normal[row, column, 0]), np.float64(normal[row, column, 1])
+                nz = np.float64(normal[row, column, 2])
                 left, right = max(column - _BLUR, 0), min(column + _BLUR + 1, columns)
                 rays = _RAYS * (joined[1, right] - joined[1, left])
                 ambient = 1.0 - (joined[0, right] - joined[0, left]) / rays
@@ -203,12 +166,8 @@ def _colour(  # type: ignore[no-untyped-def]
                 raised = (height - _FLOOR_HEIGHT_M[0]) / (_FLOOR_HEIGHT_M[1] - _FLOOR_HEIGHT_M[0])
                 raised = min(max(raised, 0.0), 1.0)
                 for channel in range(3):
-                    if len(colours):
-                        colour = (
-                            u * colours[faces[face, 0], channel]
-                            + v * colours[faces[face, 1], channel]
-                            + w * colours[faces[face, 2], channel]
-                        ) / 255.0
+                    if len(own_colour):
+                        colour = np.float64(own_colour[row, column, channel])
                     else:
                         flat = raised * palette[2, channel] + (1 - raised) * palette[1, channel]
                         colour = level * flat + (1 - level) * palette[3, channel]
@@ -241,28 +200,28 @@ def shade(
 
     corner: see Projection.corner.  floor, high: metres above the projection's origin_z, the storey's floor and its cut.
     """
-    vertices = np.ascontiguousarray(mesh.vertices, dtype=np.float64)
-    normals = np.zeros((0, 3)) if mesh.normals is None else mesh.normals
-    normals = np.ascontiguousarray(normals, dtype=np.float32)
-    colours = np.zeros((0, 3)) if mesh.colours is None else mesh.colours
-    colours = np.ascontiguousarray(colours, dtype=np.uint8)
+    seen = Seen.blank(view.shown.shape, mesh.colours is not None)  # type: ignore[arg-type]
+    resolve(seen, view, mesh, projection, camera, corner)
+    shade_seen(seen, view, camera, projection.subpixel_m, floor, high, picture)
+
+
+def shade_seen(
+    seen: Seen, view: View, camera: ParallelCamera, subpixel_m: float, floor: float, high: float, picture: np.ndarray
+) -> None:
+    """As shade, where normals and colours of what is seen are known."""
     axes = np.stack([camera.right, camera.up, -camera.forward])
     sun = np.array([-0.5, 0.75, 0.45])
     sun = sun / np.linalg.norm(sun)
     palette = np.array([SECTION_COLOUR, _FLOOR_COLOUR, _TOP_COLOUR, _UPRIGHT_COLOUR])
     rays = _rays_around()
-    buffers = view.shown, view.face, view.height
-    exit_height = view.exit_height
+    buffers = view.shown, view.height
     blocked = np.empty(view.shown.shape, dtype=np.uint8)
-    surface = projection.places, vertices, projection.faces, normals
 
     def count_blocked(part: int, begin: int, end: int) -> None:
-        _count_blocked(
-            *surface, corner, axes, projection.subpixel_m, high, rays, *buffers, exit_height, blocked, begin, end
-        )
+        _count_blocked(seen.normal, axes, subpixel_m, high, rays, *buffers, view.exit_height, blocked, begin, end)
 
     def colour(part: int, begin: int, end: int) -> None:
-        _colour(*surface, colours, corner, axes, sun, floor, palette, *buffers, blocked, picture, begin, end)
+        _colour(seen.normal, seen.colour, axes, sun, floor, palette, *buffers, blocked, picture, begin, end)
 
     run_ranges(count_blocked, len(blocked), _PARTS)
     run_ranges(colour, len(picture), _PARTS)

@@ -41,10 +41,24 @@ def find_storeys(mesh: Mesh) -> tuple[Storey, ...]:
     A mesh lower than a storey (furniture, a part of a room), or one without level faces, is one storey, uncut.
     """
     low, high = float(mesh.vertices[:, 2].min()), float(mesh.vertices[:, 2].max())
+    return storeys_between(low, high, areas_between(mesh, low, high))
+
+
+def areas_between(mesh: Mesh, low: float, high: float) -> np.ndarray:
+    """(3, B) float64, m2: what find_storeys adds up over the faces of a mesh that reaches from one height to another.
+
+    The areas of parts of a mesh, between the heights of the whole, add to those of the whole.
+    """
+    count = int((high - low) / _BIN_M) + 1
+    return area_over_height(mesh, low, _BIN_M, count, _LEVEL_COSINE, _UPRIGHT_COSINE)
+
+
+def storeys_between(low: float, high: float, areas: np.ndarray) -> tuple[Storey, ...]:
+    """find_storeys from the areas (3, B) of areas_between."""
     whole = Storey(floor_z=low, bottom_z=low - _BIN_M, cut_z=high + _BIN_M)
     if high - low < _STOREY_M:
         return (whole,)
-    levels = _AreaOverHeight.of(mesh, low, high)
+    levels = _AreaOverHeight(low, *areas)
     floors = _floors(levels)
     if not floors:
         return (whole,)
@@ -66,11 +80,6 @@ class _AreaOverHeight:
     up: np.ndarray
     down: np.ndarray
     upright: np.ndarray
-
-    @classmethod
-    def of(cls, mesh: Mesh, low: float, high: float) -> _AreaOverHeight:
-        count = int((high - low) / _BIN_M) + 1
-        return cls(low, *area_over_height(mesh, low, _BIN_M, count, _LEVEL_COSINE, _UPRIGHT_COSINE))
 
     def height(self, place: int) -> float:
         return self.low + (place + 0.5) * _BIN_M

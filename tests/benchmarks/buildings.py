@@ -92,8 +92,8 @@ def write_scan(area_m2: float, rays_per_m2: int, folder: str) -> dict[str, Any]:
 def reconstruct(folder: str) -> dict[str, Any]:
     """Reconstruct the folder's scan.ply as the tool does; returns the report."""
     from sparse_convonet.reconstruct import ReconstructionSettings
-    from sparse_convonet.scan import reconstruct_scan
+    from sparse_convonet.scan import ScanRequest, reconstruct_scan
 
     path = Path(folder)
     settings = ReconstructionSettings(voxel_size_m=_VOXEL_M)
-    return reconstruct_scan([path / "scan.ply"], path / "result", settings, up="z")
+    return reconstruct_scan(ScanRequest([path / "scan.ply"], path / "result", settings, up="z"))

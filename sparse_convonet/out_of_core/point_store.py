@@ -1,0 +1,78 @@
+"""From scan files of any size to the point store that all tasks read: points on disk, clean, described, found by place."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from sparse_convonet.coordinates import up_rotation
+from sparse_convonet.io.atomic import atomic_path
+from sparse_convonet.io.cleaning import Dropped
+from sparse_convonet.io.summary import CloudSummary
+from sparse_convonet.out_of_core.cleaning import clean_spool
+from sparse_convonet.out_of_core.description import describe_store
+from sparse_convonet.out_of_core.spool import Progress, origin_of, require_same_origin, spool_points
+from sparse_convonet.out_of_core.store_building import CONTENT, REPEATS, build_store
+from sparse_convonet.out_of_core.stored_cells import StoredCells
+from sparse_convonet.out_of_core.stored_points import PointStore, StoredPoints, place_store
+
+__all__ = ["PointStore", "StoredPoints", "store_points"]
+
+_SPOOL, _SUMMARY = "spool", "summary.json"
+
+
+def store_points(
+    inputs: Sequence[Path],
+    folder: Path,
+    *,
+    up: str | None = None,
+    scale: float | None = None,
+    seed: int = 0,
+    check: Callable[[CloudSummary], None] = lambda summary: None,
+    progress: Progress = lambda stage, share: None,
+) -> tuple[PointStore, CloudSummary, Dropped, int]:
+    """The store of all inputs in `folder`, what they are like, what was dropped, and how many points were read.
+
+    The points, counts, summary and errors are those of read_points, clean_points and describe.  up: None for the axis
+    guessed.  scale: metres per unit of the inputs; None: 1, after `check`, which may refuse what the summary says.
+    progress: called with a stage and the share of it that is done.
+
+    What an earlier run has finished in the folder is not done again: reading, then sorting, then describing.  Only
+    the store stays; it does not depend on the up axis and scale, which may be others the next time.  On the way the
+    disk holds some 100 bytes for each point, in the end 35.
+    Raises ValueError where the folder holds the points of other inputs.
+    """
+    if up is not None:
+        up_rotation(up)
+    origin = origin_of(inputs, seed)
+    if (folder / CONTENT).exists():
+        require_same_origin(folder, json.loads((folder / CONTENT).read_text(encoding="utf-8"))["origin"], origin)
+    if not (folder / CONTENT).exists() or not (folder / _SUMMARY).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        clean = clean_spool(spool_points(inputs, folder / _SPOOL, seed=seed, progress=progress), progress=progress)
+        if not (folder / CONTENT).exists():
+            build_store(clean, folder, origin, progress=progress)
+        _save_summary(folder / _SUMMARY, describe_store(StoredCells.load(folder), clean, progress=progress))
+    (folder / REPEATS).unlink(missing_ok=True)  # these served until the summary was there
+    shutil.rmtree(folder / _SPOOL, ignore_errors=True)
+    content = json.loads((folder / CONTENT).read_text(encoding="utf-8"))
+    summary = _load_summary(folder / _SUMMARY)
+    if scale is None:
+        check(summary)
+    store = place_store(folder, up or summary.up, 1.0 if scale is None else scale)
+    return store, summary, Dropped(**content["dropped"]), int(content["points_read"])
+
+
+def _save_summary(path: Path, summary: CloudSummary) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps({**asdict(summary), "extent": summary.extent.tolist()}), encoding="utf-8")
+
+
+def _load_summary(path: Path) -> CloudSummary:
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return CloudSummary(**{**found, "extent": np.array(found["extent"])})

@@ -1,0 +1,155 @@
+"""The surface in one tile, as functions that read files and write files, on this machine or another.
+
+Each can be done again without harm, also when it was killed half way.  Tiles that touch must not be searched at the
+same time: a search reads what the tiles around it have found.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparse_convonet.fields.sparse import SparseField
+from sparse_convonet.mesh.border_memory import BorderMemory
+from sparse_convonet.mesh.lattice import pack_lattice, unpack_lattice
+from sparse_convonet.mesh.mise import SearchSpace, cells_of_points
+from sparse_convonet.mesh.seeds import seed_cells
+from sparse_convonet.mesh.tiles import TileState, leaving_by_tile, mesh_of_tile, not_among
+from sparse_convonet.mesh.tiles import search_tile as search_box
+from sparse_convonet.out_of_core.encoding import field_around
+from sparse_convonet.out_of_core.search_files import (
+    SEARCH,
+    TileBorder,
+    load_border,
+    load_search,
+    neighbours,
+    save_search,
+)
+from sparse_convonet.out_of_core.tile_folder import MESH, NO_MESH
+from sparse_convonet.out_of_core.work import Work, shared_work
+from sparse_convonet.out_of_core.work_plan import WorkPlan
+from sparse_convonet.tile_grid import TileName
+from sparse_convonet.tiling import return_freed_memory
+
+logger = logging.getLogger(__name__)
+
+_SEEDS_AROUND = 3  # seed cells beyond a tile that decide where its search may go
+
+
+@dataclass(frozen=True)
+class TileJob:
+    """One tile of the reconstruction in a work folder."""
+
+    folder: str
+    tile: TileName
+
+
+@dataclass(frozen=True)
+class SearchedTile:
+    """changed: whether the search learned anything.  called: the tiles that the surface leads to and that must follow."""
+
+    changed: bool
+    called: tuple[TileName, ...]
+
+
+def search_tile(job: TileJob) -> SearchedTile:
+    """Look for the surface in a tile of the meshing.
+
+    Nothing is done where the tile was searched and nothing has come to it since.
+    """
+    work = shared_work(job.folder)
+    plan, folder = work.plan, work.meshes
+    borders = {name: load_border(folder, name, plan.levels) for name in neighbours(job.tile)}
+    own = load_border(folder, job.tile, plan.levels)
+    starts = _arrived(plan, job.tile, borders, own)
+    if folder.has(job.tile, SEARCH) and not any(map(len, starts)):
+        return SearchedTile(False, _called(plan, own.leaving, borders))
+    state = _search(work, job.tile, starts, borders)
+    return_freed_memory()
+    return SearchedTile(True, _called(plan, state.leaving, borders))
+
+
+def _search(work: Work, tile: TileName, starts: list[np.ndarray], borders: Mapping[TileName, TileBorder]) -> TileState:
+    """Search a tile, go on where its former search ended, and keep what was found."""
+    plan, folder = work.plan, work.meshes
+    former = load_search(folder, tile, plan.levels)
+    own = TileBorder.nothing(plan.levels) if former is None else former[2]
+    box, (low, high) = plan.meshing.box(tile), plan.meshing_finest.box(tile)
+    field = _field_around(work, tile)
+    seeds = _seeds_around(plan, field, box)
+    evaluate = BorderMemory(lambda queries: work.logits(field, queries), plan.extraction, plan.meshing_finest)
+    for border in (*borders.values(), own):
+        evaluate.know(border.point_keys, border.logits)
+    points = cells_of_points(work.points_within(low * plan.cell - 1, high * plan.cell + 1), plan.extraction)
+    points = points[((points >= low) & (points < high)).all(axis=1)]
+    own_seeds = seeds[((seeds >= box[0]) & (seeds < box[1])).all(axis=1)]
+    space = SearchSpace.around(seeds, plan.levels)
+    state = search_box(
+        evaluate, space, plan.extraction, box, own_seeds, points, starts, None if former is None else former[1]
+    )
+    asked_keys, asked_logits = evaluate.asked()
+    keys, logits = np.concatenate([own.point_keys, asked_keys]), np.concatenate([own.logits, asked_logits])
+    save_search(folder, tile, seeds, state, keys, logits)
+    return state
+
+
+def _arrived(
+    plan: WorkPlan, tile: TileName, borders: Mapping[TileName, TileBorder], own: TileBorder
+) -> list[np.ndarray]:
+    """(M, 3) int64 cells of a tile, by level, that the surface leads to from those around and that are new to it."""
+    starts = []
+    for number in range(plan.levels + 1):
+        cells = np.concatenate([border.leaving[number] for border in borders.values()])
+        arrived = leaving_by_tile(cells, plan.meshing.scaled(1 << number)).get(tile, cells[:0])
+        starts.append(unpack_lattice(np.unique(pack_lattice(not_among(arrived, own.border_keys[number])))))
+    return starts
+
+
+def _called(
+    plan: WorkPlan, leaving: Sequence[np.ndarray], borders: Mapping[TileName, TileBorder]
+) -> tuple[TileName, ...]:
+    """The tiles to which the cells are new that a search left for."""
+    called = set()
+    for number, cells in enumerate(leaving):
+        for name, theirs in leaving_by_tile(cells, plan.meshing.scaled(1 << number)).items():
+            if len(not_among(theirs, borders[name].border_keys[number])):
+                called.add(name)
+    return tuple(sorted(called))
+
+
+def _seeds_around(plan: WorkPlan, field: SparseField, box: tuple[np.ndarray, np.ndarray]) -> np.ndarray:
+    """(S, 3) int64 seed cells of a field that lie in a box of them or near it."""
+    seeds = seed_cells(field, plan.cell, plan.finest_per_seed)
+    near = (seeds >= box[0] - _SEEDS_AROUND) & (seeds < box[1] + _SEEDS_AROUND)
+    return seeds[near.all(axis=1)]
+
+
+def _field_around(work: Work, tile: TileName) -> SparseField:
+    """The field of all cells that queries and seeds in a tile of the meshing depend on."""
+    plan = work.plan
+    stride = work.network.unet.total_stride
+    seed_voxels = plan.finest_per_seed * plan.cell
+    # A query reads cells up to one and a half strides off; a cell makes seeds up to a seed's edge beyond its own.
+    margin = int(np.ceil(max(2 * stride, (_SEEDS_AROUND + 1) * seed_voxels + stride)))
+    begin, end = plan.meshing_finest.box(tile)
+    low = np.floor(begin * plan.cell).astype(np.int64) - margin
+    high = np.ceil(end * plan.cell).astype(np.int64) + margin
+    return field_around(work, low, high)
+
+
+def mesh_tile(job: TileJob) -> bool:
+    """The surface in the cells of a tile whose search is finished; whether it has any."""
+    work = shared_work(job.folder)
+    folder, plan = work.meshes, work.plan
+    if not (folder.has(job.tile, MESH) or folder.has(job.tile, NO_MESH)):
+        found = load_search(folder, job.tile, plan.levels)
+        if found is None:
+            raise RuntimeError(f"tile {job.tile}: meshed before it was searched")
+        seeds, state, _ = found
+        space = SearchSpace.around(seeds, plan.levels)
+        folder.save_mesh(job.tile, mesh_of_tile(state, space, plan.extraction, plan.meshing.box(job.tile)))
+        return_freed_memory()
+    return folder.has(job.tile, MESH)

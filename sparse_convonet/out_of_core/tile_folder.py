@@ -1,0 +1,80 @@
+"""Files of tiles: folder/<x>_<y>_<z>/<file>, each written whole or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+
+from sparse_convonet.io.atomic import atomic_path
+from sparse_convonet.mesh.tiles import TileMesh
+from sparse_convonet.tile_grid import TileGrid, TileName
+
+MESH, NO_MESH = "mesh.npz", "no_mesh"
+
+
+class TileFolder:
+    """The files of all tiles of a grid."""
+
+    def __init__(self, folder: Path, grid: TileGrid) -> None:
+        self.folder = folder
+        self.grid = grid
+
+    def path(self, name: TileName, file: str) -> Path:
+        """Where a file of a tile stands, or will stand; the tile's folder is made."""
+        place = self.place(name, file)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        return place
+
+    def place(self, name: TileName, file: str) -> Path:
+        """The same, and nothing is made."""
+        return self.folder / "_".join(map(str, name)) / file
+
+    def has(self, name: TileName, file: str) -> bool:
+        """Whether a tile has a file."""
+        return self.place(name, file).is_file()
+
+    def names_with(self, file: str) -> list[TileName]:
+        """The tiles that have a file, in order."""
+        if not self.folder.is_dir():
+            return []
+        return sorted(_tile_name(path.parent.name) for path in self.folder.glob(f"*/{file}"))
+
+    def mesh_names(self) -> list[TileName]:
+        """The tiles that have faces, in order."""
+        return self.names_with(MESH)
+
+    def save_mesh(self, name: TileName, mesh: TileMesh) -> None:
+        """Keep the mesh of a tile, which may have no faces."""
+        if len(mesh.faces) == 0:
+            with atomic_path(self.path(name, NO_MESH)) as temporary:
+                temporary.write_text("no face\n", encoding="ascii")
+            return
+        arrays = {"vertices": mesh.vertices, "faces": mesh.faces, "keys": mesh.keys, "own": mesh.own}
+        save_arrays(self.path(name, MESH), arrays)
+
+    def mesh(self, name: TileName) -> TileMesh:
+        """The mesh of a tile of mesh_names."""
+        return TileMesh(**load_arrays(self.path(name, MESH)))
+
+    def mesh_keys(self, name: TileName) -> np.ndarray:
+        """(V,) int64: the keys of such a mesh alone."""
+        return load_arrays(self.path(name, MESH), "keys")["keys"]
+
+
+def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Write arrays by name as .npz, uncompressed."""
+    with atomic_path(path) as temporary, temporary.open("wb") as file:
+        np.savez(file, **arrays)  # type: ignore[arg-type]
+
+
+def load_arrays(path: Path, *names: str) -> dict[str, np.ndarray]:
+    """The named arrays of such a file; all of them where none is named."""
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in names or archive.files}
+
+
+def _tile_name(text: str) -> TileName:
+    x, y, z = map(int, text.split("_"))
+    return x, y, z

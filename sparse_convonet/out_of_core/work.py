@@ -1,0 +1,54 @@
+"""What the tasks in one work folder share within a process: plan, network and points."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from sparse_convonet.fields.sparse import SparseField
+from sparse_convonet.model.sparse import SparseOccupancyNetwork
+from sparse_convonet.out_of_core.point_store import PointStore
+from sparse_convonet.out_of_core.tile_folder import TileFolder
+from sparse_convonet.out_of_core.work_plan import MODEL_FILE, POINTS, WorkPlan, encoded_tiles, mesh_tiles
+from sparse_convonet.weights import load_model
+
+_SNAP_MARGIN = 1  # voxels: snapping moves points by less
+
+
+class Work:
+    """The plan of a work folder, and what its tasks use of it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.plan = WorkPlan.load(folder)
+        trained = load_model(folder / MODEL_FILE, engine=self.plan.engine, device=self.plan.device)  # type: ignore[arg-type]
+        self.network: SparseOccupancyNetwork = trained.sparse
+        self.points = PointStore.open(folder / POINTS)
+        self.encoded: TileFolder = encoded_tiles(folder, self.plan)
+        self.meshes: TileFolder = mesh_tiles(folder, self.plan)
+
+    def points_within(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        """(N, 3) float64 voxel coordinates of the points in a box of voxel coordinates, in the order of the scan."""
+        frame = self.plan.frame
+        found = self.points.within(frame.to_world(low - _SNAP_MARGIN), frame.to_world(high + _SNAP_MARGIN))
+        points = frame.snap_to_voxels(found.points_world)
+        return points[((points >= low) & (points < high)).all(axis=1)]
+
+    @torch.no_grad()
+    def logits(self, field: SparseField, queries: np.ndarray) -> np.ndarray:
+        """(Q,) float32 at (Q, 3) voxel coordinates."""
+        points = torch.from_numpy(np.ascontiguousarray(queries)).to(self.plan.device)
+        return self.network.occupancy(field, points, points.new_zeros(len(points), dtype=torch.int64))[0].cpu().numpy()
+
+
+@lru_cache(maxsize=1)
+def shared_work(folder: str) -> Work:
+    """That of a folder, once per process."""
+    return Work(Path(folder))
+
+
+def forget_work() -> None:
+    """Let go of the network and the points that tasks in this process share."""
+    shared_work.cache_clear()
