@@ -102,7 +102,15 @@ def _naming_damage(path: Path, laspy: Any) -> Iterator[None]:
         yield
     except (OSError, MemoryError):
         raise
-    except (laspy.errors.LaspyException, ValueError, RuntimeError, IndexError, KeyError, EOFError) as error:
+    except (
+        laspy.errors.LaspyException,
+        ValueError,
+        RuntimeError,
+        IndexError,
+        KeyError,
+        EOFError,
+        OverflowError,
+    ) as error:
         raise damaged(path, "a whole LAS file", error) from error
 
 

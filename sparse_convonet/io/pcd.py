@@ -174,7 +174,8 @@ def _unpack_colours(packed: np.ndarray, encoding: str) -> dict[str, np.ndarray]:
         is_bits = bool(np.all(np.abs(packed) < 1)) and bool(np.any(packed != 0))
         bits = packed.astype(np.float32).view(np.uint32) if is_bits else _whole(packed)
     elif packed.dtype.kind == "f":
-        bits = np.ascontiguousarray(packed, dtype=np.float32).view(np.uint32)
+        with np.errstate(over="ignore", invalid="ignore"):  # doubles that are no colours
+            bits = np.ascontiguousarray(packed, dtype=np.float32).view(np.uint32)
     else:
         bits = packed
     return {name: ((bits >> shift) & 255).astype(np.uint8) for name, shift in (("red", 16), ("green", 8), ("blue", 0))}

@@ -14,7 +14,7 @@ import pytest
 from sparse_convonet.io.columns import to_normals
 from sparse_convonet.io.matterport import read_matterport
 from sparse_convonet.io.meshes import read_geometry
-from sparse_convonet.io.points import read_points
+from sparse_convonet.io.points import read_points, write_points
 from sparse_convonet.structures import PointCloud
 from tests.fuzz.containers import zip_list, zipped
 from tests.fuzz.point_targets import npy
@@ -179,3 +179,20 @@ def test_counts_of_e57_files_fit_the_file() -> None:
     target = all_targets()["e57"]
     with sandbox(target) as box:
         assert {box.judge(target.input(5, index)).fault for index in range(60)} == {""}
+
+
+@pytest.mark.skipif("las" not in all_targets(), reason="laspy is not installed (extra las)")
+def test_las_files_of_impossible_days_are_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.las"
+    write_points(path, PointCloud(np.zeros((5, 3))))
+    content = bytearray(path.read_bytes())
+    struct.pack_into("<HH", content, 90, 65535, 9999)  # the day of the year, and the year
+    assert "a whole LAS file" in sentence("las", bytes(content))
+
+
+def test_colours_of_pcd_files_that_are_doubles_are_read_without_a_warning(tmp_path: Path) -> None:
+    head = b"FIELDS x y z rgb\nSIZE 4 4 4 8\nTYPE F F F F\nWIDTH 1\nPOINTS 1\nDATA binary\n"
+    path = put(tmp_path, "a.pcd", head + struct.pack("<fffd", 1, 2, 3, 1e300))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert read_points(path).points.tolist() == [[1, 2, 3]]
