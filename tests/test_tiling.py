@@ -222,6 +222,6 @@ def test_a_real_hall_in_tiles_is_the_hall_in_one_piece(shared_data: Path) -> Non
     if not scan.is_file():
         pytest.skip(f"no file {scan}")
     cloud, _ = clean_points(read_points(scan))
-    tiled, whole = run_both(load_model("building", engine="native"), cloud, 192, voxel_size_m=0.08, up="y")
+    tiled, whole = run_both(load_model("building", engine="native"), cloud, 192, voxel_size_m=0.12, up="y")
     assert_same_surface(tiled.mesh, whole.mesh)
     assert is_watertight(tiled.mesh.faces, len(tiled.mesh.vertices))

@@ -8,22 +8,24 @@ the machines of a Ray cluster, which must share the folder: see docs/CLUSTER.md.
 
 from __future__ import annotations
 
-import argparse
-import os
-from contextlib import closing
-from dataclasses import fields, replace
-from pathlib import Path
-from typing import Any
+from sparse_convonet.io.cli import run_tool, starting
 
-from tqdm import tqdm
+with starting():
+    import argparse
+    import os
+    from contextlib import closing
+    from dataclasses import fields, replace
+    from pathlib import Path
+    from typing import Any
 
-from sparse_convonet.cluster import TaskRunner, runner_for
-from sparse_convonet.data.model_set import ModelJob, share_out, split_jobs, write_models
-from sparse_convonet.data.paper_rooms import SCALES
-from sparse_convonet.data.room_recipes import MetricRecipe, PaperRoomRecipe
-from sparse_convonet.data.worker_pool import ProcessRunner
-from sparse_convonet.io.atomic import remove_unfinished
-from sparse_convonet.io.cli import run_tool
+    from tqdm import tqdm
+
+    from sparse_convonet.cluster import TaskRunner, runner_for
+    from sparse_convonet.data.model_set import ModelJob, share_out, split_jobs, write_models
+    from sparse_convonet.data.paper_rooms import SCALES
+    from sparse_convonet.data.room_recipes import MetricRecipe, PaperRoomRecipe
+    from sparse_convonet.data.worker_pool import ProcessRunner
+    from sparse_convonet.io.atomic import remove_unfinished
 
 _SHARES = {"train": 0.75, "val": 0.05, "test": 0.2}
 

@@ -122,7 +122,7 @@ def test_an_address_where_no_cluster_answers_is_one_sentence_and_makes_nothing(
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_tool_that_is_stopped_ends_the_ray_that_it_started(tmp_path: Path, number: int, code: int) -> None:
     with nothing_left_of_ray():
-        command = [sys.executable, str(TOOL), "--out", str(tmp_path), *SMALL, "--count", "200", "--cluster", "local"]
+        command = [sys.executable, str(TOOL), "--out", str(tmp_path), *SMALL, "--count", "2000", "--cluster", "local"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
             wait_for_models(tmp_path, 2, process)
             process.send_signal(number)

@@ -46,7 +46,7 @@ NEEDS = TaskNeeds()
 # Queries go through the compiled loop, which gives one the same bits whatever is asked beside it.
 CONFIG = replace(MODEL, feature_width=32, decoder_width=32)
 # Matrix products of torch round by the number of rows.  The logits of random weights are so flat that 1e-7 of one moves
-# a vertex by 1e-5 voxels; with the shipped weights the meshes are equal to the last bit (tests/test_real_scans.py).
+# a vertex by 1e-5 voxels; with the shipped weights the meshes are equal to the last bit (test_run.py).
 ROUNDING_VOXELS = 1e-3
 
 
