@@ -149,8 +149,12 @@ def _check_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
     require(bool(((shapes >= 1) & (shapes <= _LARGEST_SIDE_VOXELS)).all()), "a model has an impossible shape")
     expected_bytes, found_bytes = int((-(-np.prod(shapes, axis=1) // 8)).sum()), len(arrays["bits"])
     require(expected_bytes == found_bytes, f"expected {expected_bytes} voxel bytes, found {found_bytes}")
-    starts = np.concatenate([[0], np.cumsum(-(-np.prod(shapes, axis=1) // 8))[:-1]])
-    require(bool((np.maximum.reduceat(arrays["bits"], starts) > 0).all()), "a model has no solid voxel")
+    counts = np.prod(shapes, axis=1)
+    ends = np.cumsum(-(-counts // 8))
+    used = arrays["bits"].copy()
+    used[ends - 1] &= (0xFF << (-counts % 8) & 0xFF).astype(np.uint8)  # the rest of a last byte belongs to no voxel
+    starts = np.concatenate([[0], ends[:-1]])
+    require(bool((np.maximum.reduceat(used, starts) > 0).all()), "a model has no solid voxel")
     sizes = arrays["voxel_size_m"]
     require(bool((np.isfinite(sizes) & (sizes > 0)).all()), "voxel sizes must be positive")
     elevations = arrays["elevation_m"]

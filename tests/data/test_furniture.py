@@ -254,6 +254,8 @@ def test_truncated_packs_are_refused_in_one_sentence(tmp_path, share):
         ({"split": np.array(["train", "dev"])}, "splits must be of"),
         ({"name": np.array(["one"])}, "category: expected 1 texts"),
         ({"bits": np.zeros(174, dtype=np.uint8)}, "no solid voxel"),
+        # 693 voxels each: the last three bits of a model belong to none.
+        ({"bits": np.where(np.arange(174) % 87 == 86, 7, 0).astype(np.uint8)}, "no solid voxel"),
     ],
 )
 def test_unsound_packs_are_refused_with_what_is_wrong(tmp_path, changes, message):
