@@ -65,7 +65,7 @@ def encode_tiled(
         if len(rows.around(name, unet.expansion_voxels())):
             points = torch.from_numpy(points_voxel[rows.around(name, unet.halo_voxels())]).to(device)
             field = network.encode(points, points.new_zeros(len(points), dtype=torch.int64))
-            parts.append([own_cells(level, *grid.box(name)) for level in field.levels])
+            parts.append([_own_cells(level, *grid.box(name)) for level in field.levels])
             del points, field
             return_freed_memory()
         if progress is not None:
@@ -82,7 +82,7 @@ def return_freed_memory() -> None:
             trim(0)
 
 
-def own_cells(level: Level, low: np.ndarray, high: np.ndarray) -> Level:
+def _own_cells(level: Level, low: np.ndarray, high: np.ndarray) -> Level:
     """The cells of a level that lie within a box of voxels."""
     cells = unpack_keys(level.keys)[:, 1:]
     begin, end = (torch.from_numpy(corner).to(cells.device) for corner in (low, high))

@@ -127,6 +127,9 @@ CASES = {
         ],
     ),  # fmt: skip
     "reconstruct_building": Case("reconstruct_building", _reconstruct(0.2)),
+    "reconstruct_building, through the disk": Case(
+        "reconstruct_building", lambda inputs, out: [*_reconstruct(0.2)(inputs, out), "--work", out.parent / "work"]
+    ),
     "reconstruct_building, replacing": Case(
         "reconstruct_building", _reconstruct(0.2), earlier=_reconstruct(0.25), between=3
     ),  # after the report went: three renamings to come, two, one
