@@ -118,9 +118,19 @@ def test_an_address_where_no_cluster_answers_is_one_sentence_and_makes_nothing(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.fixture
+def heeded_signals() -> Iterator[None]:
+    """What runs in the background of a script is born deaf to Ctrl-C, and so would be what it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
-def test_a_tool_that_is_stopped_ends_the_ray_that_it_started(tmp_path: Path, number: int, code: int) -> None:
+def test_a_tool_that_is_stopped_ends_the_ray_that_it_started(
+    tmp_path: Path, number: signal.Signals, code: int, heeded_signals: None
+) -> None:
     with nothing_left_of_ray():
         command = [sys.executable, str(TOOL), "--out", str(tmp_path), *SMALL, "--count", "2000", "--cluster", "local"]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
