@@ -31,12 +31,15 @@ class RayMachines:
     address: str
     process: subprocess.Popen[str]
 
-    def tell(self, command: str) -> None:
-        """`add`: one more machine.  `kill NUMBER`: as if its power failed.  `kill head`: the control of the cluster."""
+    def tell(self, command: str) -> str:
+        """`add`: one more machine, whose id is returned.  `kill NUMBER`: as if its power failed.  `kill head`: the
+        control of the cluster."""
         assert self.process.stdin is not None and self.process.stdout is not None
         self.process.stdin.write(command + "\n")
         self.process.stdin.flush()
-        assert self.process.stdout.readline().strip() == command
+        done, _, machine = self.process.stdout.readline().strip().partition(": ")
+        assert done == command
+        return machine
 
 
 @contextmanager
@@ -107,6 +110,10 @@ class Square:
     def path(self) -> Path:
         return Path(self.folder) / f"{self.number}.txt"
 
+    def held_on(self, machine: str) -> Path:
+        """While this file is there, jobs on `machine` do not end; the first writes to it."""
+        return Path(self.folder) / f"held_on_{machine}"
+
 
 @dataclass(frozen=True)
 class Done:
@@ -140,9 +147,12 @@ def write_square(job: Square) -> Done:
     if job.number == 667:
         os._exit(1)
     time.sleep(job.seconds)
+    machine = ray.get_runtime_context().get_node_id() if ray.is_initialized() else ""
+    while (held := job.held_on(machine)).exists():
+        held.write_text("begun")
+        time.sleep(0.1)
     job.path.write_text(str(job.number**2))
     logging.getLogger("sparse_convonet.squares").warning("wrote %d", job.number)
-    machine = ray.get_runtime_context().get_node_id() if ray.is_initialized() else ""
     return Done(os.getpid(), machine, os.environ.get("OMP_NUM_THREADS", ""), began, time.time(), before)
 
 
@@ -161,7 +171,7 @@ def _main() -> None:
             cluster.head_node.kill_gcs_server()
         else:
             cluster.remove_node(machines[int(command.removeprefix("kill "))], allow_graceful=False)
-        print(command, flush=True)
+        print(f"{command}: {machines[-1].node_id}", flush=True)
     for node in [*cluster.worker_nodes, cluster.head_node]:
         cluster.remove_node(node, allow_graceful=False)
 
