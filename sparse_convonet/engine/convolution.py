@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import functools
+import os
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any
 
 import torch
@@ -17,6 +20,8 @@ except ImportError:  # numba is optional
     kernels_tiled = None  # type: ignore[assignment]
 
 _ROWS_PER_PART = 2048  # of the Numba forward pass: small enough to share out evenly
+_ROWS_PER_PRODUCT = 1 << 18  # of torch's products: bounds the gathered copies
+TRITON_SWITCH = "SPARSE_CONVONET_TRITON"  # environment variable: 1 for the Triton kernels on CUDA
 
 
 def convolve(
@@ -65,6 +70,23 @@ def _use_numba(features: torch.Tensor) -> bool:
     return kernels_tiled is not None and features.device.type == "cpu" and features.dtype == torch.float32
 
 
+def _triton(features: torch.Tensor) -> ModuleType | None:
+    """The Triton kernels, where they are asked for and can work on the features."""
+    if features.device.type != "cuda" or os.environ.get(TRITON_SWITCH) != "1":
+        return None
+    kernels = _triton_kernels()
+    return kernels if features.dtype in kernels.DTYPES else None
+
+
+@functools.cache
+def _triton_kernels() -> ModuleType:
+    try:
+        from sparse_convonet.engine import kernels_triton
+    except ImportError as error:
+        raise ValueError(f"{TRITON_SWITCH}: needs the package triton, which torch for CUDA brings: {error}") from error
+    return kernels_triton
+
+
 def _pad_last(values: torch.Tensor) -> torch.Tensor:
     """Contiguous, the last axis filled up with zeros to a width that the kernels work with."""
     missing = kernels_tiled.padded_width(values.shape[-1]) - values.shape[-1]
@@ -83,8 +105,11 @@ def _gather_sum(features: torch.Tensor, weight: torch.Tensor, table: torch.Tenso
             parts=1 + len(table) // _ROWS_PER_PART,
         )
         return out if out.shape[1] == weight.shape[2] else out[:, : weight.shape[2]].contiguous()
+    if kernels := _triton(features):
+        triton_out: torch.Tensor = kernels.gather_sum(features.detach(), weight.detach(), table)
+        return triton_out
     out = features.new_zeros(len(table), weight.shape[2])
-    for k, (rows_in, rows_out) in enumerate(_pairs(table)):
+    for k, rows_in, rows_out in _pairs(table):
         out.index_add_(0, rows_out, features[rows_in] @ weight[k])
     return out
 
@@ -105,12 +130,17 @@ def _weight_gradient(features: torch.Tensor, grad_out: torch.Tensor, table: torc
         )
         total = partial.sum(dim=0) if parts > 1 else partial[0]
         return total[:, :width_in, :width_out].contiguous()
-    pairs = _pairs(table)
-    return torch.stack([features[rows_in].t() @ grad_out[rows_out] for rows_in, rows_out in pairs])
+    if kernels := _triton(features):
+        triton_grad: torch.Tensor = kernels.weight_gradient(features, grad_out, table)
+        return triton_grad
+    grad = features.new_zeros(volume, width_in, width_out)
+    for k, rows_in, rows_out in _pairs(table):
+        grad[k] += features[rows_in].t() @ grad_out[rows_out]
+    return grad
 
 
-def _pairs(table: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-    """For each offset: rows of the input and of the output (P,) int64 that it joins."""
-    for column in table.t():
-        rows_out = torch.nonzero(column >= 0)[:, 0]
-        yield column[rows_out].long(), rows_out
+def _pairs(table: torch.Tensor) -> Iterator[tuple[int, torch.Tensor, torch.Tensor]]:
+    """Each offset, with rows of the input and of the output (P,) int64 that it joins, a chunk at a time."""
+    for k, column in enumerate(table.t()):
+        for rows_out in torch.nonzero(column >= 0)[:, 0].split(_ROWS_PER_PRODUCT):
+            yield k, column[rows_out].long(), rows_out

@@ -1,4 +1,4 @@
-"""python -m tests.benchmarks [--only NAME ...] [--quick]: measure and write docs/BENCHMARKS.md (campus with --only).
+"""python -m tests.benchmarks [--only NAME ...] [--quick]: measure and write docs/BENCHMARKS.md (campus, gpu with --only).
 
 Takes about a quarter of an hour on two cores; leave the machine alone meanwhile.
 """
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import buildings, campus, data_sets, dense, engines, first_call, normals, queries, sizes
+from tests.benchmarks import buildings, campus, data_sets, dense, engines, first_call, gpu, normals, queries, sizes
 from tests.benchmarks.tables import markdown_table, write_section
 from tests.benchmarks.timing import describe_run
 
@@ -35,6 +35,7 @@ class Benchmark:
 
 BENCHMARKS = {
     "engines": Benchmark("Engines", engines.TEXT, engines.run),
+    "gpu": Benchmark("Convolutions on a GPU", gpu.TEXT, gpu.run, by_default=False),
     "sizes": Benchmark("Size of the scene", sizes.TEXT, sizes.run),
     "queries": Benchmark("Queries", queries.TEXT, queries.run),
     "buildings": Benchmark("Buildings", buildings.TEXT, buildings.run),

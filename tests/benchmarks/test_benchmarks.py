@@ -51,6 +51,14 @@ def test_quick_engines_and_queries_write_their_tables(tmp_path: Path, capsys: py
     assert all(float(cell) > 0 for row in rows for cell in row[3:])
 
 
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
+def test_quick_convolutions_on_a_gpu_write_their_table(tmp_path: Path) -> None:
+    benchmarks.main(["--quick", "--only", "gpu", "--out", str(tmp_path / "gpu.md")])
+    _, _, *rows = _table((tmp_path / "gpu.md").read_text(encoding="utf-8"))
+    assert len(rows) == 18 and all(float(cell) > 0 for row in rows for cell in row[5:])
+
+
 def test_a_section_replaces_its_older_self_and_leaves_the_others(tmp_path: Path) -> None:
     out = tmp_path / "a.md"
     for title, body in (("Second", "2"), ("First", "1\n\n### 1.1"), ("Second", "two")):

@@ -12,6 +12,7 @@ from torch import nn
 
 from sparse_convonet.coordinates import pack_keys
 from sparse_convonet.engine import native
+from sparse_convonet.engine.convolution import TRITON_SWITCH
 from sparse_convonet.engine.neighbours import KernelOffsets, dilate, neighbour_table
 from sparse_convonet.fields.lookup import trilinear_lookup
 from sparse_convonet.model import build_sparse
@@ -24,6 +25,12 @@ pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(),
 _DEVICE = "cuda"
 _LAYER_TOLERANCE = 1e-5  # shares of the largest magnitude in the CPU's tensor
 _NETWORK_TOLERANCE = 1e-4  # rounding grows over some forty layers
+
+
+@pytest.fixture(autouse=True, params=["torch", "triton"])
+def kernels(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What multiplies on the device."""
+    monkeypatch.setenv(TRITON_SWITCH, str(int(request.param == "triton")))
 
 
 @pytest.fixture(autouse=True)
