@@ -62,7 +62,8 @@ def _records(path: Path, chunk_points: int | None) -> Iterator[tuple[Any, tuple[
             # Further records behind the points may name any length, and hold nothing that is needed.
             reader = stack.enter_context(laspy.open(path, read_evlrs=False))
             expected = int(reader.header.point_count)
-            chunks, misfit = _checked_chunks(path, reader.header) if reader.header.are_points_compressed else ([], None)
+            compressed = expected > 0 and reader.header.are_points_compressed  # none: the table was not looked at
+            chunks, misfit = _checked_chunks(path, reader.header) if compressed else ([], None)
         if misfit is not None:
             raise unreadable(path, *misfit)
         require_points(path, expected)
@@ -111,6 +112,10 @@ def _naming_damage(path: Path, laspy: Any) -> Iterator[None]:
         EOFError,
         OverflowError,
     ) as error:
+        raise damaged(path, "a whole LAS file", error) from error
+    except BaseException as error:
+        if type(error).__name__ != "PanicException":  # of lazrs; no Exception, and no module has it
+            raise
         raise damaged(path, "a whole LAS file", error) from error
 
 

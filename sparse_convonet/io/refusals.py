@@ -37,7 +37,7 @@ def unreadable(path: Path, kind: str, found: str) -> ValueError:
     )
 
 
-def damaged(path: Path, kind: str, error: Exception) -> ValueError:
+def damaged(path: Path, kind: str, error: BaseException) -> ValueError:
     """The error for a file whose parser gave up, with the parser's own words on one line."""
     words = one_line(str(error), 120) or type(error).__name__
     return unreadable(path, kind, f"damaged or truncated data ({words})")

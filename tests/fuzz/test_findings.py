@@ -165,6 +165,18 @@ def test_laz_files_that_would_end_the_process_are_refused() -> None:
         assert message in sentence("laz", layered[:place] + value + layered[place + len(value) :])
 
 
+@pytest.mark.skipif("laz" not in all_targets(), reason="laspy or lazrs is not installed (extra las)")
+def test_laz_files_with_a_damaged_table_of_chunks_are_refused() -> None:
+    for content in all_targets()["laz"].samples:
+        (start,) = struct.unpack_from("<I", content, 96)
+        (table,) = struct.unpack_from("<q", content, start)
+        panics = content[: table + 4] + struct.pack("<I", 50) + b"\xff" * 400
+        assert "a whole LAS file, found damaged or truncated data (index out of bounds" in sentence("laz", panics)
+        if content[25] < 4:
+            empty = content[:107] + bytes(4) + content[111 : table + 4] + b"\x1b" * 400  # no points in many chunks
+            assert "expected at least one point, found none" in sentence("laz", empty)
+
+
 @pytest.mark.skipif("las" not in all_targets(), reason="laspy or lazrs is not installed (extra las)")
 def test_further_records_of_las_files_take_no_memory() -> None:
     content = next(sample for sample in all_targets()["las"].samples if sample[25] == 4)
