@@ -13,6 +13,7 @@ from typing import Any, Literal
 import yaml
 
 from sparse_convonet.baseline_config import AlphaShapeSettings, BallPivotingSettings, PoissonSettings
+from sparse_convonet.io.refusals import one_line
 from sparse_convonet.model_config import (
     DenseModelConfig,
     DenseVoxelModelConfig,
@@ -144,7 +145,7 @@ def check_config(config: ExperimentConfig, source: str) -> None:
 
     def require(holds: bool, key: str, expected: str) -> None:
         if not holds:
-            raise ValueError(f"{source}: {key}: expected {expected}, found {_lookup(config, key)!r}")
+            raise ValueError(f"{source}: {key}: expected {expected}, found {one_line(repr(_lookup(config, key)))}")
 
     for key in _POSITIVE + _NOT_NEGATIVE:
         value = _lookup(config, key)

@@ -10,12 +10,14 @@ import zipfile
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
 import numpy as np
 from numpy.lib import format as npy_format
 
+from sparse_convonet.io.point_chunk import read_rows
 from sparse_convonet.io.refusals import one_line, unreadable
 
 MAX_ARRAY_BYTES = 2 << 30
@@ -169,23 +171,49 @@ def _parse_header(start: bytes) -> tuple[tuple[int, ...], bool, np.dtype, int]:
     return shape, fortran, dtype, stream.tell()
 
 
-def read_single_array(path: Path) -> np.ndarray:
-    """The array of an .npy file, in native byte order; it may be read-only.
+@dataclass(frozen=True)
+class ArrayFile:
+    """The array of an .npy file, whose header is checked against the file's size and which is not read yet.
 
-    Raises ValueError, in one sentence, where it is damaged, truncated or pickled.
+    offset: of the first number.
     """
-    content = path.read_bytes()
-    try:
-        shape, fortran, dtype, offset = _parse_header(content[: _MAX_HEADER_BYTES + 20])
-    except ARCHIVE_DAMAGE as error:
-        raise unreadable(path, "a .npy array", "damaged or truncated data, or garbage") from error
-    if dtype.hasobject:
-        raise unreadable(path, "plain arrays of numbers", "pickled objects or garbage, which are not loaded")
-    count = int(np.prod(shape, dtype=object))
-    if offset + count * dtype.itemsize > len(content):
-        found = f"damaged or truncated data of {len(content)}"
-        raise unreadable(path, f"{offset + count * dtype.itemsize} bytes, as its header says", found)
-    flat = np.frombuffer(content, dtype, count, offset) if count * dtype.itemsize else np.zeros(count, dtype)
-    if not dtype.isnative:
-        flat = flat.astype(dtype.newbyteorder("="))
-    return flat.reshape(shape, order="F" if fortran else "C")
+
+    path: Path
+    shape: tuple[int, ...]
+    fortran: bool
+    dtype: np.dtype
+    offset: int
+
+    @classmethod
+    def open(cls, path: Path) -> ArrayFile:
+        """Raises ValueError, in one sentence, where it is damaged, truncated or pickled."""
+        with path.open("rb") as file:
+            start = file.read(_MAX_HEADER_BYTES + 20)
+        try:
+            found = cls(path, *_parse_header(start))
+        except ARCHIVE_DAMAGE as error:
+            raise unreadable(path, "a .npy array", "damaged or truncated data, or garbage") from error
+        if found.dtype.hasobject:
+            raise unreadable(path, "plain arrays of numbers", "pickled objects or garbage, which are not loaded")
+        size, wanted = path.stat().st_size, found.offset + found._length * found.dtype.itemsize
+        if wanted > size:
+            raise unreadable(path, f"{wanted} bytes, as its header says", f"damaged or truncated data of {size}")
+        return found
+
+    @property
+    def _length(self) -> int:
+        return int(np.prod(self.shape, dtype=object))
+
+    def read(self) -> np.ndarray:
+        """All of it, in native byte order."""
+        return self._numbers(0, self._length).reshape(self.shape, order="F" if self.fortran else "C")
+
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        """Some rows of an array that is not in Fortran's order, in native byte order."""
+        assert not self.fortran and 0 <= start <= stop <= self.shape[0]
+        row = int(np.prod(self.shape[1:], dtype=object))
+        return self._numbers(start * row, stop * row).reshape(stop - start, *self.shape[1:])
+
+    def _numbers(self, start: int, stop: int) -> np.ndarray:
+        numbers = read_rows(self.path, self.dtype, stop - start, self.offset + start * self.dtype.itemsize)
+        return numbers if self.dtype.isnative else numbers.astype(self.dtype.newbyteorder("="))

@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from sparse_convonet.io.e57 import e57_chunks
 from sparse_convonet.io.las import las_chunks
+from sparse_convonet.io.npz import npy_chunks
+from sparse_convonet.io.pcd import pcd_chunks
 from sparse_convonet.io.ply import ply_chunks
 from sparse_convonet.io.point_chunk import PointChunk
 from sparse_convonet.io.points import read_points
 from sparse_convonet.io.refusals import require_file
+from sparse_convonet.io.text import text_chunks
 
 CHUNK_POINTS = 1 << 20
+
+# None where reading in chunks is not for the file: see each.
+_READERS: dict[str, Callable[[Path, int], Iterator[PointChunk] | None]] = {
+    ".las": las_chunks,
+    ".laz": las_chunks,
+    ".e57": e57_chunks,
+    ".ply": ply_chunks,
+    ".pcd": pcd_chunks,
+    ".npy": npy_chunks,
+    **dict.fromkeys((".xyz", ".txt", ".csv", ".pts"), text_chunks),
+}
 
 __all__ = ["CHUNK_POINTS", "PointChunk", "read_chunks"]
 
@@ -20,8 +34,9 @@ __all__ = ["CHUNK_POINTS", "PointChunk", "read_chunks"]
 def read_chunks(path: Path | str, *, chunk_points: int = CHUNK_POINTS, seed: int = 0) -> Iterator[PointChunk]:
     """What read_points reads, at most `chunk_points` points at a time, in the same order and with the same errors.
 
-    LAS, LAZ, E57 and binary PLY without faces are never in memory as a whole; other files are, and are handed out in
-    parts.  Errors come with the chunk that meets them: what was handed out before is no whole file.
+    LAS, LAZ, E57, text, .npy, PCD and PLY without faces are never in memory as a whole; meshes, .npz and compressed PCD
+    are, and are handed out in parts.  Errors come with the chunk that meets them: what was handed out before is no
+    whole file.
     Raises ValueError where `chunk_points` is not positive.
     """
     if chunk_points < 1:
@@ -32,12 +47,10 @@ def read_chunks(path: Path | str, *, chunk_points: int = CHUNK_POINTS, seed: int
 
 def _streamed(path: Path, chunk_points: int) -> Iterator[PointChunk] | None:
     suffix = path.suffix.lower()
-    if path.is_dir() or suffix not in (".las", ".laz", ".e57", ".ply"):
+    if path.is_dir() or suffix not in _READERS:
         return None
     require_file(path)
-    if suffix == ".ply":
-        return ply_chunks(path, chunk_points)
-    return (e57_chunks if suffix == ".e57" else las_chunks)(path, chunk_points)
+    return _READERS[suffix](path, chunk_points)
 
 
 def _from_memory(path: Path, chunk_points: int, seed: int) -> Iterator[PointChunk]:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from sparse_convonet.io.array_archive import ArrayArchive, read_single_array
+from sparse_convonet.io.array_archive import ArrayArchive, ArrayFile
 from sparse_convonet.io.columns import to_colours, to_normals
+from sparse_convonet.io.point_chunk import PointChunk
 from sparse_convonet.io.refusals import require_points, unreadable
 from sparse_convonet.structures import PointCloud
 
@@ -39,12 +41,33 @@ def read_npz(path: Path) -> PointCloud:
 
 def read_npy(path: Path) -> PointCloud:
     """An array (N, 3) of points, or (N, 6) of points and colours of 0 to 255."""
-    if _begins_with(path, _ZIP_MAGIC):
-        raise unreadable(path, "a single .npy array", "an archive; rename it to .npz")
-    array = read_single_array(path)
+    array = _open_npy(path).read()
     if array.ndim == 2 and array.shape[1] == 6:
         return PointCloud(_as_points(path, array[:, :3]), to_colours(array[:, 3:]))
     return PointCloud(_as_points(path, array))
+
+
+def npy_chunks(path: Path, chunk_points: int) -> Iterator[PointChunk] | None:
+    """What read_npy reads, so many points at a time; None for arrays in Fortran's order, and for what is refused."""
+    array = _open_npy(path)
+    if array.fortran or len(array.shape) != 2 or array.shape[1] not in (3, 6) or array.dtype.kind not in "fiu":
+        return None
+    return _chunks_of_rows(array, chunk_points)
+
+
+def _chunks_of_rows(array: ArrayFile, chunk_points: int) -> Iterator[PointChunk]:
+    count = array.shape[0]
+    for start in range(0, max(1, count), chunk_points):
+        stop = min(start + chunk_points, count)
+        rows = array.rows(start, stop)
+        colours = rows[:, 3:] if rows.shape[1] == 6 else None
+        yield PointChunk(_as_points(array.path, rows[:, :3]), colours, stop / count)
+
+
+def _open_npy(path: Path) -> ArrayFile:
+    if _begins_with(path, _ZIP_MAGIC):
+        raise unreadable(path, "a single .npy array", "an archive; rename it to .npz")
+    return ArrayFile.open(path)
 
 
 def _begins_with(path: Path, magic: bytes) -> bool:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from sparse_convonet.io import line_blocks
 from sparse_convonet.io.refusals import unreadable
 
 _LONGEST_COUNT = 18  # digits
@@ -25,7 +27,9 @@ def is_number(word: str) -> bool:
         float(word)
     except ValueError:
         return False
-    return "_" not in word  # 1_000 is a number to Python only
+    return (
+        "_" not in word and word.isascii()
+    )  # 1_000 is a number to Python only, and so are the digits of other scripts
 
 
 def parse_lines(path: Path, lines: list[bytes], lengths: np.ndarray) -> np.ndarray:
@@ -56,6 +60,36 @@ def parse_numbers(path: Path, body: bytes, first_line: int | None) -> np.ndarray
                 raise unreadable(path, place, repr(word[:40]))
             words.append(word)
     return np.array(words, dtype=np.float64)
+
+
+def number_rows(path: Path, offset: int, first_line: int, width: int) -> Iterator[tuple[np.ndarray, float]]:
+    """The numbers of a file from a byte on, as parse_numbers: rows of `width` (n, width) float64, a block at a time.
+
+    With how much of the file is read, in (0, 1].  What is no whole row in the end comes last, as (1, less than width).
+    """
+    rest, done, size = np.zeros(0), offset, path.stat().st_size
+    for content in line_blocks.line_blocks(path, offset):
+        numbers = _fast_numbers(content)
+        if numbers is None:  # the line of an error is as parse_numbers counts
+            numbers = parse_numbers(path, content, first_line + _lines_between(path, offset, done))
+        done += len(content)
+        rest = np.concatenate([rest, numbers])
+        whole = len(rest) // width * width
+        if whole:
+            yield rest[:whole].reshape(-1, width), done / size
+        rest = rest[whole:]
+    if len(rest):
+        yield rest[None], 1.0
+
+
+def _lines_between(path: Path, start: int, stop: int) -> int:
+    count = 0
+    for content in line_blocks.line_blocks(path, start):
+        if start >= stop:
+            break
+        count += len(content.decode("latin-1").splitlines())
+        start += len(content)
+    return count
 
 
 def _fast_numbers(body: bytes) -> np.ndarray | None:

@@ -5,17 +5,21 @@ Own reader on purpose: Open3D 0.20 reads fields of 8 bytes wrongly and invents t
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from sparse_convonet.io.columns import cloud_from_columns
-from sparse_convonet.io.number_text import parse_numbers
+from sparse_convonet.io import line_blocks
+from sparse_convonet.io.columns import cloud_from_columns, points_and_raw_colours
+from sparse_convonet.io.number_text import number_rows, parse_numbers
+from sparse_convonet.io.point_chunk import PointChunk, read_rows
 from sparse_convonet.io.refusals import require_points, unreadable
 from sparse_convonet.structures import PointCloud
 
 _KINDS = {"F": "f", "I": "i", "U": "u"}
+_HEADER_BYTES = 1 << 16
 _LARGEST_COUNT = 10**12
 _LARGEST_RECORD = 1 << 20
 _SIZES = {"1": 1, "2": 2, "4": 4, "8": 8}  # bytes
@@ -44,11 +48,75 @@ def read_pcd(path: Path) -> PointCloud:
     readers = {"ascii": _read_ascii, "binary": _read_binary, "binary_compressed": _read_compressed}
     columns = readers[header.encoding](path, content, header)
     require_points(path, header.points)
+    return cloud_from_columns(path, _scalars(columns, header))
+
+
+def pcd_chunks(path: Path, chunk_points: int) -> Iterator[PointChunk] | None:
+    """The points of a PCD file, so many at a time; None for compressed ones, and text that fits a block of lines.
+
+    Raises ValueError as read_pcd.
+    """
+    with path.open("rb") as file:
+        header = _parse_header(path, head := file.read(2 * _HEADER_BYTES))
+    if header.encoding == "binary":
+        return _chunks_of_rows(path, header, chunk_points)
+    is_small = path.stat().st_size <= line_blocks.BLOCK_BYTES or b"\n" not in head[header.start :]
+    if header.encoding != "ascii" or is_small or not {"x", "y", "z"} <= set(header.names):
+        return None
+    return _chunks_of_text(path, header, chunk_points)
+
+
+def _chunks_of_text(path: Path, header: _Header, chunk_points: int) -> Iterator[PointChunk]:
+    """Where colours are packed into floats, the file is read twice: all of them tell how."""
+    width, found = sum(header.counts), 0
+    has_bits = None
+    if any(name in ("rgb", "rgba") for name in header.names):
+        small, lit = True, False
+        for table, _ in number_rows(path, header.start, header.lines + 1, width):
+            packed = _packed(
+                {name: values[:, 0] for name, values in _fields(table, header).items() if values.shape[1] == 1}
+            )
+            if packed is not None:
+                small, lit = small and bool(np.all(np.abs(packed) < 1)), lit or bool(np.any(packed != 0))
+        has_bits = small and lit
+    waiting = None
+    for table, share in number_rows(path, header.start, header.lines + 1, width):
+        found += table.size
+        for start in range(
+            0, len(table) if table.shape[1] == width and found <= header.points * width else 0, chunk_points
+        ):
+            if waiting is not None:
+                yield waiting
+            scalars = _scalars(_fields(table[start : start + chunk_points], header), header, has_bits)
+            waiting = PointChunk(*points_and_raw_colours(path, scalars), share)
+    if found != header.points * width:
+        raise _truncated(path, header, found // width)
+    require_points(path, header.points)
+    if waiting is not None:
+        yield replace(waiting, share=1.0)
+
+
+def _chunks_of_rows(path: Path, header: _Header, chunk_points: int) -> Iterator[PointChunk]:
+    dtype, size = header.dtype(), path.stat().st_size
+    if header.start + header.points * dtype.itemsize > size:
+        raise _truncated(path, header, (size - header.start) // max(1, dtype.itemsize))
+    require_points(path, header.points)
+    for start in range(0, header.points, chunk_points):
+        count = min(chunk_points, header.points - start)
+        rows = read_rows(path, dtype, count, header.start + start * dtype.itemsize)
+        columns = _scalars({name: rows[str(index)] for index, name in enumerate(header.names)}, header)
+        yield PointChunk(*points_and_raw_colours(path, columns), (start + count) / header.points)
+
+
+def _scalars(columns: dict[str, np.ndarray], header: _Header, has_bits: bool | None = None) -> dict[str, np.ndarray]:
+    """The fields (N, values) of one value each, (N,), with packed colours unpacked; has_bits: see _unpack_colours."""
     scalars = {name: values[:, 0] for name, values in columns.items() if values.shape[1] == 1}
-    packed = next((scalars[name] for name in ("rgb", "rgba") if name in scalars), None)
-    if packed is not None:
-        scalars |= _unpack_colours(packed, header.encoding)
-    return cloud_from_columns(path, scalars)
+    packed = _packed(scalars)
+    return scalars if packed is None else scalars | _unpack_colours(packed, header.encoding, has_bits)
+
+
+def _packed(scalars: dict[str, np.ndarray]) -> np.ndarray | None:
+    return next((scalars[name] for name in ("rgb", "rgba") if name in scalars), None)
 
 
 def _parse_header(path: Path, content: bytes) -> _Header:
@@ -56,8 +124,8 @@ def _parse_header(path: Path, content: bytes) -> _Header:
     offset = lines = 0
     while "DATA" not in entries:
         end = content.find(b"\n", offset)
-        line = content[offset:end].decode("latin-1") if 0 <= end < 65536 else ""
-        if end < 0 or end >= 65536 or "\0" in line:
+        line = content[offset:end].decode("latin-1") if 0 <= end < _HEADER_BYTES else ""
+        if end < 0 or end >= _HEADER_BYTES or "\0" in line:
             raise unreadable(path, "a PCD header that ends with a line DATA", f"{content[:16]!r} and no such line")
         offset, lines = end + 1, lines + 1
         words = line.split()
@@ -96,7 +164,11 @@ def _read_ascii(path: Path, content: bytes, header: _Header) -> dict[str, np.nda
     width = sum(header.counts)
     if len(numbers) != header.points * width:
         raise _truncated(path, header, len(numbers) // max(1, width))
-    table = numbers.reshape(header.points, width)
+    return _fields(numbers.reshape(header.points, width), header)
+
+
+def _fields(table: np.ndarray, header: _Header) -> dict[str, np.ndarray]:
+    """(N, all values) -> (N, values) by field."""
     starts = np.cumsum([0, *header.counts])
     return {name: table[:, starts[i] : starts[i + 1]] for i, name in enumerate(header.names)}
 
@@ -167,12 +239,16 @@ def _whole(packed: np.ndarray) -> np.ndarray:
     return np.where((packed >= 0) & (packed < 1 << 32), packed, 0).astype(np.int64)
 
 
-def _unpack_colours(packed: np.ndarray, encoding: str) -> dict[str, np.ndarray]:
-    """PCL packs 0x00RRGGBB into an integer, or into the bits of a float."""
+def _unpack_colours(packed: np.ndarray, encoding: str, has_bits: bool | None) -> dict[str, np.ndarray]:
+    """PCL packs 0x00RRGGBB into an integer, or into the bits of a float.
+
+    has_bits: whether all numbers of a text together are such floats, where these are a part of them.
+    """
     if packed.dtype.kind == "f" and encoding == "ascii":
         # Text holds either the whole number or the decimal form of the float with these bits (a tiny number).
-        is_bits = bool(np.all(np.abs(packed) < 1)) and bool(np.any(packed != 0))
-        bits = packed.astype(np.float32).view(np.uint32) if is_bits else _whole(packed)
+        if has_bits is None:
+            has_bits = bool(np.all(np.abs(packed) < 1)) and bool(np.any(packed != 0))
+        bits = packed.astype(np.float32).view(np.uint32) if has_bits else _whole(packed)
     elif packed.dtype.kind == "f":
         with np.errstate(over="ignore", invalid="ignore"):  # doubles that are no colours
             bits = np.ascontiguousarray(packed, dtype=np.float32).view(np.uint32)

@@ -7,10 +7,21 @@ from pathlib import Path
 
 import numpy as np
 
+from sparse_convonet.io import line_blocks
 from sparse_convonet.io.columns import cloud_from_columns, points_and_raw_colours
-from sparse_convonet.io.ply_format import Column, FixedRows, ListColumn, locate_fixed, read_elements
+from sparse_convonet.io.number_text import number_rows
+from sparse_convonet.io.ply_format import (
+    Column,
+    FixedRows,
+    ListColumn,
+    TextRows,
+    ValueRange,
+    locate_fixed,
+    locate_text,
+    read_elements,
+)
 from sparse_convonet.io.ply_rows import header_of, packed_rows, packed_type, write_elements
-from sparse_convonet.io.point_chunk import PointChunk
+from sparse_convonet.io.point_chunk import PointChunk, read_rows
 from sparse_convonet.io.polygons import triangulate
 from sparse_convonet.io.refusals import require_points, unreadable
 from sparse_convonet.structures import Mesh, PointCloud
@@ -37,14 +48,44 @@ def parse_ply(path: Path, content: bytes) -> PointCloud | Mesh:
 
 
 def ply_chunks(path: Path, chunk_points: int) -> Iterator[PointChunk] | None:
-    """The points of a binary PLY file without faces, so many at a time; None for other PLY files.
+    """The points of a PLY file without faces, so many at a time; None for meshes, and text that fits a block of lines.
 
     Raises ValueError as parse_ply.
     """
     with path.open("rb") as file:
         head = file.read(_HEAD_BYTES)
     rows = locate_fixed(path, head, path.stat().st_size, "vertex")
-    return None if rows is None else _chunks_of_rows(path, rows, chunk_points)
+    if rows is not None:
+        return _chunks_of_rows(path, rows, chunk_points)
+    text = locate_text(path, head, "vertex") if path.stat().st_size > line_blocks.BLOCK_BYTES else None
+    return None if text is None else _chunks_of_text(path, text, chunk_points)
+
+
+def _chunks_of_text(path: Path, rows: TextRows, chunk_points: int) -> Iterator[PointChunk]:
+    """Where whole numbers are declared, the file is read twice: all of a column tell whether they are."""
+    ranges: list[ValueRange] | None = None
+    if rows.has_integers:
+        for table in _text_tables(path, rows):
+            found = [ValueRange.of(column) for column in table.T]
+            ranges = [each.joined(new) for each, new in zip(ranges, found, strict=True)] if ranges else found
+    done = 0
+    for table in _text_tables(path, rows):
+        for start in range(0, len(table), chunk_points):
+            part = table[start : start + chunk_points]
+            done += len(part)
+            columns = rows.columns(path, part, ranges)
+            yield PointChunk(*points_and_raw_colours(path, columns), done / rows.count)
+
+
+def _text_tables(path: Path, rows: TextRows) -> Iterator[np.ndarray]:
+    """The rows (n, properties) float64, a block of lines at a time, and not what is behind them."""
+    width, left = len(rows.properties), rows.count
+    for table, _ in number_rows(path, rows.offset, rows.first_line, width):
+        if left and table.shape[1] == width:
+            yield table[:left]
+            left -= len(table[:left])
+    if left:
+        raise rows.truncated(path, "vertex", rows.count - left)
 
 
 def _chunks_of_rows(path: Path, rows: FixedRows, chunk_points: int) -> Iterator[PointChunk]:
@@ -52,9 +93,7 @@ def _chunks_of_rows(path: Path, rows: FixedRows, chunk_points: int) -> Iterator[
     require_points(path, rows.count)
     for start in range(0, rows.count, chunk_points):
         stop = min(start + chunk_points, rows.count)
-        part = np.fromfile(path, rows.dtype, stop - start, offset=rows.offset + start * rows.dtype.itemsize)
-        if len(part) < stop - start:
-            raise unreadable(path, f"{rows.count} vertices", f"only {start + len(part)}: the file is truncated")
+        part = read_rows(path, rows.dtype, stop - start, rows.offset + start * rows.dtype.itemsize)
         yield PointChunk(*points_and_raw_colours(path, rows.columns(part)), stop / rows.count)
 
 

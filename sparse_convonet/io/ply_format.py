@@ -6,6 +6,7 @@ truncated lists.  Format: Greg Turk's PLY 1.0 (ascii, binary_little_endian, bina
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -149,6 +150,64 @@ def locate_fixed(path: Path, head: bytes, size: int, name: str) -> FixedRows | N
     return found
 
 
+@dataclass(frozen=True)
+class TextRows:
+    """Where the only rows of an ascii file stand, if they hold scalars: `count` of them from `offset` on."""
+
+    offset: int
+    first_line: int
+    count: int
+    properties: tuple[_Property, ...]
+
+    def truncated(self, path: Path, name: str, found: int) -> ValueError:
+        return _truncated(path, _Element(name, self.count), found)
+
+    @property
+    def has_integers(self) -> bool:
+        return any(item.kind[0] != "f" for item in self.properties)
+
+    def columns(self, path: Path, rows: np.ndarray, ranges: list[ValueRange] | None) -> dict[str, np.ndarray]:
+        """The properties of rows (n, properties) by name; ranges: of all rows, where there are more than these."""
+        return {
+            item.name: _as_declared(path, rows[:, i], item, ranges[i] if ranges else ValueRange.of(rows[:, i]))
+            for i, item in enumerate(self.properties)
+        }
+
+
+def locate_text(path: Path, head: bytes, name: str) -> TextRows | None:
+    """The rows of an element of an ascii file; None where others have rows too, or it has lists, or no x, y and z.
+
+    head: as for locate_fixed.  Raises ValueError as read_elements.
+    """
+    order, elements, start = _parse_header(path, head)
+    filled = [element for element in elements if element.count]
+    if order or len(filled) != 1 or filled[0].name != name or sum(each.name == name for each in elements) != 1:
+        return None
+    element = filled[0]
+    names = {item.name for item in element.properties}
+    if element.has_lists or not {"x", "y", "z"} <= names or b"\n" not in head[start:]:
+        return None
+    return TextRows(start, head[:start].count(b"\n") + 1, element.count, tuple(element.properties))
+
+
+@dataclass(frozen=True)
+class ValueRange:
+    """Of the numbers of a column; not finite where any of them is not."""
+
+    low: float
+    high: float
+
+    @classmethod
+    def of(cls, values: np.ndarray) -> ValueRange:
+        if len(values) == 0:
+            return cls(math.inf, -math.inf)
+        return cls(float(values.min()), float(values.max()))  # NaN stays
+
+    def joined(self, other: ValueRange) -> ValueRange:
+        low, high = np.minimum(self.low, other.low), np.maximum(self.high, other.high)  # NaN stays
+        return ValueRange(float(low), float(high))
+
+
 def _fixed_rows(path: Path, start: int, element: _Element, order: str, size: int) -> FixedRows:
     dtype = np.dtype([(f"{index}", order + item.kind) for index, item in enumerate(element.properties)])
     if start + element.count * dtype.itemsize > size:
@@ -249,7 +308,8 @@ def _read_ascii(path: Path, body: bytes, elements: list[_Element], first_line: i
                 raise _truncated(path, element, (len(numbers) - start) // max(1, width))
             rows = numbers[start : start + element.count * width].reshape(element.count, width)
             found[element.name] = {
-                item.name: _as_declared(path, rows[:, i], item) for i, item in enumerate(element.properties)
+                item.name: _as_declared(path, rows[:, i], item, ValueRange.of(rows[:, i]))
+                for i, item in enumerate(element.properties)
             }
             start += rows.size
             continue
@@ -268,12 +328,12 @@ def _read_ascii(path: Path, body: bytes, elements: list[_Element], first_line: i
     return found
 
 
-def _as_declared(path: Path, values: np.ndarray, item: _Property) -> np.ndarray:
+def _as_declared(path: Path, values: np.ndarray, item: _Property, found: ValueRange) -> np.ndarray:
     """Whole numbers in their declared type; fractions stay float64, since text may hold more than a float."""
-    if item.kind[0] == "f" or not np.all(np.isfinite(values)) or len(values) == 0:
+    if item.kind[0] == "f" or not math.isfinite(found.low) or not math.isfinite(found.high):
         return values
     limits = np.iinfo(item.kind)
-    low, high = float(values.min()), float(values.max())
-    if low < limits.min or high > limits.max or high >= 1 << 63:
-        raise unreadable(path, f"{item.name!r} of {limits.min} to {limits.max}", f"{low:g} to {high:g}")
+    if found.low < limits.min or found.high > limits.max or found.high >= 1 << 63:
+        expected = f"{item.name!r} of {limits.min} to {limits.max}"
+        raise unreadable(path, expected, f"{found.low:g} to {found.high:g}")
     return values.astype(np.int64).astype(item.kind)

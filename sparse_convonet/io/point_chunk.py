@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
+
+from sparse_convonet.io.refusals import unreadable
 
 
 @dataclass(frozen=True)
@@ -20,3 +23,13 @@ class PointChunk:
     colours: np.ndarray | None
     share: float
     black_is_none: bool = False
+
+
+def read_rows(path: Path, dtype: np.dtype, count: int, offset: int) -> np.ndarray:
+    """(count,) records of a binary file, from a byte of it on.  Raises ValueError where it has become shorter."""
+    if dtype.itemsize == 0:
+        return np.zeros(count, dtype)
+    rows = np.fromfile(path, dtype, count, offset=offset)
+    if len(rows) < count:
+        raise unreadable(path, f"{count} records", f"only {len(rows)}: the file is truncated")
+    return rows

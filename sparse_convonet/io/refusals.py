@@ -20,7 +20,12 @@ def require_file(path: Path) -> None:
 def require_points(path: Path, count: int) -> None:
     """Raise ValueError where a file that could be read holds no point at all."""
     if count == 0:
-        raise ValueError(f"{path}: expected at least one point, found none; export the scan again")
+        raise no_points(path)
+
+
+def no_points(path: Path) -> ValueError:
+    """The error for a file that holds no point."""
+    return ValueError(f"{path}: expected at least one point, found none; export the scan again")
 
 
 def one_line(text: str, longest: int = 200) -> str:

@@ -5,17 +5,22 @@ from __future__ import annotations
 import io
 import logging
 import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from sparse_convonet.io.columns import cloud_from_columns
+from sparse_convonet.io import line_blocks
+from sparse_convonet.io.columns import cloud_from_columns, points_and_raw_colours
 from sparse_convonet.io.number_text import is_number, parse_table
-from sparse_convonet.io.refusals import damaged, require_points, unreadable
+from sparse_convonet.io.point_chunk import PointChunk
+from sparse_convonet.io.refusals import damaged, no_points, require_points, unreadable
 from sparse_convonet.structures import PointCloud
 
 logger = logging.getLogger(__name__)
 
+_BINARY_BYTES = 1 << 16  # in which binary data shows itself
 _COMMENTS = ("#", "//", "%", "!")
 
 
@@ -27,38 +32,132 @@ def read_text(path: Path) -> PointCloud:
     (intensity) is left out.  Raises ValueError naming the line that does not fit.
     """
     content = path.read_bytes()
-    if b"\0" in content[:65536]:
-        raise unreadable(path, "a text file with one point per line", "binary data")
-    text = content.decode("utf-8-sig", errors="replace")
+    _require_text(path, content)
+    text = _decode(content)
     if "\n" not in text:
         text = text.replace("\r", "\n")  # line ends of old Macs
-    skipped, names, separator = _inspect(path, text)
-    table = _read_table(path, text, skipped, separator)
-    require_points(path, len(table))
-    if table.shape[1] < 3:
-        raise unreadable(path, "at least three numbers per line", f"{table.shape[1]}")
-    _check_count(path, text, skipped, len(table))
-    return cloud_from_columns(path, _name_columns(table, names))
+    layout = _inspect(path, text)
+    if layout is None:
+        raise no_points(path)
+    table = _parse(path, text.split("\n", layout.skipped)[-1], layout, layout.skipped + 1)
+    _check(path, layout, *table.shape)
+    names = layout.names or _guess_names(table.shape[1], _Triples.of(table))
+    return cloud_from_columns(path, _named(table, names))
 
 
-def _read_table(path: Path, text: str, skipped: int, separator: str | None) -> np.ndarray:
-    """(N, columns) float64 from the lines after the first `skipped`."""
-    body = text.split("\n", skipped)[-1]
+def text_chunks(path: Path, chunk_points: int) -> Iterator[PointChunk] | None:
+    """What read_text reads, a block of lines at a time; None for files that fit one, and for lines of old Macs.
+
+    Where the values decide what the columns are, the file is read twice.
+    """
+    if path.stat().st_size <= line_blocks.BLOCK_BYTES:
+        return None
+    with path.open("rb") as file:
+        start = file.read(max(line_blocks.BLOCK_BYTES, _BINARY_BYTES))
+    _require_text(path, start)
+    head = start[: line_blocks.BLOCK_BYTES]
+    text = _decode(head[: head.rfind(b"\n") + 1])
+    layout = _inspect(path, text) if "\n" in text else None
+    return None if layout is None else _chunks(path, layout, chunk_points)
+
+
+def _chunks(path: Path, layout: _Layout, chunk_points: int) -> Iterator[PointChunk]:
+    names, rows, width, waiting = layout.names, 0, 0, None
+    if names is None:
+        triples: _Triples | None = None
+        for table, _ in _tables(path, layout):
+            width = table.shape[1]
+            if width < 6:
+                break
+            triples = _Triples.of(table).joined(triples)
+        names = _guess_names(width, triples)
+    for table, share in _tables(path, layout):
+        rows, width = rows + len(table), table.shape[1]
+        for start in range(0, len(table) if width >= 3 else 0, chunk_points):
+            if waiting is not None:
+                yield waiting
+            part = _named(table[start : start + chunk_points], names)
+            waiting = PointChunk(*points_and_raw_colours(path, part), share)
+    _check(path, layout, rows, width)
+    if waiting is not None:
+        yield replace(waiting, share=1.0)
+
+
+def _tables(path: Path, layout: _Layout) -> Iterator[tuple[np.ndarray, float]]:
+    """The numbers of each block that has any, (n, columns) float64, and how much of the file is before the block."""
+    size, done, line, width = path.stat().st_size, 0, 1, 0
+    for content in line_blocks.line_blocks(path, 0):
+        text = content.decode("utf-8-sig" if done == 0 else "utf-8", errors="replace")
+        skipped = layout.skipped if done == 0 else 0
+        table = _parse(path, text.split("\n", skipped)[-1], layout, line + skipped, width)
+        if len(table):
+            width = table.shape[1]
+            yield table, max(done, 1) / size
+        done += len(content)
+        line += content.count(b"\n")
+
+
+def _require_text(path: Path, content: bytes) -> None:
+    if b"\0" in content[:_BINARY_BYTES]:
+        raise unreadable(path, "a text file with one point per line", "binary data")
+
+
+def _decode(content: bytes) -> str:
+    return content.decode("utf-8-sig", errors="replace")
+
+
+def _check(path: Path, layout: _Layout, rows: int, width: int) -> None:
+    """Refuse files with too few columns, and those that say how many points follow and hold others (truncated)."""
+    require_points(path, rows)
+    if width < 3:
+        raise unreadable(path, "at least three numbers per line", f"{width}")
+    if layout.count is not None and layout.count != rows:
+        raise unreadable(path, f"{layout.count} points as its first line says", f"{rows}")
+
+
+def _parse(path: Path, body: str, layout: _Layout, first_line: int, width: int = 0) -> np.ndarray:
+    """(N, columns) float64 from lines; width: of the lines before, 0 for none."""
+    separator = layout.separator
     table = parse_table(body.encode("utf-8"), separator)
-    if table is not None:
-        return table
-    try:  # comments between the points, or an error, whose line is looked for
-        return np.loadtxt(io.StringIO(body), delimiter=separator, comments="#", ndmin=2, dtype=np.float64)
-    except ValueError as error:
-        raise _locate(path, text, skipped, separator) or damaged(path, "one point per line", error) from error
+    if table is None and not _lines_with_content(body):
+        return np.zeros((0, width))
+    if table is None:
+        try:  # comments between the points, or an error, whose line is looked for
+            lines = [line.strip() for line in body.replace("\r", " ").split("\n")]
+            table = np.loadtxt(lines, delimiter=separator, comments="#", ndmin=2, dtype=np.float64)
+        except ValueError as error:
+            raise _locate(path, body, separator, first_line, width) or damaged(
+                path, "one point per line", error
+            ) from error
+    if width and table.shape[1] != width:
+        wrong = unreadable(path, f"{width} numbers per line", f"{table.shape[1]}")
+        raise _locate(path, body, separator, first_line, width) or wrong
+    return table
+
+
+def _lines_with_content(body: str) -> bool:
+    return any(line.split("#")[0].strip() for line in body.split("\n"))
 
 
 def _split(line: str, separator: str | None) -> list[str]:
     return [word.strip() for word in line.split(separator)]
 
 
-def _inspect(path: Path, text: str) -> tuple[int, list[str] | None, str | None]:
-    """(lines before the first point, names of the columns or None, separator or None for white space)."""
+@dataclass(frozen=True)
+class _Layout:
+    """skipped: lines before the first point.  names: of the columns.  separator: None for white space.
+
+    count: how many points the first line says that there are.
+    """
+
+    skipped: int
+    names: list[str] | None
+    separator: str | None
+    count: int | None
+
+
+def _inspect(path: Path, text: str) -> _Layout | None:
+    """What the lines up to the first point tell; None where there is none."""
     names: list[str] | None = None
     named_in_comment = counted = has_title = False
     for number, line in enumerate(io.StringIO(text)):
@@ -81,14 +180,15 @@ def _inspect(path: Path, text: str) -> tuple[int, list[str] | None, str | None]:
                     found = f"{len(words)} in line {number + 1}"
                     raise unreadable(path, f"{len(names)} numbers as its header names", found)
                 names = None  # a remark that happens to mention x, y and z
-            return number, names, separator
+            first = text.split("\n", 1)[0].strip()
+            return _Layout(number, names, separator, int(first[:4000]) if number and first.isdecimal() else None)
         elif has_title or counted or names is not None or is_number(words[0]) or not any(map(str.isalpha, content)):
             bad = next(word for word in words if not is_number(word))
             raise unreadable(path, f"numbers in line {number + 1}", repr(bad[:40]))
         else:
             has_title = True  # names other than x, y, z: the first three columns are taken for them
             logger.info("%s: left out the title %r", path, content[:80])
-    raise ValueError(f"{path}: expected at least one point, found none; export the scan again")
+    return None
 
 
 def _plain_names(line: str) -> list[str]:
@@ -98,12 +198,11 @@ def _plain_names(line: str) -> list[str]:
     return [word.strip("\"'/# ") for word in _split(plain, separator)]
 
 
-def _locate(path: Path, text: str, skipped: int, separator: str | None) -> ValueError | None:
-    """The error for the first line that is not as wide as the first point or holds a word."""
-    width = 0
-    for number, line in enumerate(text.splitlines(), start=1):
+def _locate(path: Path, body: str, separator: str | None, first_line: int, width: int) -> ValueError | None:
+    """The error for the first line that holds a word, or is not as wide as those before it."""
+    for number, line in enumerate(body.split("\n"), start=first_line):
         content = line.split("#")[0].strip()
-        if number <= skipped or not content:
+        if not content:
             continue
         words = _split(content, separator)
         width = width or len(words)
@@ -115,32 +214,51 @@ def _locate(path: Path, text: str, skipped: int, separator: str | None) -> Value
     return None
 
 
-def _check_count(path: Path, text: str, skipped: int, count: int) -> None:
-    """A .pts file that says how many points follow must hold as many (else it is truncated)."""
-    if skipped == 0:
-        return
-    first = text.split("\n", 1)[0].strip()
-    if first.isdecimal() and int(first) != count:
-        raise unreadable(path, f"{first} points as its first line says", f"{count}")
+def _named(table: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
+    """Columns by name; those without one are left out."""
+    return {name: table[:, index] for index, name in enumerate(names) if name}
 
 
-def _name_columns(table: np.ndarray, names: list[str] | None) -> dict[str, np.ndarray]:
-    """Columns by name; without a header the names are guessed from the values."""
-    if names is not None:
-        return {name: table[:, index] for index, name in enumerate(names)}
-    columns = {name: table[:, index] for index, name in enumerate("xyz")}
-    rest = list(range(3, table.shape[1]))
-    if len(rest) % 3 == 1:
-        rest = rest[1:]  # x y z intensity ...
-    for start in range(0, len(rest) - 2, 3):
-        block = table[:, rest[start : start + 3]]
+@dataclass(frozen=True)
+class _Triples:
+    """What the values of each three columns behind x y z, and behind a single one (intensity), say: rows (B,)."""
+
+    unit: np.ndarray  # whether all are vectors of length one
+    low: np.ndarray
+    high: np.ndarray
+
+    @classmethod
+    def of(cls, table: np.ndarray) -> _Triples:
+        first = _first_triple(table.shape[1])
+        blocks = [table[:, start : start + 3] for start in range(first, table.shape[1] - 2, 3)]
         with np.errstate(over="ignore", invalid="ignore"):
-            lengths = np.linalg.norm(block, axis=1)
-        if "nx" not in columns and np.all(np.abs(lengths - 1) < 0.02):
-            columns |= {name: block[:, index] for index, name in enumerate(("nx", "ny", "nz"))}
-        elif "red" not in columns and block.min() >= 0 and block.max() <= 255:
-            columns |= {name: block[:, index] for index, name in enumerate(("red", "green", "blue"))}
-    return columns
+            unit = [np.all(np.abs(np.linalg.norm(block, axis=1) - 1) < 0.02) for block in blocks]
+        low, high = ([pick(block) for block in blocks] for pick in (np.min, np.max))
+        return cls(np.array(unit, dtype=bool), np.array(low), np.array(high))
+
+    def joined(self, other: _Triples | None) -> _Triples:
+        """That of both parts of a table."""
+        if other is None:
+            return self
+        low, high = np.minimum(self.low, other.low), np.maximum(self.high, other.high)  # NaN stays
+        return _Triples(self.unit & other.unit, low, high)
+
+
+def _first_triple(width: int) -> int:
+    return 4 if width % 3 == 1 else 3  # x y z intensity ...
+
+
+def _guess_names(width: int, triples: _Triples | None) -> list[str]:
+    """Names of the columns, empty for those that are left out."""
+    names = [*"xyz"][:width] + [""] * (width - 3)
+    if triples is None:
+        return names
+    for index, start in enumerate(range(_first_triple(width), width - 2, 3)):
+        if "nx" not in names and triples.unit[index]:
+            names[start : start + 3] = ["nx", "ny", "nz"]
+        elif "red" not in names and triples.low[index] >= 0 and triples.high[index] <= 255:
+            names[start : start + 3] = ["red", "green", "blue"]
+    return names
 
 
 def write_text(path: Path, cloud: PointCloud) -> None:

@@ -96,6 +96,7 @@ def _delete(data: bytes, rng: np.random.Generator) -> bytes:
 def _repeat(data: bytes, rng: np.random.Generator) -> bytes:
     start, end = _span(data, rng)
     times = (1, 2, 10, 1000)[draw(rng, 4)]
+    times = min(times, 1 + LARGEST_BYTES // max(1, end - start))  # the rest would be cut off
     return data[:end] + data[start:end] * times + data[end:]
 
 

@@ -8,9 +8,11 @@ import tempfile
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
+from unittest import mock
 
 import numpy as np
 
+from sparse_convonet.io import line_blocks
 from sparse_convonet.io.chunks import read_chunks
 from sparse_convonet.io.cleaning import clean_points, describe
 from sparse_convonet.io.points import read_points, write_points
@@ -47,18 +49,19 @@ def read_cloud(folder: Path, file: Path) -> PointCloud:
 
 
 def _read_in_chunks(folder: Path, file: Path) -> None:
-    """The same as read whole: points, colours, or the sentence of the refusal."""
-    try:
-        whole = read_points(file)
-    except ValueError as error:
-        refused: ValueError | None = None
+    """The same as read whole: points, colours, or the sentence of the refusal.  Text in blocks of a few lines."""
+    with mock.patch.object(line_blocks, "BLOCK_BYTES", 150):
         try:
-            joined(read_chunks(file, chunk_points=2))
-        except ValueError as again:
-            refused = again
-        assert refused is not None and str(refused) == str(error), f"{refused} and whole: {error}"
-        raise
-    require_equal(joined(read_chunks(file, chunk_points=2)), whole)
+            whole = read_points(file)
+        except ValueError as error:
+            refused: ValueError | None = None
+            try:
+                joined(read_chunks(file, chunk_points=2))
+            except ValueError as again:
+                refused = again
+            assert refused is not None and str(refused) == str(error), f"{refused} and whole: {error}"
+            raise
+        require_equal(joined(read_chunks(file, chunk_points=2)), whole)
 
 
 def require_sound(found: PointCloud) -> None:
@@ -78,8 +81,8 @@ def npz(method: int = zipfile.ZIP_STORED, **arrays: np.ndarray) -> bytes:
     return zipped({f"{name}.npy": npy(array) for name, array in arrays.items()}, method)
 
 
-def _texts() -> list[bytes]:
-    points = cloud()
+def _texts(count: int = ROWS) -> list[bytes]:
+    points = cloud(count)
     rows = [" ".join(f"{value:g}" for value in row) for row in points.points]
     colours = [" ".join(str(value) for value in row) for row in points.colours] if points.colours is not None else []
     plain = "\n".join(rows) + "\n"
@@ -98,16 +101,16 @@ def _lzf(data: bytes) -> bytes:
     return literal
 
 
-def _pcds() -> list[bytes]:
-    points = cloud()
-    packed = np.arange(ROWS, dtype=np.uint32) * 65793
+def _pcds(count: int = ROWS) -> list[bytes]:
+    points = cloud(count)
+    packed = np.arange(count, dtype=np.uint32) * 65793
     files = []
     for encoding in ("ascii", "binary", "binary_compressed"):
         for kind, size in (("F", 4), ("F", 8)):
             head = "# .PCD v0.7\nVERSION 0.7\nFIELDS x y z rgb _\n"
             head += f"SIZE {size} {size} {size} 4 1\nTYPE {kind} {kind} {kind} U U\n"
             head += (
-                f"COUNT 1 1 1 1 2\nWIDTH {ROWS}\nHEIGHT 1\nVIEWPOINT 0 0 0 1 0 0 0\nPOINTS {ROWS}\nDATA {encoding}\n"
+                f"COUNT 1 1 1 1 2\nWIDTH {count}\nHEIGHT 1\nVIEWPOINT 0 0 0 1 0 0 0\nPOINTS {count}\nDATA {encoding}\n"
             )
             places = points.points.astype(f"<f{size}")
             if encoding == "ascii":
@@ -116,7 +119,7 @@ def _pcds() -> list[bytes]:
             elif encoding == "binary":
                 body = b"".join(place.tobytes() + c.tobytes() + b"ab" for place, c in zip(places, packed, strict=True))
             else:
-                fields = places.T.tobytes() + packed.tobytes() + b"ab" * ROWS
+                fields = places.T.tobytes() + packed.tobytes() + b"ab" * count
                 short = _lzf(fields)
                 body = np.array([len(short), len(fields)], "<u4").tobytes() + short
             files.append(head.encode() + body)
@@ -212,7 +215,7 @@ def _arrays() -> list[bytes]:
 
 
 def _point_plys() -> list[bytes]:
-    """Binary ones without faces, which are read in chunks."""
+    """Files without faces, which are read in chunks."""
     header = (
         f"ply\nformat binary_big_endian 1.0\nelement vertex {ROWS}\nproperty double x\nproperty float y\n"
         "property short z\nproperty ushort red\nproperty ushort green\nproperty ushort blue\nelement camera 1\n"
@@ -222,41 +225,45 @@ def _point_plys() -> list[bytes]:
     rows = np.zeros(ROWS, dtype=[(str(index), kind) for index, kind in enumerate(kinds)])
     for index in range(len(kinds)):
         rows[str(index)] = np.arange(ROWS) * 100 * index
-    return [written(lambda path: write_points(path, cloud()), ".ply"), header.encode() + rows.tobytes() + b"\0\0\0\1"]
+    binary = header.encode() + rows.tobytes() + b"\0\0\0\1"
+    text = header.replace("binary_big_endian", "ascii").replace("camera 1", "camera 0")
+    numbers = "".join(" ".join(str(value) for value in row) + "\n" for row in rows.tolist())
+    return [written(lambda path: write_points(path, cloud()), ".ply"), binary, (text + numbers).encode()]
 
 
 def _has(*packages: str) -> bool:
     return all(importlib.util.find_spec(package) is not None for package in packages)
 
 
-def targets() -> list[Target]:
+def _npys() -> list[bytes]:
     points = cloud()
     assert points.colours is not None
     wide = np.hstack([points.points, points.colours])
+    return [npy(points.points), npy(wide), npy(wide[:, 3:].astype(np.uint8))]
+
+
+def targets() -> list[Target]:
     found = [
         Target("pcd", "a.pcd", _pcds, read_cloud, _PCD_WORDS),
         Target("text", "a.xyz", _texts, read_cloud, _TEXT_WORDS),
-        Target(
-            "npy",
-            "a.npy",
-            lambda: [npy(points.points), npy(wide), npy(wide[:, 3:].astype(np.uint8))],
-            read_cloud,
-            _NPY_WORDS,
-        ),
+        Target("npy", "a.npy", _npys, read_cloud, _NPY_WORDS),
         Target("npz", "a.npz", _arrays, read_cloud, _NPY_WORDS, mutate_zip),
-        Target("ply chunks", "a.ply", _point_plys, _read_in_chunks, _PLY_WORDS, count=50_000, quick=80),
+        Target("ply chunks", "a.ply", _point_plys, _read_in_chunks, _PLY_WORDS, quick=80),
+        Target("text chunks", "a.xyz", lambda: _texts(20), _read_in_chunks, _TEXT_WORDS, quick=80),
+        Target("pcd chunks", "a.pcd", lambda: _pcds(20), _read_in_chunks, _PCD_WORDS, quick=80),
+        Target("npy chunks", "a.npy", _npys, _read_in_chunks, _NPY_WORDS, quick=80),
         Target("cleaning", "a.npy", lambda: [npy(cloud(60).points)], _clean, mutate=_hostile_arrays),
     ]
     if _has("laspy", "lazrs"):
-        found.append(Target("las", "a.las", lambda: _las(".las"), read_cloud, count=100_000))
-        found.append(Target("laz", "a.laz", lambda: _las(".laz"), read_cloud, count=100_000))
+        found.append(Target("las", "a.las", lambda: _las(".las"), read_cloud))
+        found.append(Target("laz", "a.laz", lambda: _las(".laz"), read_cloud))
         found += [
-            Target(f"{kind} chunks", f"a.{kind}", lambda kind=kind: _las(f".{kind}"), _read_in_chunks, count=50_000)  # type: ignore[misc]
+            Target(f"{kind} chunks", f"a.{kind}", lambda kind=kind: _las(f".{kind}"), _read_in_chunks)  # type: ignore[misc]
             for kind in ("las", "laz")
         ]
     if _has("pye57"):
         found.append(
-            Target("e57 chunks", "a.e57", _e57, _read_in_chunks, _E57_WORDS, mutate_e57, count=20_000, quick=60)
+            Target("e57 chunks", "a.e57", _e57, _read_in_chunks, _E57_WORDS, mutate_e57, count=50_000, quick=60)
         )
-        found.append(Target("e57", "a.e57", _e57, read_cloud, _E57_WORDS, mutate_e57, count=50_000, quick=60))
+        found.append(Target("e57", "a.e57", _e57, read_cloud, _E57_WORDS, mutate_e57, quick=60))
     return found

@@ -200,3 +200,8 @@ def test_cameras_beyond_single_precision_are_refused() -> None:
 def test_a_pack_is_no_single_array(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="it is one array"):
         FurnitureLibrary.load(put(tmp_path, "a.npz", npy(np.zeros(3))))
+
+
+def test_long_lists_in_configurations_are_refused_in_a_short_sentence() -> None:
+    found = sentence("config", b"model:\n  widths: [32, 0" + b", 48" * 5000 + b"]\n")
+    assert "model.widths: expected one positive width per level, found (32, 0, 48" in found and len(found) < 400

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,13 +13,27 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as arrays
 from scipy.spatial.transform import Rotation
 
+from sparse_convonet.io import line_blocks
 from sparse_convonet.io.chunks import read_chunks
 from sparse_convonet.io.columns import largest_colour, to_colours
 from sparse_convonet.io.point_chunk import PointChunk
 from sparse_convonet.io.points import read_points, write_points
 from sparse_convonet.structures import PointCloud
 
-SUFFIXES = [".las", ".laz", ".ply", ".xyz", ".npz", ".e57", ".las 1.4", ".laz 1.4"]
+SUFFIXES = [
+    ".las",
+    ".laz",
+    ".ply",
+    ".xyz",
+    ".npz",
+    ".e57",
+    ".las 1.4",
+    ".laz 1.4",
+    ".npy",
+    ".pcd",
+    ".ply text",
+    ".pcd text",
+]
 EVERY = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 PLY_KINDS = {"uchar": "u1", "ushort": "u2", "int": "i4", "float": "f4", "double": "f8"}
 
@@ -36,7 +50,8 @@ def joined(chunks: Iterable[PointChunk]) -> PointCloud:
 
 
 def require_equal(found: PointCloud, expected: PointCloud) -> None:
-    assert found.points.dtype == np.float64 and found.points.tobytes() == expected.points.tobytes()
+    bits = [np.where(np.isnan(each.points), np.nan, each.points).tobytes() for each in (found, expected)]
+    assert found.points.dtype == np.float64 and bits[0] == bits[1]
     assert (found.colours is None) == (expected.colours is None)
     if found.colours is not None and expected.colours is not None:
         assert found.colours.dtype == np.uint8 and np.array_equal(found.colours, expected.colours)
@@ -46,7 +61,9 @@ def write(path: Path, cloud: PointCloud, kind: str) -> Path:
     """A file of the kind, one of SUFFIXES."""
     suffix, *version = kind.split()
     path = path / f"scan{suffix}"
-    if suffix == ".e57":
+    if suffix in (".npy", ".pcd") or "text" in version:
+        write_plain(path, cloud, as_text="text" in version)
+    elif suffix == ".e57":
         write_e57(path, [cloud], Rotation.from_euler("xyz", [10, 20, 30], degrees=True))
     elif version:
         laspy = pytest.importorskip("laspy")
@@ -58,6 +75,35 @@ def write(path: Path, cloud: PointCloud, kind: str) -> Path:
     else:
         write_points(path, cloud)
     return path
+
+
+def write_plain(path: Path, cloud: PointCloud, *, as_text: bool) -> None:
+    """What write_points does not write: .npy, .pcd and .ply as text or binary, doubles and colours as whole numbers."""
+    table = cloud.points if cloud.colours is None else np.hstack([cloud.points, cloud.colours])
+    if path.suffix == ".npy":
+        np.save(path, table)
+        return
+    colours = [] if cloud.colours is None else ["red", "green", "blue"]
+    rows = "".join(" ".join(f"{value:.17g}" for value in row) + "\n" for row in table).encode()
+    if path.suffix == ".ply":
+        names = "".join(f"property double {axis}\n" for axis in "xyz")
+        names += "".join(f"property uchar {name}\n" for name in colours)
+        head = f"ply\nformat ascii 1.0\nelement vertex {len(table)}\n{names}end_header\n"
+        path.write_bytes(head.encode() + rows)
+        return
+    kinds = [(axis, "<f8") for axis in "xyz"] + [("rgb", "<u4")] * bool(colours)
+    records = np.zeros(len(table), dtype=kinds)
+    for index, axis in enumerate("xyz"):
+        records[axis] = table[:, index]
+    if cloud.colours is not None:
+        records["rgb"] = cloud.colours.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)
+        rows = "".join("{:.17g} {:.17g} {:.17g} {}\n".format(*record) for record in records.tolist()).encode()
+    head = (
+        f"FIELDS {' '.join(name for name, _ in kinds)}\nSIZE {' '.join(kind[2] for _, kind in kinds)}\n"
+        f"TYPE {' '.join(kind[1].upper() for _, kind in kinds)}\nWIDTH {len(table)}\nPOINTS {len(table)}\n"
+        f"DATA {'ascii' if as_text else 'binary'}\n"
+    )
+    path.write_bytes(head.encode() + (rows if as_text else records.tobytes()))
 
 
 def write_e57(path: Path, clouds: list[PointCloud], rotation: Rotation, extra: dict | None = None) -> None:
@@ -72,6 +118,14 @@ def write_e57(path: Path, clouds: list[PointCloud], rotation: Rotation, extra: d
             archive.write_scan_raw(
                 {**scan, **(extra or {})}, rotation=np.array([w, x, y, z]), translation=np.array([5e5, 5.4e6, 100.25])
             )
+
+
+@pytest.fixture(autouse=True, scope="module")
+def small_blocks() -> Iterator[None]:
+    """Text in blocks of a line or two."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(line_blocks, "BLOCK_BYTES", 100)
+        yield
 
 
 @EVERY
@@ -187,6 +241,94 @@ def write_raw_e57(pye57: object, archive: object, scan: dict, limits: bool) -> N
     points.writer(buffers).write(len(kept["sphericalRange"]))
 
 
+TEXTS = {
+    "guessed colours": ("a.txt", "1 2 3 10 20 30\n" * 20 + "4 5 6 200 20 255\n\n# the end\n"),
+    "colours that are none": ("a.txt", "1 2 3 10 20 30\n" * 20 + "4 5 6 200 20 256\n"),
+    "colours that look like normals at first": ("a.xyz", "1 2 3 1 0 0\n" * 20 + "4 5 6 200 20 255\n"),
+    "intensity, colours, normals": ("a.txt", "1 2 3 77 10 20 30 0 1 0\n" * 10 + "1 2 3 77 0 0 0 .6 0 .8\n"),
+    "nan": ("a.txt", "1 2 3 10 20 30\n" * 20 + "4 5 nan 200 nan 255\n"),
+    "names": ("a.csv", "z;y;x;r;g;b\r\n" + "1;2;3;0.5;0.25;1\r\n" * 20),
+    "comments": ("a.xyz", "\ufeff# x y z\n" + "1 2 3 # one\n#\n\n4 5 6\n" * 20 + "\n" * 300),
+    "count": ("a.pts", "21\n" + "1 2 3 -500 1 2 3\n" * 21),
+    "wrong count": ("a.pts", "20\n" + "1 2 3 -500 1 2 3\n" * 21),
+    "word": ("a.pts", "1 2 3\n" * 70 + "4 five 6\n" + "1 2 3\n" * 70),
+    "word in named columns": ("a.csv", "x,y,z\n" + "1,2,3\n" * 70 + "1,2,\n" + "1,2,3\n" * 70),
+    "narrower": ("a.xyz", "1 2 3 4\n" * 70 + "1 2 3\n" * 70),
+    "wider": ("a.xyz", "1 2 3 4 5 6\n" * 70 + "1 2 3 4 5 6 7\n"),
+    "too narrow": ("a.xyz", "1 2\n" * 70),
+    "only comments": ("a.xyz", "# 1 2\n" * 70),
+    "lines of old Macs": ("a.xyz", "1 2 3\r" * 70),
+    "binary": ("a.xyz", "\0" * 200),
+    "ply with negative colours": (
+        "a.ply",
+        "ply\nformat ascii 1.0\nelement vertex 40\nproperty int x\nproperty int y\nproperty int z\nproperty uchar red\n"
+        "property uchar green\nproperty uchar blue\nend_header\n" + "1 2 3\n4 5 6\n" * 39 + "1 2 3\n4 5 -6",
+    ),
+    "ply with colours that are nan": (
+        "a.ply",
+        "ply\nformat ascii 1.0\nelement face 0\nproperty list uchar int vertex_index\nelement vertex 40\nproperty float x\n"
+        "property float y\nproperty int z\nproperty uchar red\nproperty uchar green\nproperty uchar blue\nend_header\n"
+        + "1 2 3 0\n 1 1\n" * 39 + "1 2 3\n0 1 nan",
+    ),
+    "ply that is cut off": (
+        "a.ply",
+        "ply\nformat ascii 1.0\nelement vertex 90\nproperty float x\nproperty float y\nproperty float z\nend_header\n"
+        + "1 2 3\n" * 80 + "1",
+    ),
+    "ply with a word": (
+        "a.ply",
+        "ply\nformat ascii 1.0\nelement vertex 90\nproperty float x\nproperty float y\nproperty float z\nend_header\n"
+        + "1 2 3\n" * 80 + "1 2 x\n" + "1 2 3\n" * 80,
+    ),
+    "pcd with colours as floats": (
+        "a.pcd",
+        "FIELDS x y z rgb\nSIZE 4 4 4 4\nTYPE F F F F\nWIDTH 60\nDATA ascii\n" + "1 2 3 0\n" * 59 + "1 2 3 2.3e-38\n",
+    ),
+    "pcd with colours as numbers": (
+        "a.pcd",
+        "FIELDS x y z rgb\nSIZE 4 4 4 4\nTYPE F F F U\nWIDTH 60\nDATA ascii\n" + "1 2 3 0\n" * 59 + "1 2 3 77777\n",
+    ),
+    "pcd that is cut off": (
+        "a.pcd", "FIELDS x y z\nSIZE 4 4 4\nTYPE F F F\nWIDTH 60\nDATA ascii\n" + "1 2 3\n" * 59 + "1 2",
+    ),
+    "pcd that is too long": (
+        "a.pcd", "FIELDS x y z\nSIZE 4 4 4\nTYPE F F F\nWIDTH 60\nDATA ascii\n" + "1 2 3\n" * 61,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", TEXTS)
+@pytest.mark.parametrize("chunk_points", [1, 3, 1000])
+def test_text_is_read_or_refused_alike(tmp_path: Path, case: str, chunk_points: int) -> None:
+    name, text = TEXTS[case]
+    (tmp_path / name).write_bytes(text.encode())
+    try:
+        whole = read_points(tmp_path / name)
+    except ValueError as error:
+        with pytest.raises(ValueError, match="^" + re.escape(str(error)) + "$"):
+            list(read_chunks(tmp_path / name, chunk_points=chunk_points))
+    else:
+        chunks = list(read_chunks(tmp_path / name, chunk_points=chunk_points))
+        require_equal(joined(chunks), whole)
+        assert chunks[-1].share == 1 and max(len(chunk.points) for chunk in chunks) <= chunk_points
+
+
+def test_text_is_not_in_memory_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "a.xyz"
+    np.savetxt(path, np.arange(60_000.0).reshape(-1, 3))
+    monkeypatch.setattr(line_blocks, "BLOCK_BYTES", 100_000)
+    monkeypatch.setattr(Path, "read_bytes", lambda path: pytest.fail("read as a whole"))
+    counts = [len(chunk.points) for chunk in read_chunks(path)]
+    assert sum(counts) == 20_000 and max(counts) < 1500
+
+
+def test_a_line_without_an_end_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.xyz").write_bytes(b"1 2 3\n" * 20 + b"1 " * 500)
+    monkeypatch.setattr(line_blocks, "_LONGEST_LINE", 400)
+    with pytest.raises(ValueError, match="expected lines of at most 400 bytes, found a longer one"):
+        list(read_chunks(tmp_path / "a.xyz"))
+
+
 def test_las_that_is_black_has_no_colours_and_one_lit_point_gives_them(tmp_path: Path) -> None:
     cloud = PointCloud(np.arange(90.0).reshape(30, 3), np.zeros((30, 3), dtype=np.uint8))
     path = write(tmp_path, cloud, ".las")
@@ -212,7 +354,7 @@ def test_laz_of_one_large_chunk_is_read_alike(
     require_equal(joined(read_chunks(path, chunk_points=700)), read_points(path))
 
 
-@pytest.mark.parametrize("kind", [kind for kind in SUFFIXES if kind != ".xyz"])
+@pytest.mark.parametrize("kind", [kind for kind in SUFFIXES if kind != ".xyz" and "text" not in kind])
 @pytest.mark.parametrize("share", [0.0, 0.01, 0.3, 0.9, 0.999])
 def test_truncated_files_are_refused_in_the_same_sentence(
     tmp_path: Path, rng: np.random.Generator, kind: str, share: float
