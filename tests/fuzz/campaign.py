@@ -21,7 +21,7 @@ from tests.fuzz.minimise import minimise
 from tests.fuzz.registry import all_targets
 from tests.fuzz.sandbox import MEMORY_LIMIT_BYTES, Sandbox, Verdict, sandbox
 
-_STALL_S = 30.0  # of wall time on one input: code that no signal interrupts
+_STALL_S, _DEADLOCK_S = 30.0, 600.0  # of processor and of wall time on one input: code that no signal interrupts
 _POLL_S = 0.2
 _REPORT_EVERY = 200
 
@@ -79,7 +79,7 @@ def _run_worker(name: str, progress: Progress, count: int, place: Path, tick: Ca
     )
     worker.start()
     theirs.close()
-    index, since = -1, time.monotonic()
+    index, since, worked = -1, time.monotonic(), 0.0
     why = ""
     while True:
         try:
@@ -89,8 +89,10 @@ def _run_worker(name: str, progress: Progress, count: int, place: Path, tick: Ca
         except EOFError:
             break
         if current.value != index:
-            index, since = current.value, time.monotonic()
-        elif index >= 0 and time.monotonic() - since > _STALL_S:
+            index, since, worked = current.value, time.monotonic(), _processor_seconds(worker.pid or 0)
+        elif index >= 0 and (
+            _processor_seconds(worker.pid or 0) - worked > _STALL_S or time.monotonic() - since > _DEADLOCK_S
+        ):
             why = "hang"
         elif (memory_of_process(worker.pid or 0) or 0) > 4 * MEMORY_LIMIT_BYTES:
             why = "memory"
@@ -106,6 +108,15 @@ def _run_worker(name: str, progress: Progress, count: int, place: Path, tick: Ca
         content = all_targets()[name].input(progress.seed, current.value)
         verdict = Verdict("", why or f"crash ({worker.exitcode})", "the process")
         _take(progress, place, {"at": current.value + 1, "fault": (current.value, verdict, content)})
+
+
+def _processor_seconds(process: int) -> float:
+    """What a process has taken so far, all of its threads together; 0 where it is gone."""
+    try:
+        fields = Path(f"/proc/{process}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+    except OSError:
+        return 0.0
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def _take(progress: Progress, place: Path, message: dict[str, Any]) -> None:
