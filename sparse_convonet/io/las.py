@@ -21,6 +21,10 @@ _LARGEST_COMPRESSION = 2_500  # of LAZ, far above what it reaches; for the check
 # In the record that describes the compression: where the number of items stands, and the kinds of those in layers.
 _LAZ_ITEMS, _LAYERED, _EXTRA_BYTES = 32, 3, 14
 _LAYERS = {10: 9, 11: 1, 12: 2, 13: 1}  # POINT14, RGB14, RGBNIR14, WAVEPACKET14
+# Bytes of the items of a point, the first of which is its position: LASzip's POINT10, GPSTIME11, RGB12, WAVEPACKET13, and
+# the same in layers.  Extra bytes, the third, may be any number.
+_ITEM_BYTES = ({6: 20, 7: 8, 8: 6, 9: 29}, {10: 30, 11: 6, 12: 8, 13: 29})
+_ANY_BYTES = (0, _EXTRA_BYTES)
 _ANY_CHUNK_BYTES = 64 << 20  # of its points
 _PARALLEL_CHUNK_POINTS = 500_000  # ten times what is usual
 _SCALE_M = 1e-4  # the step at which coordinates are stored: a tenth of a millimetre
@@ -181,10 +185,33 @@ def _checked_chunks(path: Path, header: Any) -> tuple[list[tuple[int, int]], tup
     if compression.item_size() != header.point_format.size:
         found = f"{compression.item_size()} where it is compressed"
         return [], (f"{header.point_format.size} bytes for each point", found)
+    items, layered = _items(header)
+    if not _are_items(items, layered):
+        return [], ("the items of a point as LASzip names them", f"{items}")
     with path.open("rb") as file:
         file.seek(header.offset_to_point_data)
         chunks = lazrs.read_chunk_table(file, compression)
     return chunks, _chunk_misfit(path, header, chunks, compression.item_size())
+
+
+def _items(header: Any) -> tuple[list[tuple[int, int]], bool]:
+    """What each point consists of where it is compressed, (kind, bytes) each, and whether in layers."""
+    record = header.vlrs[header.vlrs.index("LasZipVlr")].record_data
+    (compressor,), (count,) = struct.unpack_from("<H", record), struct.unpack_from("<H", record, _LAZ_ITEMS)
+    return [
+        struct.unpack_from("<HH", record, _LAZ_ITEMS + 2 + 6 * item) for item in range(count)
+    ], compressor == _LAYERED
+
+
+def _are_items(items: list[tuple[int, int]], layered: bool) -> bool:
+    """Whether a point consists of these; lazrs reads beyond what is there, or takes memory, for others."""
+    known, extra = _ITEM_BYTES[layered], _ANY_BYTES[layered]
+    kinds = [kind for kind, _ in items]
+    return (
+        kinds[:1] == [min(known)]
+        and len(set(kinds)) == len(kinds)
+        and all(kind == extra or known.get(kind) == size for kind, size in items)
+    )
 
 
 def _chunk_misfit(path: Path, header: Any, chunks: list[tuple[int, int]], point_bytes: int) -> tuple[str, str] | None:
@@ -202,12 +229,10 @@ def _chunk_misfit(path: Path, header: Any, chunks: list[tuple[int, int]], point_
 
 def _layer_misfit(path: Path, header: Any, chunks: list[tuple[int, int]]) -> tuple[str, str] | None:
     """As _chunk_misfit, for the layers of LAZ 1.4: a chunk begins with a point, its count, and the length of each."""
-    record = header.vlrs[header.vlrs.index("LasZipVlr")].record_data
-    (compressor,), (items,) = struct.unpack_from("<H", record), struct.unpack_from("<H", record, _LAZ_ITEMS)
-    if compressor != _LAYERED:
+    items, layered = _items(header)
+    if not layered:
         return None
-    kinds = [struct.unpack_from("<HH", record, _LAZ_ITEMS + 2 + 6 * item) for item in range(items)]
-    layers = sum(bytes_of if kind == _EXTRA_BYTES else _LAYERS.get(kind, 0) for kind, bytes_of in kinds)
+    layers = sum(size if kind == _EXTRA_BYTES else _LAYERS[kind] for kind, size in items)
     beginning = header.point_format.size + 4 + 4 * layers
     offset = header.offset_to_point_data + 8  # behind the place of the table
     with path.open("rb") as file:

@@ -161,6 +161,7 @@ def test_laz_files_that_would_end_the_process_are_refused() -> None:
         (lengths, b"\xff\xff\xff\xff", "layers of"),
         (record + 12, b"\xff\xff\xff\x7f", "chunks of at most"),
         (record + 36, b"\xff\xff", "bytes for each point"),
+        (record + 34, b"\x0b\x00", "the items of a point as LASzip names them, found [(11, 30)"),
     ):
         assert message in sentence("laz", layered[:place] + value + layered[place + len(value) :])
 
