@@ -23,7 +23,7 @@ LARGEST_FILE_BYTES = 200_000_000  # of one unpacked file; the largest model of t
 CENTIMETRE = 0.01
 # Model axes (x right, y up, z towards the front) to ours (x right, y to the back, z up).
 _TO_Z_UP = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, -1.0], [0.0, 1.0, 0.0]])
-_KEY = re.compile(r"^(\w+)#(\d+)$")
+_KEY = re.compile(r"^(\w+)#([0-9]{1,9})$")
 
 
 @dataclass(frozen=True)

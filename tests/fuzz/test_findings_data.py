@@ -205,3 +205,10 @@ def test_a_pack_is_no_single_array(tmp_path: Path) -> None:
 def test_long_lists_in_configurations_are_refused_in_a_short_sentence() -> None:
     found = sentence("config", b"model:\n  widths: [32, 0" + b", 48" * 5000 + b"]\n")
     assert "model.widths: expected one positive width per level, found (32, 0, 48" in found and len(found) < 400
+
+
+def test_numbers_of_models_that_are_none_do_not_count(tmp_path: Path) -> None:
+    catalogue = "name#1=chair\nmodel#1=/a.obj\nwidth#1=1\ndepth#1=1\nheight#1=1\nname#%s=table\n"
+    path = put(tmp_path, "a.sh3f", zipped({CATALOGUE: (catalogue % ("7" * 5000)).encode()}))
+    with SweetHomeLibrary(path) as library:
+        assert [entry.name for entry in library.entries()] == ["chair"]
