@@ -34,7 +34,7 @@ test check: setup
 bench: setup
 	$(RUN) -m tests.benchmarks
 
-# Slow readers take fewer inputs, see `python -m tests.fuzz --list`; COUNT is for each reader, SEED for other inputs.
+# COUNT is for each reader, SEED for other inputs; `python -m tests.fuzz --list` names the readers.
 fuzz: setup
 	$(RUN) -m tests.fuzz $(if $(COUNT),--count $(COUNT)) $(if $(SEED),--seed $(SEED))
 

@@ -1,6 +1,6 @@
 """python -m tests.fuzz [--only READER ...] [--count N] [--seed S] [--replay FILE]: damaged files for every reader.
 
-A full run feeds 200,000 inputs to each reader (fewer to the slow ones, see --list) and takes hours; it resumes where it
+A full run feeds 200,000 inputs to each reader and takes hours; it resumes where it
 was stopped, and repeats nothing with the same seed unless --again is given.  Whatever is neither read nor refused in
 one sentence is a fault: a crash, another exception, more than 5 s, more than 1 GB, another file opened.
 """

@@ -23,7 +23,7 @@ from tests.fuzz.sandbox import MEMORY_LIMIT_BYTES, Sandbox, Verdict, sandbox
 
 _STALL_S, _DEADLOCK_S = 30.0, 600.0  # of processor and of wall time on one input: code that no signal interrupts
 _POLL_S = 0.2
-_REPORT_EVERY = 200
+_REPORT_EVERY, _SAVE_EVERY = 200, 2000
 
 
 @dataclass
@@ -125,6 +125,8 @@ def _take(progress: Progress, place: Path, message: dict[str, Any]) -> None:
     progress.read += message.get("read", 0)
     progress.refused += message.get("refused", 0)
     if "fault" not in message:
+        if progress.done % _SAVE_EVERY == 0:
+            _save(place, progress)
         return
     index, verdict, content = message["fault"]
     known = progress.faults.setdefault(verdict.signature, {"count": 0, "index": index, "file": ""})

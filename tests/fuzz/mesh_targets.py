@@ -190,12 +190,12 @@ def targets() -> list[Target]:
         Target("obj", "a.obj", _objs, read_shape, _OBJ_WORDS),
         Target("off", "a.off", _offs, read_shape, _OFF_WORDS),
         Target("stl", "a.stl", _stls, read_shape, _STL_WORDS),
-        Target("glb", "a.glb", lambda: [*_glbs(), _bomb()], read_shape, _GLTF_WORDS, mutate_glb, count=50_000, quick=80),
+        Target("glb", "a.glb", lambda: [*_glbs(), _bomb()], read_shape, _GLTF_WORDS, mutate_glb, quick=80),
         Target(
             "gltf", "a.gltf", lambda: _gltfs()[:2], read_shape, _GLTF_WORDS, mutate_json,
-            lambda: {"buffer.bin": buffer}, count=50_000, quick=80,
+            lambda: {"buffer.bin": buffer}, quick=80,
         ),
-        Target("scan", "a.ply", _plys, _read_scan, _PLY_WORDS, count=50_000, quick=80),
+        Target("scan", "a.ply", _plys, _read_scan, _PLY_WORDS, quick=80),
         Target("matterport", f"{SCAN}/region_segmentations.zip", _regions, _read_archive, _PLY_WORDS, mutate_zip),
         Target("house", house, _houses, _read_house, (b"R", b"L", b"ASCII", b"-1", b"H")),
     ]  # fmt: skip
