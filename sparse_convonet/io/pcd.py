@@ -61,7 +61,8 @@ def pcd_chunks(path: Path, chunk_points: int) -> Iterator[PointChunk] | None:
     if header.encoding == "binary":
         return _chunks_of_rows(path, header, chunk_points)
     is_small = path.stat().st_size <= line_blocks.BLOCK_BYTES or b"\n" not in head[header.start :]
-    if header.encoding != "ascii" or is_small or not {"x", "y", "z"} <= set(header.names):
+    scalars = {name for name, count in zip(header.names, header.counts, strict=True) if count == 1}
+    if header.encoding != "ascii" or is_small or not {"x", "y", "z"} <= scalars:
         return None
     return _chunks_of_text(path, header, chunk_points)
 

@@ -219,7 +219,9 @@ def _read_fixed(path: Path, content: bytes, start: int, element: _Element, order
     """A binary element of scalars only: one structured array."""
     found = _fixed_rows(path, start, element, order, len(content))
     dtype = found.dtype
-    rows = np.frombuffer(content, dtype, element.count, start) if dtype.itemsize else np.zeros(element.count, dtype)
+    if dtype.itemsize == 0:  # no properties, of as many rows as there may be
+        return {}, start
+    rows = np.frombuffer(content, dtype, element.count, start)
     return {**found.columns(rows)}, start + element.count * dtype.itemsize
 
 

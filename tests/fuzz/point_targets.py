@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import io
+import re
 import tempfile
 import zipfile
 from collections.abc import Callable
@@ -59,7 +60,9 @@ def _read_in_chunks(folder: Path, file: Path) -> None:
                 joined(read_chunks(file, chunk_points=2))
             except ValueError as again:
                 refused = again
-            assert refused is not None and str(refused) == str(error), f"{refused} and whole: {error}"
+            # In brackets are the parser's own words, and lazrs has two parsers.
+            same = [re.sub(r" \(.*?\);", ";", str(each)) for each in (refused, error)]
+            assert refused is not None and same[0] == same[1], f"{refused} and whole: {error}"
             raise
         require_equal(joined(read_chunks(file, chunk_points=2)), whole)
 

@@ -209,3 +209,10 @@ def test_colours_of_pcd_files_that_are_doubles_are_read_without_a_warning(tmp_pa
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert read_points(path).points.tolist() == [[1, 2, 3]]
+
+
+def test_elements_of_ply_files_without_properties_may_have_any_number_of_rows(tmp_path: Path) -> None:
+    head = f"ply\nformat binary_little_endian 1.0\nelement none {10**19}\nelement vertex 1\n"
+    head += "".join(f"property float {axis}\n" for axis in "xyz") + "end_header\n"
+    path = put(tmp_path, "a.ply", head.encode() + struct.pack("<3f", 1, 2, 3))
+    assert read_points(path).points.tolist() == [[1, 2, 3]]

@@ -288,6 +288,9 @@ TEXTS = {
         "a.pcd",
         "FIELDS x y z rgb\nSIZE 4 4 4 4\nTYPE F F F U\nWIDTH 60\nDATA ascii\n" + "1 2 3 0\n" * 59 + "1 2 3 77777\n",
     ),
+    "pcd with several y": (
+        "a.pcd", "FIELDS x y z\nSIZE 4 4 4\nTYPE F F F\nCOUNT 1 2 1\nWIDTH 60\nDATA ascii\n" + "1 2 3 4\n" * 59,
+    ),
     "pcd that is cut off": (
         "a.pcd", "FIELDS x y z\nSIZE 4 4 4\nTYPE F F F\nWIDTH 60\nDATA ascii\n" + "1 2 3\n" * 59 + "1 2",
     ),
