@@ -38,6 +38,8 @@ _PICTURE_ERRORS = (OSError, Image.DecompressionBombWarning, Image.DecompressionB
 
 logger = logging.getLogger(__name__)
 
+_ANY_ZEROS = 1 << 22  # values of a .glb or .gltf that may stand nowhere
+
 
 def read_mesh(path: Path | str) -> Mesh:
     """A triangle mesh; scenes of several parts are merged, polygons cut into triangles, nothing is moved.
@@ -74,8 +76,9 @@ def parse_geometry(path: Path, content: bytes) -> Mesh | PointCloud:
 def _parse_with_trimesh(path: Path, content: bytes) -> Mesh:
     suffix = path.suffix.lower()
     options: dict[str, Any] = {"file_type": suffix[1:], "force": "mesh", "process": False}
+    if suffix in (".gltf", ".glb"):
+        _require_plausible_gltf(path, content)
     if suffix == ".gltf":
-        _require_json(path, content)
         options["resolver"] = trimesh.resolvers.FilePathResolver(str(path))
     try:
         with np.errstate(all="ignore"), warnings.catch_warnings():  # NaN of any bits passes, and what overflows
@@ -96,13 +99,27 @@ def _parse_with_trimesh(path: Path, content: bytes) -> Mesh:
     return Mesh(mesh.vertices[kept], place[mesh.faces])
 
 
-def _require_json(path: Path, content: bytes) -> None:
+def _require_plausible_gltf(path: Path, content: bytes) -> None:
+    """Refuse other JSON, and values that stand nowhere in the file (zeros, glTF 2.0, 5.1) in absurd numbers."""
+    suffix, text = path.suffix.lower(), content
+    if suffix == ".glb":  # magic, version, length; length and type of a chunk, which is JSON
+        length = int.from_bytes(content[12:16], "little")
+        text = content[20 : 20 + length]
     try:
-        found = json.loads(content)
-    except ValueError as error:
-        raise damaged(path, "a .gltf mesh", error) from error
+        found = json.loads(text)
+    except (ValueError, RecursionError) as error:
+        raise damaged(path, f"a {suffix} mesh", error) from error
     if not isinstance(found, dict) or "asset" not in found:
-        raise unreadable(path, "a .gltf mesh", "other JSON")
+        raise unreadable(path, f"a {suffix} mesh", "other JSON")
+    accessors = found.get("accessors")
+    counts = [
+        max(each["count"], 0)
+        for each in (accessors if isinstance(accessors, list) else [])
+        if isinstance(each, dict) and "bufferView" not in each and isinstance(each.get("count"), int | float)
+    ]
+    most = max(_ANY_ZEROS, len(content))
+    if not sum(counts) <= most:
+        raise unreadable(path, f"at most {most} values that are not in the file", f"{sum(counts)}")
 
 
 def _from_trimesh(path: Path, loaded: Any) -> Mesh:

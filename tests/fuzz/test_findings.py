@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import struct
 import warnings
 import zipfile
@@ -216,3 +217,16 @@ def test_elements_of_ply_files_without_properties_may_have_any_number_of_rows(tm
     head += "".join(f"property float {axis}\n" for axis in "xyz") + "end_header\n"
     path = put(tmp_path, "a.ply", head.encode() + struct.pack("<3f", 1, 2, 3))
     assert read_points(path).points.tolist() == [[1, 2, 3]]
+
+
+def test_values_of_glb_files_that_stand_nowhere_take_no_memory() -> None:
+    content = all_targets()["glb"].samples[0]
+    length = int.from_bytes(content[12:16], "little")
+    tree = json.loads(content[20 : 20 + length])
+    for count in (1 << 31, 1e300):
+        without = [{**each, "count": count} for each in tree["accessors"]]
+        for each in without:
+            each.pop("bufferView", None)
+        text = json.dumps({**tree, "accessors": without}).encode()
+        found = sentence("glb", content[:12] + struct.pack("<I", len(text)) + content[16:20] + text)
+        assert "at most 4194304 values that are not in the file" in found
