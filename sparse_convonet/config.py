@@ -13,7 +13,6 @@ from typing import Any, Literal
 import yaml
 
 from sparse_convonet.baseline_config import AlphaShapeSettings, BallPivotingSettings, PoissonSettings
-from sparse_convonet.io.refusals import one_line
 from sparse_convonet.model_config import (
     DenseModelConfig,
     DenseVoxelModelConfig,
@@ -99,6 +98,7 @@ class ExperimentConfig:
 
 
 # Keys that some kinds of model lack are checked where they exist.
+_LONGEST_VALUE = 200  # letters of it in a sentence
 _POSITIVE = (
     "model.points_per_voxel model.pointnet_width model.blocks_per_level model.feature_width model.decoder_width "
     "model.plane_resolution model.plane_depth model.plane_width model.grid_levels model.grid_width model.code_width "
@@ -145,7 +145,9 @@ def check_config(config: ExperimentConfig, source: str) -> None:
 
     def require(holds: bool, key: str, expected: str) -> None:
         if not holds:
-            raise ValueError(f"{source}: {key}: expected {expected}, found {one_line(repr(_lookup(config, key)))}")
+            raise ValueError(
+                f"{source}: {key}: expected {expected}, found {repr(_lookup(config, key))[:_LONGEST_VALUE]}"
+            )
 
     for key in _POSITIVE + _NOT_NEGATIVE:
         value = _lookup(config, key)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,8 @@ import pytest
 from tests.tools.running import exit_code
 
 pytestmark = pytest.mark.slow
+
+TOOL = Path(__file__).parents[1] / "tools" / "reconstruct_building.py"
 
 
 def existing(path: Path) -> Path:
@@ -21,13 +25,15 @@ def existing(path: Path) -> Path:
 def test_two_storey_hall_is_covered(shared_data: Path, tmp_path: Path) -> None:
     scan = existing(shared_data / "real" / "two_storey_hall.laz")
     sizes = ("--voxel-size", 0.08, "--cell-size", 0.04)
-    assert exit_code("reconstruct_building", scan, "--out", tmp_path / "hall", *sizes) == 0
+    # A process of its own: the peak memory of this one is that of all tests before.
+    command = [sys.executable, TOOL, scan, "--out", tmp_path / "hall", *sizes]
+    subprocess.run(list(map(str, command)), check=True)
     report = json.loads((tmp_path / "hall" / "report.json").read_text())
     assert report["input"]["points_read"] == 808_042 and report["input"]["up"] == "y"
     assert report["coverage"]["within_1_cell"] >= 0.80
     assert report["coverage"]["within_1_voxel"] >= 0.95
     assert report["mesh"]["watertight"]
-    assert report["peak_memory_bytes"] <= 4e9
+    assert report["peak_memory_bytes"] <= 2e9
 
 
 def test_sparse_room_with_far_outliers_is_covered(shared_data: Path, tmp_path: Path) -> None:
