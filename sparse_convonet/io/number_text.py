@@ -27,9 +27,8 @@ def is_number(word: str) -> bool:
         float(word)
     except ValueError:
         return False
-    return (
-        "_" not in word and word.isascii()
-    )  # 1_000 is a number to Python only, and so are the digits of other scripts
+    # 1_000, and digits of other scripts, are numbers to Python only.
+    return "_" not in word and word.isascii()
 
 
 def parse_lines(path: Path, lines: list[bytes], lengths: np.ndarray) -> np.ndarray:

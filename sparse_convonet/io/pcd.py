@@ -6,7 +6,7 @@ Own reader on purpose: Open3D 0.20 reads fields of 8 bytes wrongly and invents t
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -69,32 +69,28 @@ def pcd_chunks(path: Path, chunk_points: int) -> Iterator[PointChunk] | None:
 
 def _chunks_of_text(path: Path, header: _Header, chunk_points: int) -> Iterator[PointChunk]:
     """Where colours are packed into floats, the file is read twice: all of them tell how."""
-    width, found = sum(header.counts), 0
+    width, wanted = sum(header.counts), header.points * sum(header.counts)
     has_bits = None
     if any(name in ("rgb", "rgba") for name in header.names):
         small, lit = True, False
         for table, _ in number_rows(path, header.start, header.lines + 1, width):
-            packed = _packed(
-                {name: values[:, 0] for name, values in _fields(table, header).items() if values.shape[1] == 1}
-            )
+            packed = _packed(_single(_fields(table, header)))
             if packed is not None:
                 small, lit = small and bool(np.all(np.abs(packed) < 1)), lit or bool(np.any(packed != 0))
         has_bits = small and lit
-    waiting = None
-    for table, share in number_rows(path, header.start, header.lines + 1, width):
+    found = done = 0
+    for table, _ in number_rows(path, header.start, header.lines + 1, width):
         found += table.size
-        for start in range(
-            0, len(table) if table.shape[1] == width and found <= header.points * width else 0, chunk_points
-        ):
-            if waiting is not None:
-                yield waiting
-            scalars = _scalars(_fields(table[start : start + chunk_points], header), header, has_bits)
-            waiting = PointChunk(*points_and_raw_colours(path, scalars), share)
-    if found != header.points * width:
+        if table.shape[1] < width or found > wanted:  # refused below, once it is known how many there are
+            continue
+        for start in range(0, len(table), chunk_points):
+            part = table[start : start + chunk_points]
+            done += len(part)
+            scalars = _scalars(_fields(part, header), header, has_bits)
+            yield PointChunk(*points_and_raw_colours(path, scalars), done / header.points)
+    if found != wanted:
         raise _truncated(path, header, found // width)
     require_points(path, header.points)
-    if waiting is not None:
-        yield replace(waiting, share=1.0)
 
 
 def _chunks_of_rows(path: Path, header: _Header, chunk_points: int) -> Iterator[PointChunk]:
@@ -111,9 +107,13 @@ def _chunks_of_rows(path: Path, header: _Header, chunk_points: int) -> Iterator[
 
 def _scalars(columns: dict[str, np.ndarray], header: _Header, has_bits: bool | None = None) -> dict[str, np.ndarray]:
     """The fields (N, values) of one value each, (N,), with packed colours unpacked; has_bits: see _unpack_colours."""
-    scalars = {name: values[:, 0] for name, values in columns.items() if values.shape[1] == 1}
+    scalars = _single(columns)
     packed = _packed(scalars)
     return scalars if packed is None else scalars | _unpack_colours(packed, header.encoding, has_bits)
+
+
+def _single(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    return {name: values[:, 0] for name, values in columns.items() if values.shape[1] == 1}
 
 
 def _packed(scalars: dict[str, np.ndarray]) -> np.ndarray | None:
