@@ -41,6 +41,7 @@ class DataConfig:
 
     scenes: Literal["rooms", "buildings", "mixed"] = "mixed"
     room_share: float = 0.5  # of the scenes of a batch, with scenes: mixed
+    large_share: float = 0.0  # likewise: halls, churches, corridors, open ground and what else is wide
     observation: Literal["uniform", "scanner", "mixed"] = "mixed"
     points: int = 10000
     noise_m: float = 0.015
@@ -50,7 +51,13 @@ class DataConfig:
     voxel_size_m: tuple[float, float] = (0.04, 0.12)  # drawn anew for each scene
     box_padding_m: float = 0.25  # uniform queries reach this far around the scene's box
     furniture: str | None = None  # path of a furniture pack; null: the shipped one
-    crop_m: float = 6.0  # side of the crops that are cut from buildings
+    crop_m: float = 6.0  # side of the crops that are cut from buildings, at voxels of 8 cm
+    batches_per_building: int = 12  # of each of two buildings in turn
+    context_voxels: float = 0.0  # half the edge of the thinned surroundings of a crop; 0: crops end sharply
+    band_share: float = 0.0  # of the queries of such crops: within band_voxels of the surface, to both sides
+    band_voxels: float = 4.0
+    direction_share: float = 0.0  # of such crops that come with the direction to the scanner of each point
+    normal_share: float = 0.0  # likewise with normals
 
 
 @dataclass(frozen=True)
@@ -97,17 +104,18 @@ class ExperimentConfig:
     baseline: PoissonSettings | BallPivotingSettings | AlphaShapeSettings | None = None
 
 
+REFERENCE_VOXEL_M = 0.08  # the voxel size at which data.crop_m and data.near_surface_sigma_m are meant
 # Keys that some kinds of model lack are checked where they exist.
 _LONGEST_VALUE = 200  # letters of it in a sentence
 _POSITIVE = (
     "model.points_per_voxel model.pointnet_width model.blocks_per_level model.feature_width model.decoder_width "
     "model.plane_resolution model.plane_depth model.plane_width model.grid_levels model.grid_width model.code_width "
-    "model.kernel_sigma model.border data.points data.queries data.near_surface_sigma_m data.crop_m training.steps "
+    "model.kernel_sigma model.border data.band_voxels data.batches_per_building data.points data.queries data.near_surface_sigma_m data.crop_m training.steps "
     "training.batch training.learning_rate training.clip_norm training.validate_every training.validation_scenes "
     "training.checkpoint_every training.minutes mesh.cell_share data.keep_ratio"
 ).split()
 _NOT_NEGATIVE = (
-    "model.pointnet_blocks model.decoder_blocks model.grid_resolution data.noise_m data.box_padding_m "
+    "model.pointnet_blocks model.decoder_blocks model.grid_resolution data.context_voxels data.noise_m data.box_padding_m "
     "training.warmup_steps training.weight_decay training.workers training.seed training.picture_every training.mesh_every"
 ).split()
 
@@ -157,7 +165,13 @@ def check_config(config: ExperimentConfig, source: str) -> None:
     _check_model(config.model, require)
     low, high = data.voxel_size_m
     require(0 < low <= high, "data.voxel_size_m", "two sizes in metres, 0 < smallest <= largest")
-    require(0 <= data.room_share <= 1, "data.room_share", "a share between 0 and 1")
+    for name in ("room_share", "large_share", "band_share", "direction_share", "normal_share"):
+        require(0 <= getattr(data, name) <= 1, f"data.{name}", "a share between 0 and 1")
+    require(data.room_share + data.large_share <= 1, "data.large_share", "at most what data.room_share leaves")
+    require(data.near_surface_share + data.band_share <= 1, "data.band_share", "at most what near_surface_share leaves")
+    around, core = data.context_voxels, data.crop_m / REFERENCE_VOXEL_M / 2
+    require(around == 0 or around > core, "data.context_voxels", f"0, or more than the {core:g} voxels of the crop itself")
+    require(data.large_share == 0 or around > 0, "data.context_voxels", "more than 0 with data.large_share")
     pair = data.outside_inside
     require(pair is None or min(pair) > 0, "data.outside_inside", "null or two positive numbers of queries")
     require(data.keep_ratio is None or data.keep_ratio <= 1, "data.keep_ratio", "null or a share above 0 and at most 1")
@@ -185,6 +199,9 @@ def _check_model(model: ModelConfig, require: Callable[[bool, str, str], None]) 
             "model.dilate_from_stride",
             f"a stride of model.widths, or the next one for no dilation: one of {strides}",
         )
+        context = model.context_widths
+        require(not context or min(context) > 0, "model.context_widths", "positive widths, or none")
+        require(not context or len(widths) >= 3, "model.widths", "three levels or more with model.context_widths")
     if isinstance(model, DenseModelConfig):
         require(bool(model.planes) or model.grid_resolution > 0, "model.planes", "planes, or a model.grid_resolution")
         require(len(set(model.planes)) == len(model.planes), "model.planes", "each plane once")

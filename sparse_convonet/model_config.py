@@ -28,6 +28,8 @@ class SparseModelConfig:
     decoder_width: int = 32
     decoder_blocks: int = 5
     local_encoding: Literal["periodic", "raw"] = "periodic"
+    context_widths: tuple[int, ...] = ()  # of the coarse network that sees far, at 1, 2, 4, ... times the last stride
+    point_hints: bool = False  # points may come with the direction to their scanner and with normals
 
 
 @dataclass(frozen=True)

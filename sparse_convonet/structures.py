@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 import trimesh
 
 from sparse_convonet.coordinates import UnitFrame
@@ -23,16 +24,19 @@ class PointCloud:
 
     points: (N, 3) float64, in the units of the source (metres inside the pipeline).
     colours: (N, 3) uint8 or None.  normals: (N, 3) float32 unit vectors or None.
+    scanners: (N, 3) float64, where the scanner stood that measured each point, in the frame of the points; NaN where
+    that is not known; None: nowhere known.
     Raises ValueError when the shapes do not agree.
     """
 
     points: np.ndarray
     colours: np.ndarray | None = None
     normals: np.ndarray | None = None
+    scanners: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         _require_rows("points", self.points, 3)
-        for name in ("colours", "normals"):
+        for name in ("colours", "normals", "scanners"):
             array = getattr(self, name)
             if array is not None:
                 _require_rows(name, array, 3, len(self.points))
@@ -46,6 +50,7 @@ class PointCloud:
             self.points[index],
             None if self.colours is None else self.colours[index],
             None if self.normals is None else self.normals[index],
+            None if self.scanners is None else self.scanners[index],
         )
 
 
@@ -88,6 +93,9 @@ class TrainingSample:
     points_world: (N, 3) float32.  queries_world: (Q, 3) float32.  occupied: (Q,) bool.
     voxel_size_m: the voxel size at which the scene is to be encoded.  unit_frame: the unit cube in which networks
     of the papers see it; None: the one around its points.  normals_world: (N, 3) float32 of the points, or None.
+    hints: (N, 6) float32 of the points, for networks that take them: the unit vector to the scanner and the normal on
+    the free side, zeros where one is not known; None: nothing is known.  around_world: (M, 3) float32 thinned points
+    around a crop, for networks that look farther than what they encode; around_hints: (M, 6) of them.
     """
 
     points_world: np.ndarray
@@ -96,13 +104,36 @@ class TrainingSample:
     voxel_size_m: float
     unit_frame: UnitFrame | None = None
     normals_world: np.ndarray | None = None
+    hints: np.ndarray | None = None
+    around_world: np.ndarray | None = None
+    around_hints: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         _require_rows("points_world", self.points_world, 3)
         _require_rows("queries_world", self.queries_world, 3)
         if self.normals_world is not None:
             _require_rows("normals_world", self.normals_world, 3, len(self.points_world))
+        if self.hints is not None:
+            _require_rows("hints", self.hints, 6, len(self.points_world))
+        if self.around_world is not None:
+            _require_rows("around_world", self.around_world, 3)
+        if self.around_hints is not None:
+            around = self.around_world if self.around_world is not None else ()
+            _require_rows("around_hints", self.around_hints, 6, len(around))
         if self.occupied.shape != (len(self.queries_world),):
             raise ValueError(
                 f"occupied: expected shape ({len(self.queries_world)},), one per query, found {self.occupied.shape}"
             )
+
+
+@dataclass(frozen=True)
+class PointSet:
+    """Points (N, 3) of scenes, (N,) int64 scene of each, ascending, and hints (N, 6) of them or None."""
+
+    points: torch.Tensor
+    batch: torch.Tensor
+    hints: torch.Tensor | None = None
+
+    def to(self, device: torch.device) -> PointSet:
+        hints = None if self.hints is None else self.hints.to(device)
+        return PointSet(self.points.to(device), self.batch.to(device), hints)

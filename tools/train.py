@@ -27,6 +27,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--set", dest="overrides", nargs="+", action="extend", default=[], metavar="KEY=VALUE")
     parser.add_argument("--out", type=Path, help="folder of the run; default: runs/<name of the config>")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
+    parser.add_argument("--init", help="weights to begin with: a .safetensors file or a shipped model; not with --resume")
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
     parser.add_argument("--threads", type=int, help="threads of the CPU; default: as torch chooses")
     options = parser.parse_args(arguments)
@@ -40,7 +41,7 @@ def main(arguments: list[str] | None = None) -> int:
         level = logging.INFO if processes.first else logging.WARNING
         logging.basicConfig(level=level, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
         try:
-            score = train(config, out, processes.device, options.resume, stop, processes)
+            score = train(config, out, processes.device, options.resume, stop, processes, options.init)
         except TrainingStopped as stopped:
             logging.info("%s; %s is written, --resume goes on from there", stopped, out / CHECKPOINT)
             return stopped.exit_code

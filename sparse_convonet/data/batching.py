@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import numpy as np
@@ -15,13 +15,13 @@ from sparse_convonet.config import DataConfig
 from sparse_convonet.coordinates import UnitFrame, VoxelFrame
 from sparse_convonet.data.furniture import FurnitureLibrary
 from sparse_convonet.data.samples import SceneSource
-from sparse_convonet.structures import TrainingSample
+from sparse_convonet.structures import PointSet, TrainingSample
 
 Coordinates = Literal["voxel", "unit"]
 
 _LANES = 2  # streams of buildings; as many workers can each keep their own
-_BATCHES_PER_BUILDING = 12
-_PHASE = 4  # stream of random numbers for the position relative to the coarse cells
+_PHASE, _KIND = 4, 7  # streams of random numbers: the position relative to the coarse cells, the kinds of scenes
+_BATCHES_PER_LARGE_SCENE = 6
 _PHASE_VOXELS = 64
 
 
@@ -31,7 +31,8 @@ class PackedBatch:
 
     points: (N, 3) float32, in the coordinates that the network takes (voxels, or the unit cube).  point_batch: (N,)
     int64, ascending.  queries: (Q, 3) float32, likewise.  query_batch: (Q,) int64, ascending.  occupied: (Q,) float32,
-    1 inside solids.
+    1 inside solids.  hints: (N, 6) float32 of the points, zeros where nothing is known; None: of no point.
+    around: points around the crops that the scenes are, None: of no scene.
     """
 
     points: torch.Tensor
@@ -39,9 +40,17 @@ class PackedBatch:
     queries: torch.Tensor
     query_batch: torch.Tensor
     occupied: torch.Tensor
+    hints: torch.Tensor | None = None
+    around: PointSet | None = None
+
+    @property
+    def near(self) -> PointSet:
+        """The points that are to be encoded."""
+        return PointSet(self.points, self.point_batch, self.hints)
 
     def to(self, device: torch.device) -> PackedBatch:
-        return PackedBatch(*(getattr(self, name).to(device) for name in self.__dataclass_fields__))
+        parts = [getattr(self, name) for name in self.__dataclass_fields__]
+        return PackedBatch(*(None if part is None else part.to(device) for part in parts))
 
 
 @dataclass(frozen=True)
@@ -74,18 +83,34 @@ def pack_batch(
 
     shifts: (B, 3) whole voxels by which each scene is moved, None: not; the unit cube stays where it is.
     """
-    points, queries = [], []
+    points, queries, around = [], [], []
     for scene, sample in enumerate(samples):
         if coordinates == "voxel":
             voxels = VoxelFrame.around(sample.points_world, sample.voxel_size_m)
             shift = np.zeros(3) if shifts is None else shifts[scene]
             points.append(voxels.to_voxels(sample.points_world) + shift)
             queries.append(voxels.to_voxels(sample.queries_world) + shift)
+            if sample.around_world is not None:
+                around.append(voxels.to_voxels(sample.around_world) + shift)
+            else:
+                around.append(np.zeros((0, 3)))
         else:
             cube = unit_frame_of(sample)
             points.append(cube.to_unit(sample.points_world))
             queries.append(cube.to_unit(sample.queries_world))
-    return join_scenes(points, queries, [sample.occupied for sample in samples])
+    batch = join_scenes(points, queries, [sample.occupied for sample in samples])
+    batch = replace(batch, hints=_hint_rows(points, [sample.hints for sample in samples]))
+    if not any(map(len, around)):
+        return batch
+    hints = _hint_rows(around, [sample.around_hints for sample in samples])
+    return replace(batch, around=PointSet(_rows(around), _owners(around), hints))
+
+
+def _hint_rows(points: Sequence[np.ndarray], hints: Sequence[np.ndarray | None]) -> torch.Tensor | None:
+    """Hints of all scenes, zeros where one has none; None where none has any."""
+    if all(each is None for each in hints):
+        return None
+    return _rows([np.zeros((len(own), 6)) if each is None else each for own, each in zip(points, hints, strict=True)])
 
 
 def unit_frame_of(sample: TrainingSample) -> UnitFrame:
@@ -100,13 +125,15 @@ def join_scenes(
 ) -> PackedBatch:
     """A batch of scenes with points (N, 3), queries (Q, 3) and truth (Q,) each, all in the network's coordinates."""
 
-    def rows(parts: Sequence[np.ndarray]) -> torch.Tensor:
-        return torch.from_numpy(np.concatenate(parts).astype(np.float32))
+    return PackedBatch(_rows(points), _owners(points), _rows(queries), _owners(queries), _rows(occupied))
 
-    def owners(parts: Sequence[np.ndarray]) -> torch.Tensor:
-        return torch.repeat_interleave(torch.tensor([len(part) for part in parts]))
 
-    return PackedBatch(rows(points), owners(points), rows(queries), owners(queries), rows(occupied))
+def _rows(parts: Sequence[np.ndarray]) -> torch.Tensor:
+    return torch.from_numpy(np.concatenate(parts).astype(np.float32))
+
+
+def _owners(parts: Sequence[np.ndarray]) -> torch.Tensor:
+    return torch.repeat_interleave(torch.tensor([len(part) for part in parts]))
 
 
 class BatchStream(IterableDataset, ABC):
@@ -137,7 +164,8 @@ class BatchStream(IterableDataset, ABC):
 class TrainingStream(BatchStream):
     """Generated scenes.
 
-    With scenes: mixed, data.room_share of each batch are rooms, the rest crops of buildings.
+    With scenes: mixed, data.room_share of the scenes are rooms, data.large_share large scenes, the rest crops of
+    buildings.
     """
 
     def __init__(
@@ -155,15 +183,29 @@ class TrainingStream(BatchStream):
 
     def make(self, index: int) -> PackedBatch:
         """The shard's scenes of batch number `index`."""
-        settings = self.source.settings
-        share = {"rooms": 1.0, "buildings": 0.0, "mixed": settings.room_share}[settings.scenes]
-        count = int(self.batch * share + (index % 2) / 2)  # half a scene more in every other batch evens out
-        first = index * self.batch
-        building = index // (_LANES * _BATCHES_PER_BUILDING) * _LANES + index % _LANES
         slots = self.shard.slots(self.batch)
-        samples = [
-            self.source.room(first + slot) if slot < count else self.source.crop(building, first + slot)
-            for slot in slots
-        ]
+        samples = [self._scene(kind, index, slot) for slot, kind in enumerate(self._kinds(index)) if slot in slots]
         shifts = draw_shifts(np.random.default_rng([self.source.seed, _PHASE, index]), self.batch)
         return pack_batch(samples, shifts[slots], self.coordinates)
+
+    def _kinds(self, index: int) -> list[str]:
+        """What each scene of batch number `index` is: "room", "building" or "large"; over the batches in their shares."""
+        settings = self.source.settings
+        rooms = {"rooms": 1.0, "buildings": 0.0, "mixed": settings.room_share}[settings.scenes]
+        large = 0.0 if settings.scenes == "rooms" else settings.large_share
+        # One random number for the whole batch: each has nearly the same mixture, so that steps take alike long.
+        offset = np.random.default_rng([self.source.seed, _KIND, index]).random()
+        places = (np.arange(self.batch) + offset) / self.batch
+        return ["room" if place < rooms else "large" if place < rooms + large else "building" for place in places]
+
+    def _scene(self, kind: str, index: int, slot: int) -> TrainingSample:
+        number = index * self.batch + slot
+        if kind == "room":
+            return self.source.room(number)
+        if kind == "large":
+            return self.source.view("large", index // _BATCHES_PER_LARGE_SCENE, number)
+        per_building = self.source.settings.batches_per_building
+        building = index // (_LANES * per_building) * _LANES + index % _LANES
+        if self.source.settings.context_voxels:
+            return self.source.view("building", building, number)
+        return self.source.crop(building, number)

@@ -17,6 +17,10 @@ class Footprints:
     def add(self, rectangle: np.ndarray) -> None:
         self._rectangles = np.concatenate([self._rectangles, np.asarray(rectangle, dtype=np.float64)[None]])
 
+    def rectangles(self) -> list[np.ndarray]:
+        """All of them, in the order in which they came."""
+        return list(self._rectangles)
+
     def free(self, rectangle: np.ndarray, gap: float = 0.0) -> bool:
         """Whether a rectangle, widened by `gap` metres, overlaps none of the set."""
         widened = np.asarray(rectangle, dtype=np.float64) + (0, 0, gap, gap, 0)

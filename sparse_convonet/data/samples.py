@@ -4,39 +4,65 @@ from __future__ import annotations
 
 import logging
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
+from typing import Literal
 
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from sparse_convonet.config import DataConfig
+from sparse_convonet.config import REFERENCE_VOXEL_M, DataConfig
 from sparse_convonet.data.buildings import make_building
+from sparse_convonet.data.crop_errors import draw_hints, with_errors
 from sparse_convonet.data.furniture import FurnitureLibrary
+from sparse_convonet.data.large_scenes import make_large_scene
+from sparse_convonet.data.raycast import TriangleScene
 from sparse_convonet.data.rooms import make_room
 from sparse_convonet.data.scanner import ScannerSettings, VirtualScanner
 from sparse_convonet.data.scene import Scene
-from sparse_convonet.structures import TrainingSample
+from sparse_convonet.data.surroundings import Surroundings, draw_around, thin_scan
+from sparse_convonet.data.visible_surface import SeenPoints, draw_seen
+from sparse_convonet.structures import PointCloud, TrainingSample
 
 logger = logging.getLogger(__name__)
 
-_ROOM, _BUILDING, _CROP = 1, 2, 3  # streams of random numbers that never meet
-_REFERENCE_VOXEL_M = 0.08  # the voxel size at which data.crop_m and data.near_surface_sigma_m are meant
+_ROOM, _BUILDING, _CROP, _LARGE, _VIEW = 1, 2, 3, 5, 6  # streams of random numbers that never meet
 _RAYS_PER_SQUARE_METRE = (800, 5000)  # of a building's ground plan, drawn log-uniformly
 _RAY_LIMITS = (50_000, 1_200_000)
 _SCANNED_ROOM_SHARE = 0.4  # of the rooms, with observation: mixed
 _BORDER_VOXELS = 8  # queries keep this far from where a crop cuts the scan: the context is missing there
 _CROP_ATTEMPTS = 20
+_STATION_SPACING_M = (3.0, 15.0)  # of large scenes, drawn log-uniformly
+_MOST_STATIONS = 12
+_POOL_PER_M2, _POOL_MOST = 1.0, 4000  # seen points of a large scene, among which crops choose their centres
+_DENSE_PER_VOXEL = (0.7, 8.0)  # points per voxel of surface in the core of a drawn crop
+_MOST_CORE_POINTS = 60_000
+_SURROUNDINGS = (0.1, 0.3)  # points per voxel of surface just outside the core
 _BUILDING_ATTEMPTS = 10
 _TILT_RAD = math.radians(0.7)  # standard deviation about each level axis: scans are levelled by hand
 
 
 @dataclass(frozen=True)
 class ScannedBuilding:
-    """A building and what a scanner saw of it: points (N, 3) float32, world metres, shuffled."""
+    """A building and what a scanner saw of it: N points, world metres, shuffled."""
 
     scene: Scene
-    points_world: np.ndarray
+    seen: SeenPoints
+
+    @property
+    def points_world(self) -> np.ndarray:
+        """(N, 3) float32."""
+        return self.seen.points.astype(np.float32)
+
+
+@dataclass(frozen=True)
+class WatchedScene:
+    """A large scene, its triangles, where scanners stand in it (S, 3), and some of the points that they see."""
+
+    scene: Scene
+    triangles: TriangleScene
+    stations: np.ndarray
+    pool: SeenPoints
 
 
 class SceneSource:
@@ -51,6 +77,7 @@ class SceneSource:
         self.library = library
         self.seed = seed
         self._building = lru_cache(maxsize=2)(self._make_building)
+        self._large = lru_cache(maxsize=2)(self._make_large)
 
     def room(self, index: int) -> TrainingSample:
         """A training room: uniform or scanned, augmented, of a random voxel size."""
@@ -60,7 +87,7 @@ class SceneSource:
         scanned = observation == "scanner" or (observation == "mixed" and rng.random() < _SCANNED_ROOM_SHARE)
         count = int(self.settings.points * rng.uniform(0.5, 2.0))
         if scanned:
-            points = _scan(scene, 4 * count, rng)[:count]
+            points = _scan(scene, 4 * count, rng).points.astype(np.float32)[:count]
         else:
             points = _observe_uniformly(scene, count, self.settings.noise_m, rng)
         voxel_size_m = self._draw_voxel_size(rng)
@@ -82,7 +109,7 @@ class SceneSource:
         scanned = self._building(building)
         drawn = self._draw_voxel_size(rng)
         voxel_size_m = voxel_size_m or drawn
-        edge = self.settings.crop_m * voxel_size_m / _REFERENCE_VOXEL_M
+        edge = self.settings.crop_m * voxel_size_m / REFERENCE_VOXEL_M
         points = scanned.points_world
         for _ in range(_CROP_ATTEMPTS):
             centre = points[rng.integers(len(points))]
@@ -99,6 +126,64 @@ class SceneSource:
         high_query = np.maximum(np.minimum(high - border, bounds[1]), low_query + voxel_size_m)
         return self._sample(scanned.scene, kept, low_query, high_query, voxel_size_m, rng)
 
+    def view(self, kind: Literal["building", "large"], scene: int, index: int) -> TrainingSample:
+        """A crop in its surroundings: the core of a scanned building or of a large scene, and fewer points around it."""
+        rng = np.random.default_rng([self.seed, _VIEW, scene, index])
+        settings = self.settings
+        voxel_size_m = self._draw_voxel_size(rng)
+        sparse = float(rng.uniform(*_SURROUNDINGS))
+        around = Surroundings(settings.crop_m / REFERENCE_VOXEL_M / 2, settings.context_voxels, sparse)
+        if kind == "building":
+            building = self._building(scene)
+            centre = building.seen.points[rng.integers(len(building.seen.points))]
+            clean = measured = thin_scan(building.seen, centre, voxel_size_m, around, rng)
+            truth = building.scene
+        else:
+            watched = self._large(scene)
+            truth, pool = watched.scene, watched.pool.points
+            shift = rng.uniform(-0.5, 0.5, 3) * around.core * voxel_size_m
+            centre = pool[rng.integers(len(pool))] + shift
+            dense = float(np.exp(rng.uniform(*np.log(_DENSE_PER_VOXEL))))
+            clean = draw_around(truth, watched.triangles, watched.stations, centre, voxel_size_m, dense, around, rng)
+            measured = with_errors(clean, voxel_size_m, rng)
+        in_core = np.abs(measured.points - centre).max(axis=1) <= around.core * voxel_size_m
+        hints = draw_hints(measured, settings.direction_share, settings.normal_share, rng)
+        near, far = rng.permutation(np.flatnonzero(in_core))[:_MOST_CORE_POINTS], np.flatnonzero(~in_core)
+        reach = (around.core - _BORDER_VOXELS) * voxel_size_m
+        bounds = self._padded(truth)
+        box = np.clip(centre - reach, *bounds), np.clip(centre + reach, *bounds)
+        queries = self._queries_around(clean, box, voxel_size_m, rng)
+        points = measured.points.astype(np.float32)
+        sample = TrainingSample(
+            points_world=points[near],
+            queries_world=queries,
+            occupied=truth.occupied(queries),
+            voxel_size_m=voxel_size_m,
+            hints=None if hints is None else hints[near],
+            around_world=points[far],
+            around_hints=None if hints is None else hints[far],
+        )
+        return _augment(sample, rng)
+
+    def _queries_around(
+        self, clean: SeenPoints, box: tuple[np.ndarray, np.ndarray], voxel_size_m: float, rng: np.random.Generator
+    ) -> np.ndarray:
+        """(Q, 3) float32: uniform in the box, near the surface in it, and in a band to both sides of it."""
+        settings = self.settings
+        inside = np.flatnonzero(((clean.points >= box[0]) & (clean.points <= box[1])).all(axis=1))
+        shares = (settings.near_surface_share, settings.band_share) if len(inside) else (0.0, 0.0)
+        near, band = (
+            inside[rng.integers(max(1, len(inside)), size=int(settings.queries * share))] for share in shares
+        )
+        sigma = settings.near_surface_sigma_m * voxel_size_m / REFERENCE_VOXEL_M
+        depth = rng.uniform(-settings.band_voxels, settings.band_voxels, (len(band), 1)) * voxel_size_m
+        parts = [
+            rng.uniform(*box, (settings.queries - len(near) - len(band), 3)),
+            clean.points[near] + rng.normal(0, sigma, (len(near), 3)),
+            clean.points[band] + depth * clean.normals[band],
+        ]
+        return np.concatenate(parts).astype(np.float32)
+
     def _padded(self, scene: Scene) -> np.ndarray:
         return scene.bounds + np.array([[-1.0], [1.0]]) * self.settings.box_padding_m
 
@@ -112,7 +197,7 @@ class SceneSource:
         rng: np.random.Generator,
     ) -> TrainingSample:
         near_count = int(self.settings.queries * self.settings.near_surface_share)
-        sigma = self.settings.near_surface_sigma_m * voxel_size_m / _REFERENCE_VOXEL_M
+        sigma = self.settings.near_surface_sigma_m * voxel_size_m / REFERENCE_VOXEL_M
         inside = points[((points >= low) & (points <= high)).all(axis=1)]
         anchors = inside if len(inside) else points
         near = anchors[rng.integers(len(anchors), size=near_count)] + rng.normal(0, sigma, (near_count, 3))
@@ -129,7 +214,21 @@ class SceneSource:
         floor_area = float(np.prod((scene.bounds[1] - scene.bounds[0])[:2]))
         low, high = np.log(_RAYS_PER_SQUARE_METRE)
         rays = int(np.clip(floor_area * np.exp(rng.uniform(low, high)), *_RAY_LIMITS))
-        return ScannedBuilding(scene, _scan(scene, rays, rng))
+        cloud = _scan(scene, rays, rng)
+        assert cloud.normals is not None and cloud.scanners is not None  # the virtual scanner gives both
+        return ScannedBuilding(scene, SeenPoints(cloud.points, cloud.normals, cloud.scanners))
+
+    def _make_large(self, index: int) -> WatchedScene:
+        rng = np.random.default_rng([self.seed, _LARGE, index])
+        while True:
+            scene = make_large_scene(int(rng.integers(2**31)), self.library)
+            triangles = TriangleScene(*scene.mesh())
+            stations = scene.stations(rng, float(np.exp(rng.uniform(*np.log(_STATION_SPACING_M)))))
+            stations = stations[rng.permutation(len(stations))[:_MOST_STATIONS]]
+            per_m2 = min(_POOL_PER_M2, _POOL_MOST / float(np.prod((scene.bounds[1] - scene.bounds[0])[:2])))
+            pool = draw_seen(scene, triangles, stations, per_m2, (scene.bounds[0], scene.bounds[1]), rng)
+            if len(pool.points):
+                return WatchedScene(scene, triangles, stations, pool)
 
 
 def _make_some_building(rng: np.random.Generator, library: FurnitureLibrary) -> Scene:
@@ -147,8 +246,8 @@ def _observe_uniformly(scene: Scene, count: int, noise_m: float, rng: np.random.
     return (points + rng.normal(0, noise_m, points.shape)).astype(np.float32)
 
 
-def _scan(scene: Scene, rays: int, rng: np.random.Generator) -> np.ndarray:
-    """What a virtual scanner sees of a scene from stations or along a path: (N, 3) float32, shuffled."""
+def _scan(scene: Scene, rays: int, rng: np.random.Generator) -> PointCloud:
+    """What a virtual scanner sees of a scene from stations or along a path, shuffled."""
     scanner = VirtualScanner(*scene.mesh())
     settings = ScannerSettings.draw(rng)
     if rng.random() < 0.5:
@@ -156,7 +255,7 @@ def _scan(scene: Scene, rays: int, rng: np.random.Generator) -> np.ndarray:
         cloud = scanner.scan_stations(stations, max(1, rays // len(stations)), settings, rng)
     else:
         cloud = scanner.scan_path(scene.path(rng, 0.5), rays, settings, rng)
-    return cloud.points[rng.permutation(len(cloud))].astype(np.float32)
+    return cloud.select(rng.permutation(len(cloud)))
 
 
 def _augment(sample: TrainingSample, rng: np.random.Generator) -> TrainingSample:
@@ -172,4 +271,18 @@ def _augment(sample: TrainingSample, rng: np.random.Generator) -> TrainingSample
     def move(points: np.ndarray) -> np.ndarray:
         return ((points - centre) @ turn.T + centre).astype(np.float32)
 
-    return TrainingSample(move(sample.points_world), move(sample.queries_world), sample.occupied, sample.voxel_size_m)
+    return replace(
+        sample,
+        points_world=move(sample.points_world),
+        queries_world=move(sample.queries_world),
+        hints=None if sample.hints is None else _turned(sample.hints, turn),
+        around_world=None if sample.around_world is None else move(sample.around_world),
+        around_hints=None if sample.around_hints is None else _turned(sample.around_hints, turn),
+    )
+
+
+def _turned(hints: np.ndarray, turn: np.ndarray) -> np.ndarray:
+    """Pairs of unit vectors (N, 6) turned, mirrored and stretched by a matrix (3, 3); zeros stay zeros."""
+    vectors = hints.reshape(-1, 3) @ turn.T
+    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
+    return vectors.reshape(-1, 6).astype(np.float32)

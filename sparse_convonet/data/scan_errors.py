@@ -51,16 +51,15 @@ def random_field(points: np.ndarray, wavelength_m: float, rng: np.random.Generat
     return total * np.sqrt(2.0 / _FIELD_WAVES)
 
 
-def tilted(points: np.ndarray, tilt_deg: float, rng: np.random.Generator) -> np.ndarray:
-    """(N, 3) points turned by tilt_deg about a random level axis through their mean."""
+def tilt(points: np.ndarray, tilt_deg: float, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
+    """How a scan (N, 3) is out of level: a rotation (3, 3) by tilt_deg about a random level axis, and the mean point (3,)
+    that it leaves in place."""
     if tilt_deg == 0 or len(points) == 0:
-        return points
+        return np.eye(3), np.zeros(3)
     heading, angle = rng.uniform(0, 2 * np.pi), np.deg2rad(tilt_deg)
     axis = np.array([np.cos(heading), np.sin(heading), 0.0])
     cross = np.array([[0, -axis[2], axis[1]], [axis[2], 0, -axis[0]], [-axis[1], axis[0], 0]])
-    rotation = np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross  # Rodrigues
-    centre = points.mean(axis=0)
-    return (points - centre) @ rotation.T + centre
+    return np.eye(3) + np.sin(angle) * cross + (1 - np.cos(angle)) * cross @ cross, points.mean(axis=0)  # Rodrigues
 
 
 def quantised(points: np.ndarray, quantum_m: float) -> np.ndarray:

@@ -8,7 +8,7 @@ import numpy as np
 
 from sparse_convonet.data.ray_patterns import head_rays, panorama_directions, perturb
 from sparse_convonet.data.raycast import TriangleScene
-from sparse_convonet.data.scan_errors import kept_points, quantised, tilted
+from sparse_convonet.data.scan_errors import kept_points, quantised, tilt
 from sparse_convonet.data.scanner_settings import ScannerSettings
 from sparse_convonet.structures import PointCloud
 
@@ -66,7 +66,10 @@ class VirtualScanner:
     def scan_stations(
         self, stations: np.ndarray, rays_per_station: int, settings: ScannerSettings, rng: np.random.Generator
     ) -> PointCloud:
-        """Panoramas from (S, 3) stations in one cloud, in the order in which they were measured."""
+        """Panoramas from (S, 3) stations in one cloud, in the order in which they were measured.
+
+        The cloud has the normals of the surfaces on the scanner's side, without errors, and where the scanner stood.
+        """
         stations = _positions(stations, "stations")
         _check_rays(rays_per_station)
         parts = []
@@ -75,19 +78,24 @@ class VirtualScanner:
             angle = np.deg2rad(rng.normal(0, settings.registration_deg))
             turn = np.array([[np.cos(angle), -np.sin(angle), 0], [np.sin(angle), np.cos(angle), 0], [0, 0, 1]])
             offset = rng.normal(0, settings.registration_m, 3)
-            parts.append(((points - station) @ turn.T + station + offset, normals))
-        points, normals = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
-        return _finish(points, normals, settings, rng)
+            scanners = np.broadcast_to(station + offset, points.shape)
+            parts.append(((points - station) @ turn.T + station + offset, normals @ turn.T, scanners))
+        points, normals, scanners = (np.concatenate(arrays) for arrays in zip(*parts, strict=True))
+        return _finish(points, normals, scanners, settings, rng)
 
     def scan_path(
         self, path: np.ndarray, total_rays: int, settings: ScannerSettings, rng: np.random.Generator
     ) -> PointCloud:
-        """What a spinning head sees that is carried along the polyline (P, 3), in the order of the walk."""
+        """What a spinning head sees that is carried along the polyline (P, 3), in the order of the walk.
+
+        Normals and scanners as of scan_stations.
+        """
         path = _positions(path, "path")
         _check_rays(total_rays)
         origins, directions, drift = head_rays(path, total_rays, settings, rng)
         points, normals, measured = self._measure(origins, directions, settings, rng)
-        return _finish(points + drift[measured], normals, settings, rng)
+        scanners = origins[measured] + drift[measured]
+        return _finish(points + drift[measured], normals, scanners, settings, rng)
 
     def _panorama(
         self, station: np.ndarray, rays: int, settings: ScannerSettings, rng: np.random.Generator
@@ -141,12 +149,21 @@ class VirtualScanner:
         return mixed
 
 
-def _finish(points: np.ndarray, normals: np.ndarray, settings: ScannerSettings, rng: np.random.Generator) -> PointCloud:
+def _finish(
+    points: np.ndarray,
+    normals: np.ndarray,
+    scanners: np.ndarray,
+    settings: ScannerSettings,
+    rng: np.random.Generator,
+) -> PointCloud:
     keep = kept_points(points, normals, settings, rng)
     if not keep.any():
         nearest, farthest = settings.min_range_m, settings.max_range_m
         _LOG.warning("the scan is empty: no ray came back from a range of %g to %g m", nearest, farthest)
-    return PointCloud(quantised(tilted(points[keep], settings.tilt_deg, rng), settings.quantum_m))
+    turn, centre = tilt(points[keep], settings.tilt_deg, rng)
+    points, scanners = ((each[keep] - centre) @ turn.T + centre for each in (points, scanners))
+    normals = (normals[keep] @ turn.T).astype(np.float32)
+    return PointCloud(quantised(points, settings.quantum_m), None, normals, scanners)
 
 
 def _positions(positions: np.ndarray, name: str) -> np.ndarray:

@@ -7,7 +7,7 @@ from functools import cached_property
 
 import numpy as np
 
-from sparse_convonet.data.patches import solid_patches
+from sparse_convonet.data.patches import Patches, solid_patches
 from sparse_convonet.data.placement import PlacedFurniture
 from sparse_convonet.data.solids import Solids, yaw_matrix
 from sparse_convonet.data.walks import choose_stations, walk_through
@@ -120,16 +120,7 @@ class Scene:
         N = count, or less when the box holds (almost) no surface. Surface inside other solids is left out by testing
         what lies `_BOUNDARY_EPSILON_M` to either side.
         """
-        region = None
-        if box is not None:
-            corners = self.to_building(_corners(np.asarray(box[0]), np.asarray(box[1])))
-            region = (corners.min(axis=0), corners.max(axis=0))
-        patches = solid_patches(self.solids, region)
-        low, high = self._furniture_boxes
-        pieces = np.arange(len(self.furniture))
-        if region is not None:
-            pieces = np.flatnonzero(((high >= region[0]) & (low <= region[1])).all(axis=1))
-        areas = np.concatenate([patches.areas, [self.furniture[piece].area_m2 for piece in pieces]])
+        patches, pieces, areas = self._surface_in(box)
         points, normals, found = [np.zeros((0, 3))], [np.zeros((0, 3))], 0
         if not len(areas):
             return points[0], normals[0].astype(np.float32)
@@ -138,19 +129,49 @@ class Scene:
         for _ in range(_SAMPLING_ROUNDS):
             tries = int(np.clip(1.1 * (count - found) / max(kept_share, 0.02) + 64, 256, 2_000_000))
             drawn = np.searchsorted(cumulative, rng.random(tries) * cumulative[-1]).clip(max=len(areas) - 1)
-            batch, directions, kept = self._draw(drawn, patches, pieces, rng)
-            points_world = self.to_world(batch[kept])
-            if box is not None:
-                within = ((points_world >= box[0]) & (points_world <= box[1])).all(axis=1)
-                points_world, kept = points_world[within], kept[within]
-            points.append(points_world)
-            normals.append(directions[kept] @ yaw_matrix(self.yaw).T)
-            found += len(kept)
-            kept_share = len(kept) / tries
+            batch, directions = self._draw_within(drawn, patches, pieces, box, rng)
+            points.append(batch)
+            normals.append(directions)
+            found += len(batch)
+            kept_share = len(batch) / tries
             if found >= count:
                 break
         order = rng.permutation(found)[:count]
         return np.concatenate(points)[order], np.concatenate(normals)[order].astype(np.float32)
+
+    def sample_surface_of_density(
+        self, per_m2: float, rng: np.random.Generator, box: tuple[np.ndarray, np.ndarray]
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Like sample_surface, `per_m2` points on each square metre of the boundary within the box."""
+        patches, pieces, areas = self._surface_in(box)
+        count = rng.poisson(per_m2 * areas.sum())
+        cumulative = np.cumsum(areas)
+        drawn = np.searchsorted(cumulative, rng.random(count) * (cumulative[-1] if count else 0.0))
+        points, normals = self._draw_within(drawn.clip(max=max(0, len(areas) - 1)), patches, pieces, box, rng)
+        return points, normals.astype(np.float32)
+
+    def _surface_in(self, box: tuple[np.ndarray, np.ndarray] | None) -> tuple[Patches, np.ndarray, np.ndarray]:
+        """Patches of solids and pieces of furniture (P,) that may reach into a box, and the areas of all, hidden ones too."""
+        region = None
+        low, high = self._furniture_boxes
+        pieces = np.arange(len(self.furniture))
+        if box is not None:
+            corners = self.to_building(_corners(np.asarray(box[0]), np.asarray(box[1])))
+            region = (corners.min(axis=0), corners.max(axis=0))
+            pieces = np.flatnonzero(((high >= region[0]) & (low <= region[1])).all(axis=1))
+        patches = solid_patches(self.solids, region)
+        return patches, pieces, np.concatenate([patches.areas, [self.furniture[piece].area_m2 for piece in pieces]])
+
+    def _draw_within(  # type: ignore[no-untyped-def]
+        self, drawn, patches, pieces, box, rng
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """World points and normals, both (N, 3) float64, of the draws that lie in the box on the boundary."""
+        batch, directions, kept = self._draw(drawn, patches, pieces, rng)
+        points_world = self.to_world(batch[kept])
+        if box is not None:
+            within = ((points_world >= box[0]) & (points_world <= box[1])).all(axis=1)
+            points_world, kept = points_world[within], kept[within]
+        return points_world, directions[kept] @ yaw_matrix(self.yaw).T
 
     def _draw(self, drawn, patches, pieces, rng):  # type: ignore[no-untyped-def]
         """One point for each drawn patch or piece (building frame), its normal, and the index of those not hidden."""

@@ -37,12 +37,7 @@ def choose_stations(scene: Scene, rng: np.random.Generator, spacing_m: float) ->
         wanted = max(1, round(place.area_m2 / spacing_m**2))
         candidates = _random_positions(place, wanted * _STATION_ATTEMPTS, rng)
         free = candidates[~scene.occupied_in_building(candidates, _BODY_RADIUS_M)]
-        chosen: list[np.ndarray] = []
-        for candidate in free:
-            far = all(np.linalg.norm(candidate - other) > 0.6 * spacing_m for other in chosen)
-            if far and len(chosen) < wanted:
-                chosen.append(candidate)
-        stations += chosen
+        stations += list(free[_first_apart(free, 0.6 * spacing_m, wanted)])
     for climb in scene.climbs:
         above = _resample(climb, _CLIMB_STEP_M) + (0, 0, rng.uniform(*_SCANNER_HEIGHTS_M))
         free = above[~scene.occupied_in_building(above, _BODY_RADIUS_M / 2)]
@@ -50,6 +45,16 @@ def choose_stations(scene: Scene, rng: np.random.Generator, spacing_m: float) ->
     if not stations:
         raise ValueError(f"no place to stand: all {len(scene.places)} places of the scene are full; use less furniture")
     return np.array(stations)
+
+
+def _first_apart(points: np.ndarray, gap_m: float, wanted: int) -> list[int]:
+    """Indices of the first points (Q, 3), `wanted` at most, each more than gap_m from those before it."""
+    chosen: list[int] = []
+    left = np.arange(len(points))
+    while len(chosen) < wanted and len(left):
+        chosen.append(int(left[0]))
+        left = left[np.linalg.norm(points[left] - points[left[0]], axis=1) > gap_m]
+    return chosen
 
 
 def walk_through(scene: Scene, rng: np.random.Generator, step_m: float) -> np.ndarray:

@@ -49,6 +49,8 @@ def encode_voxels(  # type: ignore[no-untyped-def]
     first_point,  # (V,) int64: where the points of each voxel begin
     lift,  # (3, 2 WIDTH) float32
     lift_bias,  # (2 WIDTH,)
+    hints,  # (M, H) float32: further inputs of each point; H may be 0
+    hint_lift,  # (H, 2 WIDTH)
     matrices,  # (blocks, 5 WIDTH, WIDTH) float32: inner (2 WIDTH rows), outer (WIDTH) and shortcut (2 WIDTH), inputs first
     biases,  # (blocks, 2, WIDTH): of inner and outer
     project,  # (WIDTH, WIDTH)
@@ -80,6 +82,11 @@ def encode_voxels(  # type: ignore[no-untyped-def]
             for channel in range(2 * WIDTH):
                 value = lift_bias[channel] + x * lift[0, channel] + y * lift[1, channel] + z * lift[2, channel]
                 joined[n, channel] = value
+            for hint in range(len(hint_lift)):
+                value = hints[first + n, hint]
+                if value != np.float32(0.0):  # most scans have none
+                    for channel in range(2 * WIDTH):
+                        joined[n, channel] += value * hint_lift[hint, channel]
         at_rows = address_of(rows)
         for block in range(blocks):
             matrix = address_of(matrices) + block * 5 * matrix_bytes

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from types import ModuleType
 from typing import Any
 
@@ -137,21 +138,32 @@ class SparseUNet(nn.Module):
         """How far beyond the coarsest cell that holds a point there are cells of any level."""
         return sum(2**level for level in range(len(self.widths)) if 2**level >= self.dilate_from_stride)
 
-    def forward(self, features: torch.Tensor, coordinates: torch.Tensor) -> list[Any]:
-        """(V, C) features on (V, 4) int32 coordinates -> sparse tensors, one per level, finest first."""
+    def forward(
+        self, features: torch.Tensor, coordinates: torch.Tensor, add_context: Callable[[Any], Any] | None = None
+    ) -> list[Any]:
+        """(V, C) features on (V, 4) int32 coordinates -> sparse tensors, one per level, finest first.
+
+        add_context: see `go_down`.
+        """
         x = self.engine.SparseTensor(features, coordinates=coordinates)
         skips = []
         for level in range(len(self.widths)):
-            x = self.go_down(level, x)
+            x = self.go_down(level, x, add_context)
             skips.append(x)
         levels = [skips.pop()]
         for level in reversed(range(len(self.ups))):
             levels.append(self.go_up(level, levels[-1], skips[level]))
         return levels[::-1]
 
-    def go_down(self, level: int, x: Any) -> Any:
-        """The way down to a level: from the voxels of the points to level 0, else from the level before."""
+    def go_down(self, level: int, x: Any, add_context: Callable[[Any], Any] | None = None) -> Any:
+        """The way down to a level: from the voxels of the points to level 0, else from the level before.
+
+        add_context: what the cells of the coarsest level go through before its blocks: they take in there what is known
+        of farther away.
+        """
         x = self.stem(x) if level == 0 else self.expands[level - 1](self.downs[level - 1](x))
+        if add_context is not None and level == len(self.widths) - 1:
+            x = add_context(x)
         return self.down_blocks[level](x)
 
     def go_up(self, level: int, x: Any, skip: Any, onto: Any = None) -> Any:

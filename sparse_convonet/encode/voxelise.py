@@ -27,12 +27,14 @@ class Voxels:
     coordinates: (V, 4) int32 [batch, x, y, z].  offsets: (M, 3) float32, kept points relative to the
     centre of their voxel in units of the voxel, within [-0.5, 0.5], sorted by voxel.
     counts: (V,) int64 kept points per voxel, at least one.  owner: (M,) int64 voxel of each kept point.
+    rows: (M,) int64 which of the points given each kept point is.
     """
 
     coordinates: torch.Tensor
     offsets: torch.Tensor
     counts: torch.Tensor
     owner: torch.Tensor
+    rows: torch.Tensor
 
 
 def voxelise(points_voxel: torch.Tensor, batch: torch.Tensor, points_per_voxel: int) -> Voxels:
@@ -50,13 +52,13 @@ def voxelise(points_voxel: torch.Tensor, batch: torch.Tensor, points_per_voxel: 
     unique, counts = torch.unique_consecutive(keys[order], return_counts=True)
     coordinates, kept_counts = unpack_keys(unique).to(torch.int32), counts.clamp(max=points_per_voxel)
     if in_one_pass:
-        kept, owner = _keep_lowest(offsets, order, counts, kept_counts, points_per_voxel)
+        rows, owner = _keep_lowest(offsets, order, counts, kept_counts, points_per_voxel)
     else:
         owner = torch.repeat_interleave(torch.arange(len(unique), device=keys.device), counts)
         first = torch.cumsum(counts, 0) - counts
         keep = torch.arange(len(order), device=keys.device) - first[owner] < points_per_voxel
-        kept, owner = offsets[order[keep]], owner[keep]
-    return Voxels(coordinates=coordinates, offsets=kept, counts=kept_counts, owner=owner)
+        rows, owner = order[keep], owner[keep]
+    return Voxels(coordinates=coordinates, offsets=offsets[rows], counts=kept_counts, owner=owner, rows=rows)
 
 
 def _order_by_voxel_and_hash(keys: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
@@ -69,10 +71,9 @@ def _order_by_voxel_and_hash(keys: torch.Tensor, offsets: torch.Tensor) -> torch
 def _keep_lowest(
     offsets: torch.Tensor, order: torch.Tensor, counts: torch.Tensor, kept_counts: torch.Tensor, cap: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Offsets (M, 3) and voxels (M,) of the points kept, the same as by sorting all of them."""
+    """Rows (M,) and voxels (M,) of the points kept, the same as by sorting all of them."""
     first, kept_first = (functional.pad(torch.cumsum(each, 0), (1, 0)) for each in (counts, kept_counts))
-    kept = torch.empty(int(kept_first[-1]), 3)
-    owner = torch.empty(len(kept), dtype=torch.int64)
+    kept, owner = (torch.empty(int(kept_first[-1]), dtype=torch.int64) for _ in range(2))
     inputs = (offsets.numpy(), order.numpy(), first.numpy(), kept_first.numpy(), cap, np.float32(_HASH_STEPS_PER_VOXEL))
     outputs = (kept.numpy(), owner.numpy())
     run_ranges(

@@ -24,7 +24,7 @@ def keep_lowest(  # type: ignore[no-untyped-def]
     kept_first,  # (V + 1,) int64: where its kept points begin in `kept`
     cap,
     hash_steps,  # float32: positions are hashed in so many steps per voxel
-    kept,  # (M, 3) float32, written: offsets of the kept points
+    kept,  # (M,) int64, written: the kept points
     owner,  # (M,) int64, written: their voxels
     begin,
     end,
@@ -51,5 +51,4 @@ def keep_lowest(  # type: ignore[no-untyped-def]
         for slot in range(count):
             row = kept_first[voxel] + slot
             owner[row] = voxel
-            for axis in range(3):
-                kept[row, axis] = offsets[points[slot], axis]
+            kept[row] = points[slot]

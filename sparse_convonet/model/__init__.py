@@ -6,6 +6,7 @@ from types import ModuleType
 
 from sparse_convonet.conditional_decoder import ConditionalDecoder
 from sparse_convonet.decoder import OccupancyDecoder
+from sparse_convonet.encode.context import ContextNetwork
 from sparse_convonet.encode.dense_pointnet import CellPointNet
 from sparse_convonet.encode.dense_unet import PlaneUNet, VolumeUNet
 from sparse_convonet.encode.global_pointnet import GlobalPointNet
@@ -17,7 +18,7 @@ from sparse_convonet.model.baselines import GlobalOccupancyNetwork, PointsOccupa
 from sparse_convonet.model.dense import DenseOccupancyNetwork
 from sparse_convonet.model.dense_voxels import DenseVoxelNetwork
 from sparse_convonet.model.network import OccupancyNetwork
-from sparse_convonet.model.sparse import SparseOccupancyNetwork
+from sparse_convonet.model.sparse import HINTS, SparseOccupancyNetwork
 from sparse_convonet.model_config import (
     DenseModelConfig,
     DenseVoxelModelConfig,
@@ -44,9 +45,18 @@ def build(config: ModelConfig) -> OccupancyNetwork:
 def build_sparse(config: SparseModelConfig, engine: ModuleType | None = None) -> SparseOccupancyNetwork:
     """The sparse network on the engine that its config names, or the one given."""
     engine = engine or load_engine(config.engine)
-    widths = tuple(config.widths)
+    widths, hints = tuple(config.widths), HINTS if config.point_hints else 0
+    context = None
+    if config.context_widths:
+        stride = 2 ** (len(widths) - 1)
+        context = ContextNetwork(engine=engine, widths=tuple(config.context_widths), stride=stride, hints=hints)
     return SparseOccupancyNetwork(
-        pointnet=LocalPoolPointNet(width=config.pointnet_width, blocks=config.pointnet_blocks, feature_width=widths[0]),
+        pointnet=LocalPoolPointNet(
+            width=config.pointnet_width,
+            blocks=config.pointnet_blocks,
+            feature_width=widths[0],
+            hints=hints,
+        ),
         unet=SparseUNet(
             engine=engine,
             width_in=widths[0],
@@ -63,6 +73,7 @@ def build_sparse(config: SparseModelConfig, engine: ModuleType | None = None) ->
         ),
         feature_width=config.feature_width,
         points_per_voxel=config.points_per_voxel,
+        context=context,
     )
 
 

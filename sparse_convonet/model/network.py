@@ -8,6 +8,8 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import nn
 
+from sparse_convonet.structures import PointSet
+
 
 class OccupancyNetwork(nn.Module, ABC):
     """Points -> field of features -> occupancy logits.
@@ -21,6 +23,10 @@ class OccupancyNetwork(nn.Module, ABC):
     @abstractmethod
     def encode(self, points: torch.Tensor, batch: torch.Tensor) -> Any:
         """Points (N, 3), (N,) int64 scene of each, ascending from 0 -> a field."""
+
+    def encode_observed(self, near: PointSet, far: PointSet | None = None) -> Any:
+        """`encode` with what else is known, of which a network takes what it can: hints, and points around a crop."""
+        return self.encode(near.points, near.batch)
 
     @abstractmethod
     def occupancy(self, field: Any, queries: torch.Tensor, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -19,6 +19,7 @@ from sparse_convonet.model import OccupancyNetwork, build
 from sparse_convonet.training.average import WeightAverage
 from sparse_convonet.training.batch_norm import synchronise_batch_norm
 from sparse_convonet.training.checkpoint import TrainingState, save_state
+from sparse_convonet.training.initial import initialise
 from sparse_convonet.training.processes import Processes
 from sparse_convonet.training.review import NOT_VALIDATED, Review
 from sparse_convonet.training.scenes import open_batches, validation_sets
@@ -36,8 +37,11 @@ def train(
     resume: bool,
     stop: StopRequest | None = None,
     processes: Processes | None = None,
+    init: str | Path | None = None,
 ) -> ValidationScore:
     """Train the model a config describes and leave its checkpoints in `out`; returns the last validation.
+
+    init: weights that a run begins with (see initial.initialise); a run that is resumed has its own.
 
     Writes config.yaml (resolved), last.pt (to resume), best.safetensors and last.safetensors (averaged
     weights with config and threshold) and TensorBoard events.  A resumed run ends with the weights of an undisturbed
@@ -49,6 +53,8 @@ def train(
     settings = config.training
     torch.manual_seed(settings.seed)
     model = build(config.model).to(device)
+    if init is not None:
+        initialise(model, init)
     state = processes.from_first(lambda: open_run(config, out, resume, model, processes.count))
     synchronise_batch_norm(model, processes)
     optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=settings.weight_decay)
@@ -159,7 +165,7 @@ def training_step(
     """
     processes = processes or Processes(device)
     with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):
-        field = model.encode(batch.points, batch.point_batch)
+        field = model.encode_observed(batch.near, batch.around)
         logits, known = model.occupancy(field, batch.queries, batch.query_batch)
     each = nn.functional.binary_cross_entropy_with_logits(logits.float(), batch.occupied, reduction="none")
     loss = (each * known).sum() / scenes

@@ -30,7 +30,7 @@ def occupancy_slice(model: OccupancyNetwork, sample: TrainingSample, device: tor
     queries_world = np.stack([x_all, y_all, z_all], axis=-1).reshape(-1, 3).astype(np.float32)
     asked = replace(sample, queries_world=queries_world, occupied=np.zeros(len(queries_world), dtype=bool))
     queries = pack_batch([asked], coordinates=model.coordinates).to(device)
-    logits, _ = model.occupancy(model.encode(batch.points, batch.point_batch), queries.queries, queries.query_batch)
+    logits, _ = model.occupancy(model.encode_observed(batch.near, batch.around), queries.queries, queries.query_batch)
     return torch.sigmoid(logits).reshape(_PIXELS, _PIXELS).cpu().numpy()
 
 

@@ -16,5 +16,5 @@ _CELL = {"voxel": 1.0, "unit": 1 / 64}
 def preview_mesh(model: OccupancyNetwork, sample: TrainingSample, device: torch.device) -> Mesh:
     """The mesh of one scene at probability 1/2 in the network's coordinates, cells of one voxel or 1/64 of the cube."""
     batch = pack_batch([sample], coordinates=model.coordinates).to(device)
-    field = model.encode(batch.points, batch.point_batch)
+    field = model.encode_observed(batch.near, batch.around)
     return field_mesh(model, field, batch.points.cpu().numpy(), _CELL[model.coordinates], 0.5)

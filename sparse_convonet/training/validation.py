@@ -37,7 +37,7 @@ class ValidationScore:
 @torch.no_grad()
 def predict_probabilities(model: OccupancyNetwork, batch: PackedBatch) -> torch.Tensor:
     """Occupancy probabilities (Q,) of a packed batch; the model is to be in eval mode."""
-    field = model.encode(batch.points, batch.point_batch)
+    field = model.encode_observed(batch.near, batch.around)
     logits, _ = model.occupancy(field, batch.queries, batch.query_batch)
     return torch.sigmoid(logits)
 
