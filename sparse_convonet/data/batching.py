@@ -21,7 +21,7 @@ Coordinates = Literal["voxel", "unit"]
 
 _LANES = 2  # streams of buildings; as many workers can each keep their own
 _PHASE, _KIND = 4, 7  # streams of random numbers: the position relative to the coarse cells, the kinds of scenes
-_BATCHES_PER_LARGE_SCENE = 6
+_BATCHES_PER_LARGE_SCENE, _BATCHES_PER_ROOM = 12, 4
 _PHASE_VOXELS = 64
 
 
@@ -201,7 +201,7 @@ class TrainingStream(BatchStream):
     def _scene(self, kind: str, index: int, slot: int) -> TrainingSample:
         number = index * self.batch + slot
         if kind == "room":
-            return self.source.room(number)
+            return self.source.room(index // _BATCHES_PER_ROOM * self.batch + slot, number)
         if kind == "large":
             return self.source.view("large", index // _BATCHES_PER_LARGE_SCENE, number)
         per_building = self.source.settings.batches_per_building

@@ -20,7 +20,7 @@ from sparse_convonet.data.raycast import TriangleScene
 from sparse_convonet.data.rooms import make_room
 from sparse_convonet.data.scanner import ScannerSettings, VirtualScanner
 from sparse_convonet.data.scene import Scene
-from sparse_convonet.data.surroundings import Surroundings, draw_around, thin_scan
+from sparse_convonet.data.surroundings import Surroundings, WatchedScene, draw_core, thin_scan
 from sparse_convonet.data.visible_surface import SeenPoints, draw_seen
 from sparse_convonet.structures import PointCloud, TrainingSample
 
@@ -32,11 +32,12 @@ _RAY_LIMITS = (50_000, 1_200_000)
 _SCANNED_ROOM_SHARE = 0.4  # of the rooms, with observation: mixed
 _BORDER_VOXELS = 8  # queries keep this far from where a crop cuts the scan: the context is missing there
 _CROP_ATTEMPTS = 20
+_ROOMS_KEPT = 8
 _STATION_SPACING_M = (3.0, 15.0)  # of large scenes, drawn log-uniformly
 _MOST_STATIONS = 12
-_POOL_PER_M2, _POOL_MOST = 1.0, 4000  # seen points of a large scene, among which crops choose their centres
-_DENSE_PER_VOXEL = (0.7, 8.0)  # points per voxel of surface in the core of a drawn crop
-_MOST_CORE_POINTS = 60_000
+_POOL_PER_M2, _POOL_MOST = 150.0, 600_000  # points drawn on a large scene's surface; a good third of them is seen
+_DENSE_PER_VOXEL = (0.7, 6.0)  # points per voxel of surface in the core of a drawn crop
+_MOST_CORE_POINTS = 50_000
 _SURROUNDINGS = (0.1, 0.3)  # points per voxel of surface just outside the core
 _BUILDING_ATTEMPTS = 10
 _TILT_RAD = math.radians(0.7)  # standard deviation about each level axis: scans are levelled by hand
@@ -55,16 +56,6 @@ class ScannedBuilding:
         return self.seen.points.astype(np.float32)
 
 
-@dataclass(frozen=True)
-class WatchedScene:
-    """A large scene, its triangles, where scanners stand in it (S, 3), and some of the points that they see."""
-
-    scene: Scene
-    triangles: TriangleScene
-    stations: np.ndarray
-    pool: SeenPoints
-
-
 class SceneSource:
     """Rooms and crops of buildings for training or validation.
 
@@ -78,11 +69,12 @@ class SceneSource:
         self.seed = seed
         self._building = lru_cache(maxsize=2)(self._make_building)
         self._large = lru_cache(maxsize=2)(self._make_large)
+        self._room = lru_cache(maxsize=_ROOMS_KEPT)(self._make_room)
 
-    def room(self, index: int) -> TrainingSample:
+    def room(self, scene_index: int, index: int) -> TrainingSample:
         """A training room: uniform or scanned, augmented, of a random voxel size."""
-        rng = np.random.default_rng([self.seed, _ROOM, index])
-        scene = make_room(int(rng.integers(2**31)), self.library)
+        rng = np.random.default_rng([self.seed, _ROOM, scene_index, index])
+        scene = self._room(scene_index)
         observation = self.settings.observation
         scanned = observation == "scanner" or (observation == "mixed" and rng.random() < _SCANNED_ROOM_SHARE)
         count = int(self.settings.points * rng.uniform(0.5, 2.0))
@@ -144,7 +136,7 @@ class SceneSource:
             shift = rng.uniform(-0.5, 0.5, 3) * around.core * voxel_size_m
             centre = pool[rng.integers(len(pool))] + shift
             dense = float(np.exp(rng.uniform(*np.log(_DENSE_PER_VOXEL))))
-            clean = draw_around(truth, watched.triangles, watched.stations, centre, voxel_size_m, dense, around, rng)
+            clean = draw_core(watched, centre, voxel_size_m, dense, around, rng)
             measured = with_errors(clean, voxel_size_m, rng)
         in_core = np.abs(measured.points - centre).max(axis=1) <= around.core * voxel_size_m
         hints = draw_hints(measured, settings.direction_share, settings.normal_share, rng)
@@ -218,6 +210,10 @@ class SceneSource:
         assert cloud.normals is not None and cloud.scanners is not None  # the virtual scanner gives both
         return ScannedBuilding(scene, SeenPoints(cloud.points, cloud.normals, cloud.scanners))
 
+    def _make_room(self, index: int) -> Scene:
+        rng = np.random.default_rng([self.seed, _ROOM, index])
+        return make_room(int(rng.integers(2**31)), self.library)
+
     def _make_large(self, index: int) -> WatchedScene:
         rng = np.random.default_rng([self.seed, _LARGE, index])
         while True:
@@ -225,10 +221,10 @@ class SceneSource:
             triangles = TriangleScene(*scene.mesh())
             stations = scene.stations(rng, float(np.exp(rng.uniform(*np.log(_STATION_SPACING_M)))))
             stations = stations[rng.permutation(len(stations))[:_MOST_STATIONS]]
-            per_m2 = min(_POOL_PER_M2, _POOL_MOST / float(np.prod((scene.bounds[1] - scene.bounds[0])[:2])))
+            per_m2 = min(_POOL_PER_M2, _POOL_MOST / scene.solids_area_m2)
             pool = draw_seen(scene, triangles, stations, per_m2, (scene.bounds[0], scene.bounds[1]), rng)
             if len(pool.points):
-                return WatchedScene(scene, triangles, stations, pool)
+                return WatchedScene(scene, triangles, stations, pool, per_m2)
 
 
 def _make_some_building(rng: np.random.Generator, library: FurnitureLibrary) -> Scene:

@@ -111,6 +111,11 @@ class Scene:
                 near.append((int(piece), index))
         return near
 
+    @cached_property
+    def solids_area_m2(self) -> float:
+        """Surface of all solids, hidden parts too."""
+        return float(solid_patches(self.solids).areas.sum())
+
     def sample_surface(
         self, count: int, rng: np.random.Generator, box: tuple[np.ndarray, np.ndarray] | None = None
     ) -> tuple[np.ndarray, np.ndarray]:

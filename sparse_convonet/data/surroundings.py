@@ -6,9 +6,7 @@ away in coarse cells (encode/context.py), which need few points.
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
@@ -34,62 +32,50 @@ class Surroundings:
         outside = min(dense, self.sparse) * (self.even / np.maximum(distance, self.even)) ** 2
         return np.where(distance <= self.core, dense, outside)
 
-    def shells(self) -> list[tuple[float, float]]:
-        """(inner, outer) half edges of nested cubes, doubling from the core to the reach; the first inner one is 0."""
-        edges = [0.0, self.core]
-        while edges[-1] < self.reach:
-            edges.append(min(2 * edges[-1], self.reach))
-        return list(zip(edges, edges[1:], strict=False))
+
+@dataclass(frozen=True)
+class WatchedScene:
+    """A large scene, its triangles, where scanners stand in it (S, 3), and points that they see all over it.
+
+    per_m2: of the pool, where it is seen.
+    """
+
+    scene: Scene
+    triangles: TriangleScene
+    stations: np.ndarray
+    pool: SeenPoints
+    per_m2: float
 
 
 def thin_scan(
     seen: SeenPoints, centre: np.ndarray, voxel_size_m: float, around: Surroundings, rng: np.random.Generator
 ) -> SeenPoints:
-    """Of the points of a scan those within reach of the centre (3,), thinned with the distance."""
+    """Of the points of a scan those within reach of the centre (3,), thinned outside the core."""
     distance = np.abs(seen.points - centre).max(axis=1) / voxel_size_m
     near = distance <= around.reach
     seen, distance = seen.select(near), distance[near]
     core = seen.points[distance <= around.core]
     occupied = len(np.unique(np.floor(core / voxel_size_m).astype(np.int64), axis=0))
     dense = max(1.0, len(core) / max(1, occupied))  # of the core, for the whole scan
-    return seen.select(rng.random(len(distance)) < around.density(distance, dense) / dense)
+    return seen.select(rng.random(len(distance)) * dense < around.density(distance, dense))
 
 
-def draw_around(
-    scene: Scene,
-    triangles: TriangleScene,
-    stations: np.ndarray,  # (S, 3)
+def draw_core(
+    watched: WatchedScene,
     centre: np.ndarray,  # (3,) world metres
     voxel_size_m: float,
     dense: float,  # points per voxel of surface in the core
     around: Surroundings,
     rng: np.random.Generator,
 ) -> SeenPoints:
-    """What the stations see of a scene around a centre, drawn with the densities of `around`."""
-    parts = []
+    """Points of a large scene: the core drawn as densely as asked for, and some of the scene's own around it."""
+    scene, reach = watched.scene, around.core * voxel_size_m
     low, high = scene.bounds
-    for inner, outer in around.shells():
-        reach = outer * voxel_size_m
-        density = dense if inner == 0 else float(around.density(np.array([inner + 1e-6]), dense)[0])
-        box = np.maximum(centre - reach, low), np.minimum(centre + reach, high)
-        wanted = partial(_wanted, centre=centre, voxel_size_m=voxel_size_m, inner=inner, most=density)
-        keep = partial(wanted, density_at=lambda distance: around.density(distance, dense), rng=rng)
-        parts.append(draw_seen(scene, triangles, stations, density / voxel_size_m**2, box, rng, keep))
-        if (centre - reach <= low).all() and (centre + reach >= high).all():
-            break
-    return SeenPoints.joined(parts)
-
-
-def _wanted(
-    points: np.ndarray,  # (N, 3) world metres
-    *,
-    centre: np.ndarray,
-    voxel_size_m: float,
-    inner: float,
-    most: float,
-    density_at: Callable[[np.ndarray], np.ndarray],
-    rng: np.random.Generator,
-) -> np.ndarray:
-    """(N,) bool: farther than `inner` voxels, and thinned from the density `most` to the one at their distance."""
-    distance = np.abs(points - centre).max(axis=1) / voxel_size_m
-    return (distance > inner) & (rng.random(len(points)) * most < density_at(distance))
+    box = np.maximum(centre - reach, low), np.minimum(centre + reach, high)
+    core = draw_seen(scene, watched.triangles, watched.stations, dense / voxel_size_m**2, box, rng)
+    distance = np.abs(watched.pool.points - centre).max(axis=1) / voxel_size_m
+    outside = (distance > around.core) & (distance <= around.reach)
+    pool, distance = watched.pool.select(outside), distance[outside]
+    pool_density = watched.per_m2 * voxel_size_m**2
+    kept = rng.random(len(distance)) * pool_density < around.density(distance, dense)
+    return SeenPoints.joined([core, pool.select(kept)])

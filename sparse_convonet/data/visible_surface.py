@@ -6,7 +6,6 @@ gets its own density in the middle and little far away, and every point is one t
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,16 +44,12 @@ def draw_seen(
     per_m2: float,
     box: tuple[np.ndarray, np.ndarray],  # low and high corner, world metres
     rng: np.random.Generator,
-    keep: Callable[[np.ndarray], np.ndarray] | None = None,  # points (N, 3) -> (N,) bool: those that are wanted at all
 ) -> SeenPoints:
     """Points on the surface in the box, `per_m2` of them per square metre where some station sees all of it.
 
     Near scanners are asked first, as they give most of a real scan's points: station s with probability ~ 1 / distance^2.
     """
     points, normals = scene.sample_surface_of_density(per_m2, rng, box)
-    if keep is not None:
-        wanted = keep(points)
-        points, normals = points[wanted], normals[wanted]
     scanners = np.full(points.shape, np.nan)
     left = np.arange(len(points))
     for _ in range(_TRIES):
