@@ -168,9 +168,10 @@ def check_config(config: ExperimentConfig, source: str) -> None:
     for name in ("room_share", "large_share", "band_share", "direction_share", "normal_share"):
         require(0 <= getattr(data, name) <= 1, f"data.{name}", "a share between 0 and 1")
     require(data.room_share + data.large_share <= 1, "data.large_share", "at most what data.room_share leaves")
-    require(data.near_surface_share + data.band_share <= 1, "data.band_share", "at most what near_surface_share leaves")
     around, core = data.context_voxels, data.crop_m / REFERENCE_VOXEL_M / 2
-    require(around == 0 or around > core, "data.context_voxels", f"0, or more than the {core:g} voxels of the crop itself")
+    require(
+        around == 0 or around > core, "data.context_voxels", f"0, or more than the {core:g} voxels of the crop itself"
+    )
     require(data.large_share == 0 or around > 0, "data.context_voxels", "more than 0 with data.large_share")
     pair = data.outside_inside
     require(pair is None or min(pair) > 0, "data.outside_inside", "null or two positive numbers of queries")
@@ -181,6 +182,7 @@ def check_config(config: ExperimentConfig, source: str) -> None:
         "0 with data.folder, whose files hold the queries",
     )
     require(0 <= data.near_surface_share <= 1, "data.near_surface_share", "a share between 0 and 1")
+    require(data.near_surface_share + data.band_share <= 1, "data.band_share", "at most what near_surface_share leaves")
     require(data.crop_m > 2 * high, "data.crop_m", f"more than twice the largest data.voxel_size_m ({high})")
     require(0 <= training.ema < 1, "training.ema", "a decay in [0, 1)")
     require(

@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -27,6 +27,7 @@ from sparse_convonet.mesh.refine import refine
 from sparse_convonet.mesh.seeds import SEED_STRIDE, seed_cells
 from sparse_convonet.mesh.tiles import extract_tiles
 from sparse_convonet.mesh.topology import face_areas
+from sparse_convonet.model.sparse import HINTS
 from sparse_convonet.model_config import EngineName
 from sparse_convonet.plan import CloudDensity, Plan, make_plan, memory_budget, with_tiles
 from sparse_convonet.structures import Mesh, PointCloud
@@ -127,12 +128,16 @@ class Reconstructor:
         """With a shipped model ("building") or a .safetensors file of one's own training."""
         return cls(load_model(name, engine=engine, device=device), settings, progress)
 
-    def reconstruct(self, points: Any) -> trimesh.Trimesh:
+    def reconstruct(self, points: Any, scanners: np.ndarray | None = None) -> trimesh.Trimesh:
         """Points, (N, 3) in metres or an open3d or trimesh point cloud -> mesh in the same frame.
 
-        Raises ValueError where there are too few points or they are not finite.
+        scanners: where the scanner stood that measured each point, (N, 3), or (3,) for all, in the frame of the points;
+        NaN where that is not known.  It tells on which side of a surface the room is.
+        Raises ValueError where there are too few points, they are not finite, or there are not as many scanners.
         """
         cloud = as_point_cloud(points)
+        if scanners is not None:
+            cloud = replace(cloud, scanners=_one_per_point(np.asarray(scanners, dtype=np.float64), len(cloud)))
         if not np.isfinite(cloud.points).all():
             raise ValueError("points: expected finite coordinates, found NaN or infinite ones; remove them first")
         return self.run(cloud).mesh.to_trimesh()
@@ -154,7 +159,7 @@ class Reconstructor:
         points_voxel = frame.snap_to_voxels(points_world)
         started = time.monotonic()
         self._progress("encode", 0.0)
-        scene_field = self._encode(points_voxel, plan.tile_voxels)
+        scene_field = self._encode(points_voxel, plan.tile_voxels, self._hints(cloud, points_world))
         self._progress("encode", 1.0)
         encoded = time.monotonic()
         threshold = self.settings.threshold or self.model.threshold
@@ -173,14 +178,30 @@ class Reconstructor:
             seconds={"encode": encoded - started, "mesh": time.monotonic() - encoded},
         )
 
-    def _encode(self, points_voxel: np.ndarray, tile_voxels: int | None = None) -> SparseField:
+    def _hints(self, cloud: PointCloud, points_world: np.ndarray) -> torch.Tensor | None:
+        """(N, 6) what the network takes besides the points: the direction to the scanner, where that is known."""
+        if cloud.scanners is None:
+            return None
+        if not self._network.takes_hints:
+            logger.info("scanners  the model %s does not take their positions, which are left out", self.model.name)
+            return None
+        way = self._to_world(cloud.scanners) - points_world
+        length = np.linalg.norm(way, axis=1, keepdims=True)
+        known = length > 0  # not for NaN either
+        hints = np.zeros((len(way), HINTS), dtype=np.float32)
+        hints[:, :3] = np.where(known, way / np.where(known, length, 1.0), 0.0)
+        return torch.from_numpy(hints).to(self.device)
+
+    def _encode(
+        self, points_voxel: np.ndarray, tile_voxels: int | None = None, hints: torch.Tensor | None = None
+    ) -> SparseField:
         if tile_voxels is not None:
             grid = encoding_grid(points_voxel, self._network.unet, tile_voxels)
             return encode_tiled(
-                self._network, points_voxel, grid, lambda done, total: self._progress("encode", done / total)
+                self._network, points_voxel, grid, lambda done, total: self._progress("encode", done / total), hints
             )
         points = torch.from_numpy(points_voxel).to(self.device)
-        return self._network.encode(points, torch.zeros(len(points), dtype=torch.int64, device=self.device))
+        return self._network.encode(points, torch.zeros(len(points), dtype=torch.int64, device=self.device), hints)
 
     def _surface(self, scene_field: SparseField, points_voxel: np.ndarray, plan: Plan, threshold: float) -> Cleaned:
         """The surface in voxel coordinates without its small pieces."""
@@ -288,3 +309,13 @@ class Reconstructor:
         rotation = up_rotation(self.settings.up)
         normals = None if mesh.normals is None else (mesh.normals @ rotation).astype(np.float32)
         return Mesh((mesh.vertices @ rotation) / self.settings.scale, mesh.faces, normals, mesh.colours)
+
+
+def _one_per_point(scanners: np.ndarray, points: int) -> np.ndarray:
+    """(N, 3) of the positions that a user gave."""
+    if scanners.shape not in ((3,), (points, 3)):
+        raise ValueError(
+            f"scanners: expected an array of shape ({points}, 3), one position per point, or (3,) for all, "
+            f"found {scanners.shape}"
+        )
+    return np.broadcast_to(scanners, (points, 3))

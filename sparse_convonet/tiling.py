@@ -48,8 +48,11 @@ def encode_tiled(
     points_voxel: np.ndarray,  # (N, 3) float64
     grid: TileGrid,
     progress: Callable[[int, int], None] | None = None,  # tiles done, tiles
+    hints: torch.Tensor | None = None,  # (N, 6)
 ) -> SparseField:
     """The field of a scan, encoded tile by tile; the same as network.encode gives of all points, up to rounding.
+
+    The context (encode/context.py), which sees the whole scan in few cells, is made first and in one piece.
 
     With the native engine on the CPU it is the same bit by bit.  Tiles without cells are skipped.  The edges of the
     grid and its origin are multiples of the network's total stride.
@@ -60,11 +63,16 @@ def encode_tiled(
     device = next(network.parameters()).device
     rows = TiledRows(points_voxel, grid)
     names = rows.near(unet.expansion_voxels())
+    everything = torch.from_numpy(points_voxel).to(device)
+    context = network.look_around(everything, everything.new_zeros(len(everything), dtype=torch.int64), hints)
+    del everything
     parts: list[list[Level]] = []
     for number, name in enumerate(names):
         if len(rows.around(name, unet.expansion_voxels())):
-            points = torch.from_numpy(points_voxel[rows.around(name, unet.halo_voxels())]).to(device)
-            field = network.encode(points, points.new_zeros(len(points), dtype=torch.int64))
+            chosen = rows.around(name, unet.halo_voxels())
+            points = torch.from_numpy(points_voxel[chosen]).to(device)
+            own_hints = None if hints is None else hints[torch.from_numpy(chosen)]
+            field = network.encode(points, points.new_zeros(len(points), dtype=torch.int64), own_hints, context)
             parts.append([_own_cells(level, *grid.box(name)) for level in field.levels])
             del points, field
             return_freed_memory()

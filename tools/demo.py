@@ -17,6 +17,7 @@ with starting():
     from sparse_convonet.reconstruct import ReconstructionSettings
     from sparse_convonet.scan import ScanRequest, reconstruct_scan
     from sparse_convonet.scan_messages import show_messages
+    from sparse_convonet.structures import PointCloud
 
 _TWO_STOREYS = BuildingSettings(storeys=(2, 2), footprint_m=(11.0, 15.0), hall_share=1.0, pitched_roof_share=0.0)
 _STATION_SPACING_M = 2.5
@@ -38,7 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
     scanner = VirtualScanner(*building.mesh())
     scan = scanner.scan_stations(stations, _RAYS // len(stations), ScannerSettings(), rng)
     options.out.mkdir(parents=True, exist_ok=True)
-    write_points(options.out / "scan.ply", scan)
+    write_points(options.out / "scan.ply", PointCloud(scan.points))
     print(f"scanned   a two-storey building from {len(stations)} stations: {len(scan)} points")
     scan_path, settings = options.out / "scan.ply", ReconstructionSettings()
     reconstruct_scan(ScanRequest([scan_path], options.out, settings, up="z", model=options.model, overwrite=True))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -22,7 +22,7 @@ Coordinates = Literal["voxel", "unit"]
 _LANES = 2  # streams of buildings; as many workers can each keep their own
 _PHASE, _KIND = 4, 7  # streams of random numbers: the position relative to the coarse cells, the kinds of scenes
 _BATCHES_PER_LARGE_SCENE, _BATCHES_PER_ROOM = 12, 4
-_PHASE_VOXELS = 64
+_PHASE_VOXELS = 128  # the coarsest cells that a network has
 
 
 @dataclass(frozen=True)
@@ -49,8 +49,8 @@ class PackedBatch:
         return PointSet(self.points, self.point_batch, self.hints)
 
     def to(self, device: torch.device) -> PackedBatch:
-        parts = [getattr(self, name) for name in self.__dataclass_fields__]
-        return PackedBatch(*(None if part is None else part.to(device) for part in parts))
+        parts: dict[str, Any] = {name: getattr(self, name) for name in self.__dataclass_fields__}
+        return PackedBatch(**{name: None if part is None else part.to(device) for name, part in parts.items()})
 
 
 @dataclass(frozen=True)

@@ -164,9 +164,7 @@ class SceneSource:
         settings = self.settings
         inside = np.flatnonzero(((clean.points >= box[0]) & (clean.points <= box[1])).all(axis=1))
         shares = (settings.near_surface_share, settings.band_share) if len(inside) else (0.0, 0.0)
-        near, band = (
-            inside[rng.integers(max(1, len(inside)), size=int(settings.queries * share))] for share in shares
-        )
+        near, band = (inside[rng.integers(max(1, len(inside)), size=int(settings.queries * share))] for share in shares)
         sigma = settings.near_surface_sigma_m * voxel_size_m / REFERENCE_VOXEL_M
         depth = rng.uniform(-settings.band_voxels, settings.band_voxels, (len(band), 1)) * voxel_size_m
         parts = [

@@ -156,7 +156,7 @@ class Scene:
         return points, normals.astype(np.float32)
 
     def _surface_in(self, box: tuple[np.ndarray, np.ndarray] | None) -> tuple[Patches, np.ndarray, np.ndarray]:
-        """Patches of solids and pieces of furniture (P,) that may reach into a box, and the areas of all, hidden ones too."""
+        """Patches and pieces of furniture (P,) that may reach into a box, and the areas of all, hidden ones too."""
         region = None
         low, high = self._furniture_boxes
         pieces = np.arange(len(self.furniture))

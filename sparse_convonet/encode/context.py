@@ -47,6 +47,7 @@ class ContextNetwork(nn.Module):
         if stride % _SUBCELLS:
             raise ValueError(f"context: expected cells of a multiple of {_SUBCELLS} voxels, found {stride}")
         self.stride = stride
+        self.subcell = stride // _SUBCELLS  # voxels along an edge
         self.hints = hints
         self.lift = nn.Linear(_SUBCELLS**3 + hints, widths[0])
         self.unet = SparseUNet(
@@ -58,8 +59,9 @@ class ContextNetwork(nn.Module):
         voxels = voxels.to(torch.int64)
         cells = torch.cat([voxels[:, :1], torch.div(voxels[:, 1:], self.stride, rounding_mode="floor")], dim=1)
         keys, owner = torch.unique(pack_keys(cells), return_inverse=True)
-        edge = self.stride // _SUBCELLS
-        sub = torch.div(voxels[:, 1:] - cells[:, 1:] * self.stride, edge, rounding_mode="floor")  # (N, 3) 0 to 3
+        sub = torch.div(
+            voxels[:, 1:] - cells[:, 1:] * self.stride, self.subcell, rounding_mode="floor"
+        )  # (N, 3) 0 to 3
         place = (sub[:, 0] * _SUBCELLS + sub[:, 1]) * _SUBCELLS + sub[:, 2]
         described = self.lift.weight.new_zeros(len(keys), _SUBCELLS**3 + self.hints)
         described[owner, place] = 1.0

@@ -63,7 +63,9 @@ class LocalPoolPointNet(nn.Module):
         Raises ValueError where there are hints that the network does not take.
         """
         if hints is not None and self.hint_lift is None:
-            raise ValueError(f"hints: expected none for a network without model.point_hints, found {tuple(hints.shape)}")
+            raise ValueError(
+                f"hints: expected none for a network without model.point_hints, found {tuple(hints.shape)}"
+            )
         if self._fits_compiled_loop(voxels):
             return self._encode_compiled(voxels, hints)
         lifted = self.lift(voxels.offsets)  # (M, 2 width)

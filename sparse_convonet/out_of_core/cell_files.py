@@ -54,6 +54,14 @@ def cell_keys(place: Path) -> np.ndarray:
     return load_arrays(_keys(place), "keys")["keys"]
 
 
+def load_all_cells(place: Path) -> CellFeatures:
+    """All cells of one file."""
+    keys = cell_keys(place)
+    order = np.argsort(keys)
+    features = np.load(_features(place), allow_pickle=False)
+    return CellFeatures(keys[order], features[order])
+
+
 def load_cells(places: Sequence[Path], low: np.ndarray, high: np.ndarray) -> CellFeatures:
     """The cells of several files, each cell in one of them, that reach into a box of voxels, low <= v < high."""
     parts = [_load(place, low, high) for place in places]

@@ -19,6 +19,7 @@ from sparse_convonet.io.atomic import atomic_path
 from sparse_convonet.out_of_core.encoding import EncodedTile, StageJob, forget_stage, run_stage, stages
 from sparse_convonet.out_of_core.search_files import SEARCH
 from sparse_convonet.out_of_core.searching import SearchedTile, TileJob, mesh_tile, search_tile
+from sparse_convonet.out_of_core.surroundings import ContextJob, make_context
 from sparse_convonet.out_of_core.work_plan import WorkPlan, encoded_tiles, mesh_tiles
 from sparse_convonet.tile_grid import TileName
 
@@ -59,6 +60,7 @@ def encode_all(
     files.folder.mkdir(exist_ok=True)
     order = stages(unet)
     encoding = Encoding.load(path)
+    list(runner.run(make_context, [ContextJob(str(folder))], lambda job: needs))
     shares = np.cumsum([0, *(0.25**stage.level for stage in order)])  # of the work; coarser levels have fewer cells
     for number in range(encoding.stages, len(order)):
         jobs = [StageJob(str(folder), tile, order[number]) for tile in tiles]
