@@ -110,8 +110,8 @@ _LONGEST_VALUE = 200  # letters of it in a sentence
 _POSITIVE = (
     "model.points_per_voxel model.pointnet_width model.blocks_per_level model.feature_width model.decoder_width "
     "model.plane_resolution model.plane_depth model.plane_width model.grid_levels model.grid_width model.code_width "
-    "model.kernel_sigma model.border data.band_voxels data.batches_per_building data.points data.queries data.near_surface_sigma_m data.crop_m training.steps "
-    "training.batch training.learning_rate training.clip_norm training.validate_every training.validation_scenes "
+    "model.kernel_sigma model.border data.points data.queries data.near_surface_sigma_m data.crop_m data.band_voxels "
+    "data.batches_per_building training.steps training.batch training.learning_rate training.clip_norm training.validate_every training.validation_scenes "
     "training.checkpoint_every training.minutes mesh.cell_share data.keep_ratio"
 ).split()
 _NOT_NEGATIVE = (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import multiprocessing
 from pathlib import Path
 
 import numpy as np
@@ -12,18 +13,34 @@ from hypothesis import settings
 settings.register_profile("reproducible", derandomize=True, deadline=None, max_examples=50)
 settings.load_profile("reproducible")
 
+_LONG_S = 3600.0  # that a test marked `long` may take; the limit of all others stands in pyproject.toml
+_LEFT_S = 5.0
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="also run the tests that take minutes")
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests marked `long` are left out unless they are asked for."""
+    """Tests marked `long` are left out unless they are asked for, and may take long then."""
+    long = [item for item in items if item.get_closest_marker("long")]
     if config.getoption("--long"):
+        for item in long:
+            item.add_marker(pytest.mark.timeout(_LONG_S))
         return
-    left_out = [item for item in items if item.get_closest_marker("long")]
-    config.hook.pytest_deselected(items=left_out)
-    items[:] = [item for item in items if item not in set(left_out)]
+    config.hook.pytest_deselected(items=long)
+    items[:] = [item for item in items if item not in set(long)]
+
+
+def pytest_sessionfinish() -> None:
+    """End the processes that failed tests left behind: Python would wait for them without a bound."""
+    left = multiprocessing.active_children()
+    for each in left:
+        each.terminate()
+    for each in left:
+        each.join(_LEFT_S)
+        if each.is_alive():
+            each.kill()
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """A Ray cluster of several machines, all of them on this one, and jobs to run there.
 
-The cluster is a process of its own, which is told on its standard input what to do, and ends all of it when that is
-closed: also where the tests are killed.
+The cluster is a process of its own, which is told on its standard input what to do, and ends all of it when it is told
+to, or when that is closed: where the tests are killed.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import logging
 import os
 import secrets
 import signal
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -18,6 +17,8 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from tests.told_process import END, ToldProcess
 
 MEMORY_BYTES = 1_000_000_000  # that a machine says it has
 _MARK = "TEST_OF_RAY"  # a variable that marks the processes of a test
@@ -29,15 +30,13 @@ class RayMachines:
     """A head that takes no jobs, and machines of two CPUs: at first `0` and `1`."""
 
     address: str
-    process: subprocess.Popen[str]
+    process: ToldProcess
 
     def tell(self, command: str) -> str:
         """`add`: one more machine, whose id is returned.  `kill NUMBER`: as if its power failed.  `kill head`: the
         control of the cluster."""
-        assert self.process.stdin is not None and self.process.stdout is not None
-        self.process.stdin.write(command + "\n")
-        self.process.stdin.flush()
-        done, _, machine = self.process.stdout.readline().strip().partition(": ")
+        self.process.tell(command)
+        done, _, machine = self.process.answer().partition(": ")
         assert done == command
         return machine
 
@@ -47,19 +46,16 @@ def ray_machines() -> Iterator[RayMachines]:
     """Starts them in some seconds, and ends all of them."""
     command = [sys.executable, "-m", "tests.ray_machines"]
     with _marking() as mark:
-        process = subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=Path(__file__).parents[1]
-        )
-    assert process.stdin is not None and process.stdout is not None
+        process = ToldProcess(command, cwd=Path(__file__).parents[1])
     try:
-        yield RayMachines(process.stdout.readline().strip(), process)
+        yield RayMachines(process.answer(), process)
     finally:
-        process.stdin.close()
-        process.wait(_GONE_S)
-        process.stdout.close()
-        for number in _marked(mark):  # a machine whose power failed leaves some that notice it after a minute
-            with suppress(ProcessLookupError):
-                os.kill(number, signal.SIGKILL)
+        try:
+            process.close()
+        finally:
+            for number in _marked(mark):  # a machine whose power failed leaves some that notice it after a minute
+                with suppress(ProcessLookupError):
+                    os.kill(number, signal.SIGKILL)
 
 
 @contextmanager
@@ -165,6 +161,8 @@ def _main() -> None:
     print(cluster.address, flush=True)
     for line in sys.stdin:
         command = line.strip()
+        if command == END:
+            break
         if command == "add":
             machines.append(cluster.add_node(**machine))
         elif command == "kill head":

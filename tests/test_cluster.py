@@ -133,7 +133,8 @@ def test_jobs_of_a_machine_that_is_lost_are_run_elsewhere(
     for index, _ in runner.run(write_square, jobs):
         assert index not in done
         done.add(index)
-    losing.join()
+    losing.join(240)
+    assert not losing.is_alive()
     assert done == set(range(48)) and runner.lost > before
     run_all(LocalRunner(), squares(tmp_path / "alone", 48))
     assert all((tmp_path / "alone" / f"{job.number}.txt").read_bytes() == job.path.read_bytes() for job in jobs)

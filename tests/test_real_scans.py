@@ -27,7 +27,7 @@ def test_two_storey_hall_is_covered(shared_data: Path, tmp_path: Path) -> None:
     sizes = ("--voxel-size", 0.08, "--cell-size", 0.04)
     # A process of its own: the peak memory of this one is that of all tests before.
     command = [sys.executable, TOOL, scan, "--out", tmp_path / "hall", *sizes]
-    subprocess.run(list(map(str, command)), check=True)
+    subprocess.run(list(map(str, command)), check=True, timeout=500)
     report = json.loads((tmp_path / "hall" / "report.json").read_text())
     assert report["input"]["points_read"] == 808_042 and report["input"]["up"] == "y"
     assert report["coverage"]["within_1_cell"] >= 0.80

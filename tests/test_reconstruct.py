@@ -162,7 +162,8 @@ def test_an_empty_kilometre_costs_no_memory() -> None:
         command = [sys.executable, "-W", "ignore", "-c", MEMORY_SCRIPT, str(gap_m)]
         # One thread and one malloc arena: the peak then repeats to a percent, with more it varies by some ten.
         environment = {**os.environ, "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "1"}
-        words = subprocess.run(command, check=True, capture_output=True, text=True, env=environment).stdout.split()
+        found = subprocess.run(command, check=True, capture_output=True, text=True, env=environment, timeout=200)
+        words = found.stdout.split()
         return int(words[0]), [int(word) for word in words[1:]]
 
     near_bytes, near_sizes = measure(16 * VOXEL_M * 8)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 import math
-import signal
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import torch
@@ -13,18 +13,19 @@ from torch import nn
 from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
-from sparse_convonet.config import ExperimentConfig, TrainingConfig, config_to_mapping
+from sparse_convonet.config import ExperimentConfig, TrainingConfig
 from sparse_convonet.data.batching import PackedBatch
 from sparse_convonet.model import OccupancyNetwork, build
 from sparse_convonet.training.average import WeightAverage
 from sparse_convonet.training.batch_norm import synchronise_batch_norm
-from sparse_convonet.training.checkpoint import TrainingState, save_state
+from sparse_convonet.training.checkpoint import TrainingState
 from sparse_convonet.training.initial import initialise
 from sparse_convonet.training.processes import Processes
 from sparse_convonet.training.review import NOT_VALIDATED, Review
+from sparse_convonet.training.run import Run
 from sparse_convonet.training.scenes import open_batches, validation_sets
-from sparse_convonet.training.starting import CHECKPOINT, LAST, open_run, restore
-from sparse_convonet.training.stopping import StopRequest, TrainingStopped
+from sparse_convonet.training.starting import open_run, restore
+from sparse_convonet.training.stopping import StopRequest
 from sparse_convonet.training.validation import ValidationScore
 
 logger = logging.getLogger(__name__)
@@ -42,12 +43,12 @@ def train(
     """Train the model a config describes and leave its checkpoints in `out`; returns the last validation.
 
     init: weights that a run begins with (see initial.initialise); a run that is resumed has its own.
-
     Writes config.yaml (resolved), last.pt (to resume), best.safetensors and last.safetensors (averaged
     weights with config and threshold) and TensorBoard events.  A resumed run ends with the weights of an undisturbed
     one.  Of several processes, the first one writes and validates, and each trains on its shard of every batch.
     Raises ValueError where `out` holds a run already and `resume` is not set, or training.batch cannot be shared;
-    TrainingStopped, after writing last.pt, where a stop was requested.
+    TrainingStopped, after writing last.pt, where a stop was requested.  The workers that make the batches have ended in
+    any case.
     """
     stop, processes = stop or StopRequest(), processes or Processes(device)
     settings = config.training
@@ -62,76 +63,50 @@ def train(
     if state is not None:
         restore(state, model, average, optimizer, settings)
     first_step = 0 if state is None else state.step
-    batches = open_batches(config, first_step, model.coordinates, processes.shard)
-    review = processes.in_first(lambda: open_review(config, out, device, state, stop))
-    started = time.monotonic() - (0.0 if state is None else state.seconds)
+    with open_batches(config, first_step, model.coordinates, processes.shard) as batches:
+        review = processes.in_first(lambda: open_review(config, out, device, state, stop))
+        started = time.monotonic() - (0.0 if state is None else state.seconds)
+        run = Run(config, out, model, optimizer, average, processes, stop, review, started)
+        # A run that was stopped may owe a validation; one that has nothing left to do only tells its score.
+        finished = state is not None and run.end_step(first_step, owed=not (state.reviewed and state.validation))
+        if not finished:
+            take_steps(run, batches, first_step, device)
+        elif first_step < settings.steps and processes.first:
+            logger.info("training.minutes is used up at step %d; set it higher to go on", first_step)
+    return processes.from_first(lambda: review.score if review is not None else NOT_VALIDATED)
 
-    def end_step(done: int, owed: bool = True) -> bool:
-        """Review and checkpoint in the first process; agree with the others on whether the run ends here."""
-        finished, reviewed = False, True
-        if review is not None:
-            seconds = time.monotonic() - started
-            last = done >= settings.steps or (settings.minutes is not None and seconds >= 60 * settings.minutes)
-            weights = average.values if settings.ema else model.state_dict()
-            reviewed = not owed or review.after_step(weights, done, seconds / 60, last)
-            finished = last and reviewed
-        finished, terminated, interrupted = processes.any(
-            finished, stop.number == signal.SIGTERM, stop.number == signal.SIGINT
-        )
-        stopped = not finished and (terminated or interrupted)
-        if review is not None and owed and (finished or stopped or done % settings.checkpoint_every == 0):
-            review.save(weights, LAST, done)
-            review.writer.flush()  # so that no curve has a gap when the run goes on from here
-            save_state(
-                TrainingState(
-                    model=model.state_dict(),
-                    averaged=average.values,
-                    optimizer=optimizer.state_dict(),
-                    step=done,
-                    best_iou=review.best_iou,
-                    validation=review.score.iou if review.score is not NOT_VALIDATED else (),
-                    seconds=time.monotonic() - started,
-                    reviewed=reviewed,
-                    config=config_to_mapping(config),
-                ),
-                out / CHECKPOINT,
-            )
-        if finished or stopped:
-            processes.wait()  # for the checkpoint: a launcher ends all processes when the first one ends
-            if review is not None:
-                review.writer.close()
-        if stopped:
-            raise TrainingStopped(signal.SIGTERM if terminated else signal.SIGINT, done)
-        return finished
 
-    # A run that was stopped may owe a validation; one that has nothing left to do only tells its score.
-    finished = state is not None and end_step(first_step, owed=not (state.reviewed and state.validation))
-    if finished and first_step < settings.steps and processes.first:
-        logger.info("training.minutes is used up at step %d; set it higher to go on", first_step)
+def take_steps(run: Run, batches: Iterator[PackedBatch], first_step: int, device: torch.device) -> None:
+    """Train from step number `first_step` (from 0) until the run ends, after each step with what is due then.
+
+    batches: this process's shards, beginning with that of `first_step`.  Raises TrainingStopped as `Run.end_step`.
+    """
+    settings, processes, review = run.config.training, run.processes, run.review
     progress = tqdm(
         range(first_step, settings.steps),
         initial=first_step,
         total=settings.steps,
         unit="step",
-        disable=not processes.first or finished,
+        disable=not processes.first,
     )
-    model.train()
-    for step in () if finished else progress:
+    run.model.train()
+    for step in progress:
         torch.manual_seed(settings.seed + step)  # whatever a step draws is the same in a run that was resumed
-        for group in optimizer.param_groups:
+        for group in run.optimizer.param_groups:
             group["lr"] = settings.learning_rate * learning_rate_share(step, settings)
         batch = next(batches).to(device)
-        loss, iou = training_step(model, optimizer, batch, settings.clip_norm, settings.batch, device, processes)
+        loss, iou = training_step(
+            run.model, run.optimizer, batch, settings.clip_norm, settings.batch, device, processes
+        )
         if review is not None:
-            average.update(model, step)
+            run.average.update(run.model, step)
             review.writer.add_scalar("loss", loss, step + 1)
             review.writer.add_scalar("iou/training", iou, step + 1)
-            review.writer.add_scalar("learning_rate", optimizer.param_groups[0]["lr"], step + 1)
-            shown = f"{loss / settings.batch / config.data.queries:.3f}"
+            review.writer.add_scalar("learning_rate", run.optimizer.param_groups[0]["lr"], step + 1)
+            shown = f"{loss / settings.batch / run.config.data.queries:.3f}"
             progress.set_postfix(loss=shown, val=f"{review.score.best_iou:.3f}")
-        if end_step(step + 1):
+        if run.end_step(step + 1):
             break
-    return processes.from_first(lambda: review.score if review is not None else NOT_VALIDATED)
 
 
 def open_review(

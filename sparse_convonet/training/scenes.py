@@ -6,6 +6,7 @@ import os
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import torch
@@ -23,10 +24,14 @@ _VALIDATION_SEED_OFFSET = 1_000_003  # validation scenes draw from another seed 
 _CROPS_PER_BUILDING = 4
 
 
+@contextmanager
 def open_batches(
     config: ExperimentConfig, first_step: int, coordinates: Coordinates, shard: Shard = WHOLE
-) -> Iterator[PackedBatch]:
-    """The shard's scenes of packed batches without end, made by workers, beginning with the batch of `first_step`."""
+) -> Iterator[Iterator[PackedBatch]]:
+    """The shard's scenes of packed batches without end, made by workers, beginning with the batch of `first_step`.
+
+    The workers begin with the block and end with it, however it is left.
+    """
     settings = config.training
     stream: BatchStream
     if config.data.folder is not None:
@@ -43,7 +48,28 @@ def open_batches(
         worker_init_fn=_quiet_worker,
         multiprocessing_context="fork" if workers and hasattr(os, "fork") else None,  # what they inherit has no pickle
     )
-    return _raise_errors(iter(loader))  # the workers begin now
+    items = iter(loader)  # the workers begin now
+    try:
+        yield _raise_errors(items)
+    finally:
+        _end_workers(items)
+
+
+def _end_workers(items: Iterator[PackedBatch | Exception]) -> None:
+    """End what an iterator of a DataLoader started, and wait for that.
+
+    torch itself does so when the iterator is thrown away, which the traceback of an exception puts off; to ask for it
+    there is only the private method by which torch does it.
+    """
+    end = getattr(items, "_shutdown_workers", None)  # without workers there is none
+    try:
+        if end is not None:
+            end()
+    finally:
+        for worker in getattr(items, "_workers", ()):
+            if worker.is_alive():  # busy for longer than torch waits
+                worker.kill()
+            worker.join()
 
 
 class _ErrorsAsItems(IterableDataset):

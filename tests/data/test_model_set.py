@@ -121,7 +121,7 @@ def test_killed_at_any_moment_and_run_again_gives_the_bytes_of_an_undisturbed_ru
         _wait_for_models(out, process, more=1)
         time.sleep(float(rng.uniform(0, 0.3)))
         process.send_signal(signal.SIGKILL)
-        process.wait()
+        process.wait(60)
         finished = [path for path in (out / "rooms_08").glob("*") if not path.name.startswith(".")]
         kills_with_work_left += len(finished) < 8
         for model in finished:  # nothing half-written stands under its own name

@@ -62,7 +62,8 @@ def test_rooms_made_on_a_cluster_that_loses_a_machine_have_the_bytes_of_one_proc
     losing = threading.Thread(target=lose_a_machine)
     losing.start()
     assert exit_code("make_rooms", "--out", out, *SMALL, "--cluster", machines.address) == 0
-    losing.join()
+    losing.join(240)
+    assert not losing.is_alive()
     assert digest(out) == digest(tmp_path / "alone")
     capsys.readouterr()
     assert exit_code("make_rooms", "--out", out, *SMALL, "--cluster", machines.address) == 0

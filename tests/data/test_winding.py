@@ -156,4 +156,4 @@ def test_without_libigl_the_error_says_what_to_install(monkeypatch):
 
 def test_importing_the_module_does_not_import_libigl():
     code = "import sys, sparse_convonet.data.winding; sys.exit('igl' in sys.modules)"
-    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2]).returncode == 0
+    assert subprocess.run([sys.executable, "-c", code], cwd=Path(__file__).parents[2], timeout=120).returncode == 0

@@ -99,7 +99,11 @@ def _run_worker(name: str, progress: Progress, count: int, place: Path, tick: Ca
         if why:
             worker.kill()
             break
-    worker.join()
+    worker.join(_DEADLOCK_S)
+    if worker.exitcode is None:
+        why = "hang"
+        worker.kill()
+        worker.join()
     if worker.exitcode and current.value < 0:
         raise RuntimeError(
             f"{name}: the worker ended with {worker.exitcode} before the first input; see {place}/said.txt"

@@ -16,7 +16,7 @@ ASK = """
 import json
 from sparse_convonet.mesh.compile_ahead import compile_ahead
 process = compile_ahead()
-print(json.dumps(None if process is None else process.wait()))
+print(json.dumps(None if process is None else process.wait(400)))
 """
 
 
@@ -24,7 +24,7 @@ def exit_code_of_second_process(cache: Path) -> object:
     environment = {**os.environ, "NUMBA_CACHE_DIR": str(cache)}
     root = Path(__file__).parents[2]
     said = subprocess.run(
-        [sys.executable, "-c", ASK], env=environment, cwd=root, capture_output=True, check=True
+        [sys.executable, "-c", ASK], env=environment, cwd=root, capture_output=True, check=True, timeout=450
     ).stdout
     return json.loads(said)
 

@@ -67,7 +67,8 @@ class Losing(RayRunner):
         losing.start()
         self.machines = None
         yield from super().run(Slowly(call), jobs, needs)
-        losing.join()
+        losing.join(240)
+        assert not losing.is_alive()
 
     def _lose(self, folder: Path, machines: RayMachines) -> None:
         wait_for_both(folder)

@@ -45,4 +45,4 @@ def small_disk(path: Path) -> Iterator[SmallDisk]:
 
 
 def _call(*command: str) -> int:
-    return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode
+    return subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, timeout=60).returncode

@@ -17,10 +17,12 @@ from pathlib import Path
 import numpy as np
 
 from tests.reliability.snapshots import require_whole, snapshot, temporaries
+from tests.told_process import ToldProcess
 from tests.tools.running import TOOLS
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(TOOLS.parent)}
 _GROUP_END_S = 20.0
+_TOOL_S = 300.0  # that one run of a tool may take
 _IDLE_SHARE = 0.9
 _LAST_SHARE = 1.05  # of an undisturbed run's seconds of CPU, in which runs are killed
 
@@ -46,7 +48,11 @@ class Command:
 
     def outcome(self) -> tuple[int, str]:
         """The exit code (below zero: the signal) and what was said on stderr, after the end."""
-        said = self._process.communicate()[1]
+        try:
+            said = self._process.communicate(timeout=_TOOL_S)[1]
+        except subprocess.TimeoutExpired:
+            kill_group(self.group)
+            raise
         return self._process.returncode, said
 
 
@@ -55,28 +61,29 @@ class Preloaded:
 
     def __init__(self, folder: Path) -> None:
         self._said = folder / "said.txt"
-        self._server = subprocess.Popen(
-            [sys.executable, "-m", "tests.reliability.preloaded"], env=ENVIRONMENT, cwd=TOOLS.parent,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        assert self._server.stdout is not None and self._server.stdout.readline() == "ready\n"
+        command = [sys.executable, "-m", "tests.reliability.preloaded"]
+        self._server = ToldProcess(command, cwd=TOOLS.parent, environment=ENVIRONMENT)
+        assert self._server.answer() == "ready"
 
     def run(
         self, tool: str, arguments: Sequence[object], watched: Path, *, die_at: int | None = None,
         stop: Callable[[int], None] = lambda group: None,
     ) -> tuple[int, str]:  # fmt: skip
         """As Command.outcome.  stop: called with the group when the tool has begun."""
-        assert self._server.stdin is not None and self._server.stdout is not None
         request = {
             "tool": str(TOOLS / f"{tool}.py"), "arguments": [str(each) for each in arguments],
             "said": str(self._said), "watched": str(watched), "die_at": die_at,
         }  # fmt: skip
         self._said.unlink(missing_ok=True)
-        self._server.stdin.write(json.dumps(request) + "\n")
-        self._server.stdin.flush()
-        group = int(self._server.stdout.readline())
-        stop(group)
-        code = int(self._server.stdout.readline())
+        self._server.tell(json.dumps(request))
+        group = int(self._server.answer())
+        try:
+            stop(group)
+            code = int(self._server.answer(_TOOL_S))
+        except BaseException:  # also a test's own limit of time
+            kill_group(group)
+            self._server.answer()  # the code, which would be taken for the answer to the next request
+            raise
         await_end(group)
         return code, self._said.read_text(encoding="utf-8", errors="replace")
 
@@ -89,7 +96,7 @@ class Preloaded:
         return sum(map(int, _stat(Path(f"/proc/{self._server.pid}/stat"))[13:15])) / os.sysconf("SC_CLK_TCK")
 
     def close(self) -> None:
-        self._server.communicate()
+        self._server.close()
 
 
 def one_sentence(said: str) -> str:

@@ -1,8 +1,8 @@
 """A process that has imported what tools import, and forks to run them: a start takes no seconds then.
 
 Reads one JSON object a line, {"tool", "arguments", "said", "watched", "die_at"}, and answers with the process's id when
-it has begun and its exit status when it has ended.  die_at: the process kills itself just before it changes the folder
-`watched` for that many times.
+it has begun and its exit status when it has ended; the line "end" ends it.  die_at: the process kills itself just before
+it changes the folder `watched` for that many times.
 """
 
 from __future__ import annotations
@@ -14,6 +14,8 @@ import signal
 import sys
 from pathlib import Path
 from typing import Any
+
+from tests.told_process import END
 
 _CHANGES = ("os.rename", "os.remove", "os.rmdir", "os.mkdir", "os.utime", "os.chmod", "os.truncate")
 
@@ -54,7 +56,7 @@ def _run(request: dict[str, Any]) -> None:
 
 
 def main() -> None:
-    """Serve until stdin ends."""
+    """Serve until told to end, or stdin ends."""
     import sparse_convonet.data.matterport_regions
     import sparse_convonet.data.room_recipes
     import sparse_convonet.data.scan_folder
@@ -67,6 +69,8 @@ def main() -> None:
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     answers.write("ready\n")
     for line in sys.stdin:
+        if line.strip() == END:
+            break
         process = os.fork()
         if process == 0:
             answers.close()

@@ -42,9 +42,8 @@ def test_a_tool_imports_everything_where_it_can_be_stopped(tool: str) -> None:
 
 def test_what_is_imported_before_is_soon_there() -> None:
     code = "import sys, sparse_convonet.io.cli; print(len({'numpy', 'torch', 'tqdm'} & set(sys.modules)))"
-    assert (
-        subprocess.run([sys.executable, "-c", code], capture_output=True, check=True, cwd=TOOLS.parent).stdout == b"0\n"
-    )
+    command = [sys.executable, "-c", code]
+    assert subprocess.run(command, capture_output=True, check=True, cwd=TOOLS.parent, timeout=120).stdout == b"0\n"
 
 
 def test_handlers_are_as_before_when_everything_is_imported() -> None:
@@ -89,7 +88,7 @@ def test_a_stop_that_python_must_ignore_is_not_lost(where: str, number: signal.S
     command = [sys.executable, "-c", _CALLED_BACK, str(int(number)), where]
     # As in a shell, also where the tests run in the background.
     found = subprocess.run(
-        command, capture_output=True, check=False, cwd=TOOLS.parent, preexec_fn=listen_to_ctrl_c, text=True
+        command, capture_output=True, cwd=TOOLS.parent, preexec_fn=listen_to_ctrl_c, text=True, timeout=120
     )
     assert (found.returncode, found.stderr.count("\n")) == (_CODES[number], 1), found.stderr
     assert found.stderr.startswith(f"error: {_WORDS[number]}")

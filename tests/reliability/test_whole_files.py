@@ -15,6 +15,7 @@ import pytest
 
 from sparse_convonet.io import atomic
 from sparse_convonet.io.atomic import atomic_path, atomic_paths, remove_unfinished, require_writable
+from tests.told_process import ToldProcess
 from tests.tools.running import TOOLS
 
 NAMES = ("mesh.ply", "preview.png", "report.json")
@@ -45,7 +46,7 @@ for change in range(1, 100):
         break
 print(change)
 """
-# Holds a file that is being written until stdin ends.
+# Holds a file that is being written until it is told to end.
 _HOLDER = """
 import sys
 from pathlib import Path
@@ -53,20 +54,19 @@ from sparse_convonet.io.atomic import atomic_path
 with atomic_path(Path(sys.argv[1]) / "mesh.ply") as temporary:
     temporary.write_text("half")
     print("writing", flush=True)
-    sys.stdin.read()
+    sys.stdin.readline()
     temporary.write_text("whole")
 """
 
 
 @contextmanager
-def holding(folder: Path) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-c", _HOLDER, str(folder)]
-    process = subprocess.Popen(command, cwd=TOOLS.parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None and process.stdout.readline() == "writing\n"
+def holding(folder: Path) -> Iterator[ToldProcess]:
+    process = ToldProcess([sys.executable, "-c", _HOLDER, str(folder)], cwd=TOOLS.parent)
     try:
+        assert process.answer() == "writing"
         yield process
     finally:
-        process.communicate()
+        process.close()
 
 
 @pytest.fixture(autouse=True)
@@ -77,7 +77,7 @@ def first_write(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_files_that_belong_together_are_never_mixed_where_the_last_one_stands(tmp_path: Path) -> None:
     command = [sys.executable, "-c", _WRITER, str(tmp_path)]
-    last = int(subprocess.run(command, cwd=TOOLS.parent, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    last = int(subprocess.run(command, cwd=TOOLS.parent, check=True, stdout=subprocess.PIPE, timeout=120).stdout)
     between = 0
     for change in range(1, last + 1):
         paths = {name: tmp_path / str(change) / name for name in NAMES}
@@ -106,7 +106,7 @@ def test_what_a_living_process_is_writing_stays(tmp_path: Path) -> None:
         with atomic_path(tmp_path / "other.txt") as temporary:
             temporary.write_text("new")
         remove_unfinished(tmp_path)
-    assert process.returncode == 0
+    assert process.exit_code == 0
     assert (tmp_path / "mesh.ply").read_text() == "whole"
 
 

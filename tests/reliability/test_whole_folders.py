@@ -15,6 +15,7 @@ import pytest
 
 from sparse_convonet.io import atomic
 from sparse_convonet.io.atomic import atomic_folder, atomic_path, remove_unfinished
+from tests.told_process import ToldProcess
 from tests.tools.running import TOOLS
 
 NAMES = ["a.npz", "b.npz"]
@@ -43,7 +44,7 @@ for change in range(1, 100):
         break
 print(change)
 """
-# Stops between the two renamings, until stdin ends.
+# Stops between the two renamings, until it is told to end.
 _SWAPPER = """
 import os, sys
 from pathlib import Path
@@ -54,7 +55,7 @@ def waiting(source, target):
     calls.append(source)
     if len(calls) == 2:
         print("between", flush=True)
-        sys.stdin.read()
+        sys.stdin.readline()
     rename(source, target)
 os.rename = waiting
 with atomic_folder(model) as folder:
@@ -80,7 +81,7 @@ def write_folder(folder: Path, content: str) -> None:
 
 def test_a_folder_that_is_replaced_is_never_lost_or_mixed_whichever_change_is_the_last(tmp_path: Path) -> None:
     command = [sys.executable, "-c", _WRITER, str(tmp_path)]
-    last = int(subprocess.run(command, cwd=TOOLS.parent, check=True, stdout=subprocess.PIPE, text=True).stdout)
+    last = int(subprocess.run(command, cwd=TOOLS.parent, check=True, stdout=subprocess.PIPE, timeout=120).stdout)
     states, missing = [], 0
     for change in range(1, last + 1):
         place = tmp_path / str(change)
@@ -97,20 +98,18 @@ def test_a_folder_that_is_replaced_is_never_lost_or_mixed_whichever_change_is_th
 @pytest.mark.parametrize("end", ["lives", "is killed"])
 def test_only_what_a_dead_process_was_replacing_comes_back(tmp_path: Path, end: str) -> None:
     write_folder(tmp_path / "model", "old")
-    command = [sys.executable, "-c", _SWAPPER, str(tmp_path)]
-    process = subprocess.Popen(command, cwd=TOOLS.parent, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None and process.stdout.readline() == "between\n"
+    process = ToldProcess([sys.executable, "-c", _SWAPPER, str(tmp_path)], cwd=TOOLS.parent)
+    assert process.answer() == "between"
     if end == "is killed":
         process.kill()
-        process.wait()
     assert not (tmp_path / "model").exists()
     remove_unfinished(tmp_path)
     if end == "is killed":
         assert contents(tmp_path) == {f"model/{name}": "old" for name in NAMES}
-    process.communicate()
+    process.close()
     remove_unfinished(tmp_path)
     if end == "lives":
-        assert process.returncode == 0 and contents(tmp_path) == {"model/a.npz": "new"}
+        assert process.exit_code == 0 and contents(tmp_path) == {"model/a.npz": "new"}
     assert [path.name for path in tmp_path.iterdir()] == ["model"]
 
 

@@ -74,7 +74,8 @@ def test_bad_input_is_one_sentence_and_exit_code_2(tmp_path):
     flat = tmp_path / "flat.ply"
     write_mesh(flat, Mesh(np.array([[0.0, 0, 0], [9, 0, 0], [0, 9, 0]]), np.array([[0, 1, 2]])))
     command = [sys.executable, str(ROOT / "tools" / "make_scan.py"), str(flat), "--out", str(tmp_path / "scan.ply")]
-    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env={"PYTHONPATH": str(ROOT)})
+    environment = {"PYTHONPATH": str(ROOT)}
+    result = subprocess.run(command, capture_output=True, text=True, cwd=ROOT, env=environment, timeout=120)
     assert result.returncode == 2
     assert result.stderr.strip().splitlines()[-1].startswith("error: stations: expected free places")
     assert "Traceback" not in result.stderr

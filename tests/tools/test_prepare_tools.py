@@ -140,7 +140,7 @@ load_tool("prepare_scannet").main(sys.argv[1:])
 def test_killed_and_run_again_gives_the_bytes_of_an_undisturbed_run(tmp_path: Path, scannet: Path) -> None:
     size = ("--points", "500", "--files", "2")
     command = [sys.executable, "-c", KILLED, str(scannet), "--out", str(tmp_path / "killed"), *size]
-    killed = subprocess.run(command, cwd=TOOLS.parent, capture_output=True, check=False)
+    killed = subprocess.run(command, cwd=TOOLS.parent, capture_output=True, timeout=120)
     assert killed.returncode == -signal.SIGKILL
     names = sorted(path.name for path in (tmp_path / "killed" / "scenes").iterdir())
     assert (

@@ -64,6 +64,16 @@ def start(target: Any, *arguments: Any) -> ForkServerProcess:
     return process
 
 
+def exit_code_of(process: ForkServerProcess, limit_s: float = 240) -> int:
+    """Wait for its end; AssertionError where that does not come in time, and it is killed."""
+    process.join(limit_s)
+    if process.exitcode is None:
+        process.kill()
+        process.join(60)
+        raise AssertionError(f"a training did not end within {limit_s:g} s and was killed")
+    return process.exitcode
+
+
 def _alone(target: Any, arguments: tuple[Any, ...]) -> None:
     os.setpgrp()
     torch.set_num_threads(1)

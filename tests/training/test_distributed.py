@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -144,8 +145,10 @@ def test_torchrun_trains_and_hands_a_signal_on(config: ExperimentConfig, tmp_pat
     running = subprocess.Popen(long, stderr=subprocess.PIPE, text=True, cwd=ROOT)
     try:
         events = len(list(out.glob("events*")))
+        ends_at = time.monotonic() + 120
         while len(list(out.glob("events*"))) == events:
-            assert running.poll() is None
+            assert running.poll() is None and time.monotonic() < ends_at
+            time.sleep(0.05)
         running.send_signal(signal.SIGTERM)
         _, told = running.communicate(timeout=120)
     finally:

@@ -27,6 +27,7 @@ from tests.training.comparing_states import largest_difference
 from tests.training.separate_runs import (
     CPU,
     die_while_saving,
+    exit_code_of,
     resume,
     run_train_tool,
     start,
@@ -64,8 +65,7 @@ def undisturbed(folder_config: ExperimentConfig, tmp_path_factory: pytest.TempPa
 
 def run_undisturbed(config: ExperimentConfig, out: Path) -> Path:
     process = start(resume, config, out)
-    process.join()
-    assert process.exitcode == 0
+    assert exit_code_of(process) == 0
     return out
 
 
@@ -103,14 +103,12 @@ def kill_often(config: ExperimentConfig, folder: Path, kills: int, longest_s: fl
         process = start(resume, config, outs[-1])
         if kills:
             process.join(rng.uniform(0, longest_s))
-        else:
-            process.join()
-        if process.is_alive():
+        if kills and process.is_alive():
             process.kill()
-            process.join()
+            exit_code_of(process)
             kills -= 1
             continue
-        assert process.exitcode == 0
+        assert exit_code_of(process) == 0
         if not kills:
             return outs
         outs.append(folder / f"run{len(outs)}")
@@ -141,8 +139,7 @@ def test_a_checkpoint_that_was_not_finished_is_never_found_under_its_name(
     renaming: bool, folder_config: ExperimentConfig, undisturbed: Path, tmp_path: Path
 ) -> None:
     process = start(die_while_saving, folder_config, tmp_path, 2, renaming)
-    process.join()
-    assert process.exitcode == -signal.SIGKILL
+    assert exit_code_of(process) == -signal.SIGKILL
     assert len(list(tmp_path.glob(".last*partial*"))) == 1
     assert load_state(tmp_path / "last.pt", CPU).step == 2
     assert_same_end(run_undisturbed(folder_config, tmp_path), undisturbed)
@@ -158,8 +155,7 @@ def test_a_signal_to_the_whole_group_ends_a_run_with_a_checkpoint_one_line_and_i
     process = start(run_train_tool, log, str(config), "--out", str(out), "--device", "cpu")
     wait_for(out / "best.safetensors", process)  # some steps are done
     os.killpg(process.pid or 0, number)
-    process.join()
-    assert process.exitcode == code
+    assert exit_code_of(process) == code
     lines = log.read_text().replace("\r", "\n").splitlines()
     assert len([line for line in lines if f"stopped by {signal.Signals(number).name} after step" in line]) == 1
     assert not [line for line in lines if "Traceback" in line or line.startswith("error")]
