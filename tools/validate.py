@@ -16,9 +16,11 @@ with starting():
     import torch
 
     from sparse_convonet.data.empty_halls import EmptyHall
+    from sparse_convonet.data.furniture import FurnitureLibrary
     from sparse_convonet.evaluation.sides import (
         DEFAULT_HALLS,
         DEFAULT_VOXELS_M,
+        Reconstruct,
         building_sides,
         building_with_hall,
         hall_sides,
@@ -29,7 +31,7 @@ with starting():
     )
     from sparse_convonet.training.scenes import furniture_of, validation_sets
     from sparse_convonet.training.validation import ValidationScore, validate
-    from sparse_convonet.weights import TrainedModel, load_model
+    from sparse_convonet.weights import load_model
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -65,6 +67,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.scenes < 2:
         raise ValueError(f"--scenes: expected at least 2, found {options.scenes}")
     model = load_model(options.model, engine=options.engine, device=options.device)
+    reconstruct = reconstruction_of(model) if options.sides else None
     config = replace(model.config, training=replace(model.config.training, validation_scenes=options.scenes))
     device = torch.device(options.device)
     print(f"model {model.name}, {options.split} split, {config.data.points} points a scene")
@@ -72,15 +75,15 @@ def main(arguments: list[str] | None = None) -> None:
         print(
             f"{name:14} {describe(validate(model.network, scenes, device), model.threshold)} over {len(scenes)} scenes"
         )
-    if options.sides:
-        _print_sides(model, halls, options)
+    if reconstruct is not None:
+        _print_sides(reconstruct, halls, furniture_of(config).split(options.split), options)
 
 
-def _print_sides(model: TrainedModel, halls: list[EmptyHall], options: argparse.Namespace) -> None:
+def _print_sides(
+    reconstruct: Reconstruct, halls: list[EmptyHall], library: FurnitureLibrary, options: argparse.Namespace
+) -> None:
     """A line for each scene and voxel size as it is done, then the worst."""
     voxels_m = [voxel_cm / 100 for voxel_cm in options.voxels_cm]
-    reconstruct = reconstruction_of(model)
-    library = furniture_of(model.config).split(options.split)
     rows = []
     print(sides_head())
     for hall in halls:
