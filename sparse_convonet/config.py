@@ -5,6 +5,7 @@ Experiments are small YAML files (see strict_yaml.py for `inherit_from` and what
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -76,6 +77,9 @@ class TrainingConfig:
     workers: int = 1
     validate_every: int = 500
     validation_scenes: int = 32
+    # Empty halls in which every validation looks for surfaces on the wrong side: length x height in metres (or length x
+    # width x height; height 0: a floor alone) @ voxel size.  Of sparse networks on generated scenes; empty: none.
+    sides_halls: tuple[str, ...] = ()
     checkpoint_every: int = 200
     picture_every: int = 500
     mesh_every: int = 1000  # 0: never
@@ -106,13 +110,14 @@ class ExperimentConfig:
 
 REFERENCE_VOXEL_M = 0.08  # the voxel size at which data.crop_m and data.near_surface_sigma_m are meant
 # Keys that some kinds of model lack are checked where they exist.
+_HALL_AT_VOXEL = re.compile(r"((?!0+(\.0*)?x)\d+(\.\d+)?x){1,2}\d+(\.\d+)?@(?!0*\.?0*$)\d+(\.\d+)?")
 _LONGEST_VALUE = 200  # letters of it in a sentence
 _POSITIVE = (
     "model.points_per_voxel model.pointnet_width model.blocks_per_level model.feature_width model.decoder_width "
     "model.plane_resolution model.plane_depth model.plane_width model.grid_levels model.grid_width model.code_width "
     "model.kernel_sigma model.border data.points data.queries data.near_surface_sigma_m data.crop_m data.band_voxels "
-    "data.batches_per_building training.steps training.batch training.learning_rate training.clip_norm training.validate_every training.validation_scenes "
-    "training.checkpoint_every training.minutes mesh.cell_share data.keep_ratio"
+    "data.batches_per_building data.keep_ratio training.steps training.batch training.learning_rate training.clip_norm "
+    "training.validate_every training.validation_scenes training.checkpoint_every training.minutes mesh.cell_share"
 ).split()
 _NOT_NEGATIVE = (
     "model.pointnet_blocks model.decoder_blocks model.grid_resolution data.context_voxels data.noise_m data.box_padding_m "
@@ -187,6 +192,11 @@ def check_config(config: ExperimentConfig, source: str) -> None:
     require(0 <= training.ema < 1, "training.ema", "a decay in [0, 1)")
     require(
         training.warmup_steps < training.steps, "training.warmup_steps", f"less than training.steps ({training.steps})"
+    )
+    require(
+        all(_HALL_AT_VOXEL.fullmatch(text) for text in training.sides_halls),
+        "training.sides_halls",
+        "halls like 12x2.7@0.08 or 40x10x4@0.08: lengths, height and voxel size in metres",
     )
     require(threshold is None or 0 < threshold < 1, "mesh.threshold", "null or a probability between 0 and 1")
 

@@ -136,6 +136,11 @@ def test_a_wrong_file_is_an_error_that_names_key_and_file(tmp_path: Path, text: 
         ("training.workers=-1", r"training\.workers: expected >= 0, found -1"),
         ("training.minutes=0", r"training\.minutes: expected more than 0"),
         ("training.ema=1.0", r"training\.ema: expected a decay in \[0, 1\)"),
+        ("training.sides_halls=12x3@0.08", r"training\.sides_halls: expected a list of str, found '12x3@0\.08'"),
+        ("training.sides_halls=[12x3]", r"training\.sides_halls: expected halls like 12x2\.7@0\.08 or 40x10x4@0\.08"),
+        ("training.sides_halls=[12x3@0.08, 0x3@0.08]", r"training\.sides_halls: expected halls like"),
+        ("training.sides_halls=[12x3@0.0]", r"training\.sides_halls: expected halls like"),
+        ("training.sides_halls=[12x-3@0.08]", r"training\.sides_halls: expected halls like"),
         ("mesh.threshold=1", r"mesh\.threshold: expected null or a probability"),
     ],
 )
@@ -170,3 +175,9 @@ def test_a_missing_file_is_an_os_error_that_names_it(tmp_path: Path) -> None:
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
 def test_every_shipped_config_is_valid(path: Path) -> None:
     assert isinstance(load_config(path), ExperimentConfig)
+
+
+@pytest.mark.parametrize("halls", ["[12x2.7@0.08]", "[40x10x4@0.05, 12x0@0.12]", "[0.5x3@1]", "[]"])
+def test_halls_to_look_for_wrong_sides_in_are_accepted(tmp_path: Path, halls: str) -> None:
+    config = load_config(_write(tmp_path, "a.yaml", ""), [f"training.sides_halls={halls}"])
+    assert config.training.sides_halls == tuple(text for text in halls.strip("[]").split(", ") if text)

@@ -30,6 +30,7 @@ from sparse_convonet.io.points import read_points
 from sparse_convonet.metrics.coverage import shares_within
 from sparse_convonet.metrics.occupancy import iou
 from sparse_convonet.metrics.seen_surface import seen_surface_scores, station_rays
+from sparse_convonet.metrics.sides import side_shares, visible_ranges
 from sparse_convonet.structures import Mesh, PointCloud, TrainingSample
 
 _NOISE_M, _NOISE_PER_METRE = 0.01, 0.0005
@@ -37,6 +38,7 @@ _STATION_SPACING_M = 2.5
 _RAYS_PER_M2 = 4000  # of generated buildings
 _SCORE_RAYS = 200_000
 _IOU_QUERIES = 100_000
+_F_THRESHOLDS_M = (0.01, 0.025, 0.05)
 _BOX_MARGIN_M = 0.25
 
 
@@ -104,20 +106,29 @@ class ModelTruth(SceneTruth):
 class SeenTruth(SceneTruth):
     """A known mesh that was scanned from stations: scored where rays from the stations see it.
 
-    occupied: which of (Q, 3) points are inside, or None where the mesh has no dependable inside.
+    occupied: which of (Q, 3) points are inside, or None where the mesh has no dependable inside.  voxel_size_m: of the
+    scene; a method without voxels is held to the same rule for the wrong side.
     """
 
     def __init__(
-        self, mesh: Mesh, stations: np.ndarray, occupied: Callable[[np.ndarray], np.ndarray] | None, seed: int
+        self,
+        mesh: Mesh,
+        stations: np.ndarray,
+        occupied: Callable[[np.ndarray], np.ndarray] | None,
+        voxel_size_m: float,
+        seed: int,
     ) -> None:
         self.mesh = mesh
-        self._stations, self._occupied, self._seed = stations, occupied, seed
+        self._stations, self._occupied, self._voxel_size_m, self._seed = stations, occupied, voxel_size_m, seed
 
     def score(self, prediction: Prediction) -> dict[str, float | None]:
         assert self.mesh is not None
         rng = np.random.default_rng(self._seed)
         predicted = prediction.mesh
-        found = seen_surface_scores(predicted, self.mesh, *station_rays(self._stations, _SCORE_RAYS, rng))
+        origins, directions = station_rays(self._stations, _SCORE_RAYS, rng)
+        found = seen_surface_scores(predicted, self.mesh, origins, directions, thresholds_m=_F_THRESHOLDS_M)
+        seen, ranges = visible_ranges(self.mesh, origins, directions)
+        sides = side_shares(predicted, origins[seen], directions[seen], ranges, self._voxel_size_m)
         values: dict[str, float | None] = {}
         if self._occupied is not None:
             low, high = self.mesh.vertices.min(axis=0) - _BOX_MARGIN_M, self.mesh.vertices.max(axis=0) + _BOX_MARGIN_M
@@ -129,8 +140,11 @@ class SeenTruth(SceneTruth):
             **values,
             **{name: 100 * length if math.isfinite(length) else None for name, length in lengths.items()},
             "normal c.": found.normal_consistency,
-            f"F {100 * found.threshold_m:g} cm": found.f_score,
+            **{f"F {100 * each.threshold_m:g} cm": each.f_score for each in found.at},
             "holes %": 100 * found.hole_share,
+            "wrong side %": 100 * sides.wrong_side,
+            "holes 10 cm %": 100 * sides.holes,
+            "phantoms %": 100 * sides.phantoms,
         }
 
     def errors(self, vertices: np.ndarray) -> np.ndarray:
@@ -195,9 +209,9 @@ def mesh_scene(name: str, mesh: Mesh, voxel_size_m: float, points: int, seed: in
     """A mesh of a building (metres, z up, the rooms can be entered), scanned virtually from stations in it."""
     rng = np.random.default_rng(seed)
     stations = find_stations(mesh.vertices, mesh.faces, _STATION_SPACING_M, rng, threads=0)
-    cloud = _scan(mesh, stations, points // len(stations), rng)
+    cloud = virtual_scan(mesh, stations, points // len(stations), rng)
     scene = ScannedScene(name, "scan of a mesh", cloud.points.astype(np.float32), voxel_size_m=voxel_size_m)
-    return scene, SeenTruth(mesh, stations, None, seed)
+    return scene, SeenTruth(mesh, stations, None, voxel_size_m, seed)
 
 
 def building_scene(area_m2: float, voxel_size_m: float, seed: int) -> Known:
@@ -207,15 +221,16 @@ def building_scene(area_m2: float, voxel_size_m: float, seed: int) -> Known:
     rng = np.random.default_rng(seed)
     stations = building.stations(rng, _STATION_SPACING_M)
     mesh = Mesh(*building.mesh())
-    cloud = _scan(mesh, stations, int(area * _RAYS_PER_M2) // len(stations), rng)
+    cloud = virtual_scan(mesh, stations, int(area * _RAYS_PER_M2) // len(stations), rng)
     scene = ScannedScene(
         f"building_{area_m2:g}_m2", "generated", cloud.points.astype(np.float32),
         voxel_size_m=voxel_size_m, floor_m2=area,
     )  # fmt: skip
-    return scene, SeenTruth(mesh, stations, building.occupied, seed)
+    return scene, SeenTruth(mesh, stations, building.occupied, voxel_size_m, seed)
 
 
-def _scan(mesh: Mesh, stations: np.ndarray, rays_each: int, rng: np.random.Generator) -> PointCloud:
+def virtual_scan(mesh: Mesh, stations: np.ndarray, rays_each: int, rng: np.random.Generator) -> PointCloud:
+    """What a scanner with noise of a centimetre sees of a mesh (metres, z up) from (S, 3) stations."""
     settings = replace(ScannerSettings(), noise_m=_NOISE_M, noise_per_metre=_NOISE_PER_METRE)
     scanner = VirtualScanner(mesh.vertices, mesh.faces, threads=0)
     return scanner.scan_stations(stations, max(1, rays_each), settings, rng)

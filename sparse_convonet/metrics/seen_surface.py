@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,31 +18,50 @@ _HOLE_DEPTH_M = 0.2  # a ray that meets the prediction so far behind the truth w
 
 
 @dataclass(frozen=True)
+class ThresholdScores:
+    """Shares of the distances prediction -> truth (precision) and truth -> prediction (recall) within a threshold."""
+
+    threshold_m: float
+    precision: float
+    recall: float
+
+    @property
+    def f_score(self) -> float:
+        return f_score(self.precision, self.recall)
+
+
+@dataclass(frozen=True)
 class SeenSurfaceScores:
     """Scores in metres over the rays that meet the truth.
 
     accuracy_m: mean distance of what the rays meet of the prediction to the truth.  completeness_m: mean
     distance of what they meet of the truth to the prediction.  Both are infinite where there is nothing to
-    measure.  precision, recall: shares of these distances within threshold_m.  hole_share: of the rays,
+    measure.  at: of each threshold; precision, recall and f_score are those of the first one.  hole_share: of the rays,
     those that meet nothing of the prediction, or only something 20 cm behind the truth.
     """
 
     accuracy_m: float
     completeness_m: float
-    precision: float
-    recall: float
+    at: tuple[ThresholdScores, ...]
     normal_consistency: float
     hole_share: float
     rays: int
-    threshold_m: float
 
     @property
     def chamfer_m(self) -> float:
         return (self.accuracy_m + self.completeness_m) / 2
 
     @property
+    def precision(self) -> float:
+        return self.at[0].precision
+
+    @property
+    def recall(self) -> float:
+        return self.at[0].recall
+
+    @property
     def f_score(self) -> float:
-        return f_score(self.precision, self.recall)
+        return self.at[0].f_score
 
 
 def seen_surface_scores(
@@ -50,14 +70,16 @@ def seen_surface_scores(
     origins: np.ndarray,
     directions: np.ndarray,
     *,
-    threshold_m: float = 0.05,
+    thresholds_m: Sequence[float] = (0.05,),
     max_range_m: float = 20.0,
 ) -> SeenSurfaceScores:
     """Scores of a predicted mesh along rays from (R, 3) origins in (R, 3) unit directions.
 
     Rays that meet nothing of the truth within max_range_m are dropped; a prediction without faces is
-    all hole.  Raises ValueError where the truth has no faces or no ray meets it.
+    all hole.  Raises ValueError where the truth has no faces or no ray meets it, and without a threshold.
     """
+    if len(thresholds_m) == 0:
+        raise ValueError("seen surface: expected at least one threshold in metres, found none")
     truth_scene = TriangleScene(truth.vertices, truth.faces)
     truth_ranges, _ = truth_scene.first_hits(origins, directions)
     seen = truth_ranges <= max_range_m
@@ -68,7 +90,8 @@ def seen_surface_scores(
         )
     origins, directions, truth_ranges = origins[seen], directions[seen], truth_ranges[seen]
     if len(predicted.faces) == 0:
-        return SeenSurfaceScores(np.inf, np.inf, 0.0, 0.0, 0.0, 1.0, len(origins), threshold_m)
+        nothing = tuple(ThresholdScores(threshold_m, 0.0, 0.0) for threshold_m in thresholds_m)
+        return SeenSurfaceScores(np.inf, np.inf, nothing, 0.0, 1.0, len(origins))
     predicted_scene = TriangleScene(predicted.vertices, predicted.faces)
     ranges, _ = predicted_scene.first_hits(origins, directions)
     met = ranges <= max_range_m
@@ -81,12 +104,17 @@ def seen_surface_scores(
     return SeenSurfaceScores(
         accuracy_m=float(to_truth.mean()) if met.any() else np.inf,
         completeness_m=float(to_predicted.mean()),
-        precision=float((to_truth <= threshold_m).mean()) if met.any() else 0.0,
-        recall=float((to_predicted <= threshold_m).mean()),
+        at=tuple(
+            ThresholdScores(
+                threshold_m,
+                precision=float((to_truth <= threshold_m).mean()) if met.any() else 0.0,
+                recall=float((to_predicted <= threshold_m).mean()),
+            )
+            for threshold_m in thresholds_m
+        ),
         normal_consistency=float(np.concatenate([aligned_with_truth, aligned_with_predicted]).mean()),
         hole_share=float((ranges > truth_ranges + _HOLE_DEPTH_M).mean()),
         rays=len(origins),
-        threshold_m=threshold_m,
     )
 
 

@@ -24,6 +24,7 @@ from sparse_convonet.training.processes import Processes
 from sparse_convonet.training.review import NOT_VALIDATED, Review
 from sparse_convonet.training.run import Run
 from sparse_convonet.training.scenes import open_batches, validation_sets
+from sparse_convonet.training.sides import sides_halls
 from sparse_convonet.training.starting import open_run, restore
 from sparse_convonet.training.stopping import StopRequest
 from sparse_convonet.training.validation import ValidationScore
@@ -116,7 +117,9 @@ def open_review(
     held_out = validation_sets(config)
     writer = SummaryWriter(str(out), purge_step=1 if state is None else state.step + 1)
     model = build(config.model).to(device)
-    review = Review(config=config, out=out, model=model, held_out=held_out, writer=writer, stop=stop)
+    review = Review(
+        config=config, out=out, model=model, held_out=held_out, halls=sides_halls(config), writer=writer, stop=stop
+    )
     if state is not None:
         review.best_iou = state.best_iou
         if state.validation:

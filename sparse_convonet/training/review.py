@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
@@ -13,6 +13,7 @@ from sparse_convonet.config import ExperimentConfig
 from sparse_convonet.model import OccupancyNetwork
 from sparse_convonet.structures import TrainingSample
 from sparse_convonet.training.pictures import write_pictures
+from sparse_convonet.training.sides import SidesScore, mean_sides, score_sides
 from sparse_convonet.training.stopping import StopRequest
 from sparse_convonet.training.validation import THRESHOLDS, ValidationScore, validate
 from sparse_convonet.weights import save_weights
@@ -27,6 +28,7 @@ class Review:
     """The held-out scenes, the last score and the best one.
 
     model: a network of its own, which takes the weights in question.  held_out: scenes by name; the first set decides.
+    halls: those of sides_halls, scored at the threshold that the first set finds best.
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class Review:
         out: Path,
         model: OccupancyNetwork,
         held_out: Mapping[str, list[TrainingSample]],
+        halls: Sequence[TrainingSample] = (),
         writer: SummaryWriter,
         stop: StopRequest,
     ) -> None:
@@ -43,6 +46,7 @@ class Review:
         self.out = out
         self.model = model
         self.held_out = held_out
+        self.halls = halls
         self.writer = writer
         self.stop = stop
         self.score = NOT_VALIDATED
@@ -82,10 +86,20 @@ class Review:
             if score is None:
                 return False
             scores[name] = score
+        sides = self._sides(next(iter(scores.values())).best_threshold)
+        if self.halls and sides is None:
+            return False
         for name, each in scores.items():
             self.writer.add_scalar(f"iou/validation_{name}", each.best_iou, step)
         found = [f"{name} {each.best_iou:.4f} ({each.best_threshold:.2f})" for name, each in scores.items()]
         logger.info("step %d, %.1f min: validation IoU (threshold): %s", step, minutes, ", ".join(found))
+        if sides is not None:
+            self.writer.add_scalar("sides/wrong", sides.wrong, step)
+            self.writer.add_scalar("sides/holes", sides.holes, step)
+            logger.info(
+                "step %d: wrong side of surfaces in empty halls: %.2f %%, holes: %.2f %%",
+                step, 100 * sides.wrong, 100 * sides.holes,
+            )  # fmt: skip
         self.score = next(iter(scores.values()))
         if self.score.best_iou > self.best_iou:
             self.best_iou = self.score.best_iou
@@ -101,3 +115,13 @@ class Review:
                 return None
             single.append(torch.tensor(validate(self.model, [sample], device).iou))
         return ValidationScore(tuple(torch.stack(single).mean(0).tolist()))
+
+    def _sides(self, threshold: float) -> SidesScore | None:
+        """Mean over the halls, None without halls and where a stop was requested between them."""
+        device = next(self.model.parameters()).device
+        single = []
+        for hall in self.halls:
+            if self.stop.requested:
+                return None
+            single.append(score_sides(self.model, hall, threshold, device))
+        return mean_sides(single) if single else None

@@ -7,7 +7,9 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.utils.data import DataLoader, IterableDataset
@@ -22,6 +24,8 @@ from sparse_convonet.training.validation import ROOM_QUERIES, VALIDATION_VOXEL_M
 
 _VALIDATION_SEED_OFFSET = 1_000_003  # validation scenes draw from another seed than training scenes
 _CROPS_PER_BUILDING = 4
+# Whatever a training draws, the crops that it is validated on are these, so that the scores of trainings compare.
+_VALIDATION_DATA: dict[str, Any] = {"crop_m": 4.5, "near_surface_share": 0.5, "near_surface_sigma_m": 0.05}
 
 
 @contextmanager
@@ -103,7 +107,8 @@ def validation_sets(config: ExperimentConfig, split: str = "val") -> dict[str, l
     count, seed = config.training.validation_scenes, config.training.seed + _VALIDATION_SEED_OFFSET
     if config.data.folder is not None:
         return {split: evaluation_samples(config.data, split, count, seed)}
-    source = SceneSource(config.data, furniture_of(config).split(split), seed)
+    data = replace(config.data, **_VALIDATION_DATA)
+    source = SceneSource(data, furniture_of(config).split(split), seed)
     rooms = [source.evaluation_room(index, VALIDATION_VOXEL_M, ROOM_QUERIES) for index in range(count)]
     crops = [source.crop(index // _CROPS_PER_BUILDING, index, VALIDATION_VOXEL_M) for index in range(count // 2)]
     return {"rooms": rooms, "crops": crops} if crops else {"rooms": rooms}

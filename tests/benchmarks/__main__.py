@@ -1,6 +1,6 @@
-"""python -m tests.benchmarks [--only NAME ...] [--quick]: measure and write docs/BENCHMARKS.md (campus, gpu with --only).
+"""python -m tests.benchmarks [--only NAME ...] [--quick]: measure and write docs/BENCHMARKS.md.
 
-Takes about a quarter of an hour on two cores; leave the machine alone meanwhile.
+Campus, gpu and sides only with --only.  Takes about a quarter of an hour on two cores; leave the machine alone meanwhile.
 """
 
 from __future__ import annotations
@@ -12,7 +12,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tests.benchmarks import buildings, campus, data_sets, dense, engines, first_call, gpu, normals, queries, sizes
+from tests.benchmarks import (
+    buildings,
+    campus,
+    data_sets,
+    dense,
+    engines,
+    first_call,
+    gpu,
+    normals,
+    queries,
+    sides,
+    sizes,
+)
 from tests.benchmarks.tables import markdown_table, write_section
 from tests.benchmarks.timing import describe_run
 
@@ -44,6 +56,7 @@ BENCHMARKS = {
     "normals": Benchmark("Normals", normals.TEXT, normals.run),
     "first_call": Benchmark("First call", first_call.TEXT, first_call.run),
     "data_sets": Benchmark("Data sets", data_sets.TEXT, data_sets.run),
+    "sides": Benchmark("Sides of surfaces", sides.TEXT, sides.run, by_default=False),
 }
 
 

@@ -51,6 +51,15 @@ def test_quick_engines_and_queries_write_their_tables(tmp_path: Path, capsys: py
     assert all(float(cell) > 0 for row in rows for cell in row[3:])
 
 
+@pytest.mark.usefixtures("one_thread")
+def test_quick_sides_write_a_row_for_each_surface(tmp_path: Path) -> None:
+    benchmarks.main(["--quick", "--only", "sides", "--out", str(tmp_path / "sides.md")])
+    head, _, *rows = _table((tmp_path / "sides.md").read_text(encoding="utf-8"))
+    assert head == ["scene", "voxels, cm", "surface", "wrong side", "holes", "phantoms"]
+    assert [row[:3] for row in rows] == [["hall 3x2.5 m", "12", each] for each in ("floor", "ceiling", "wall")]
+    assert all(cell.endswith("%") for row in rows for cell in row[3:])
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
 def test_quick_convolutions_on_a_gpu_write_their_table(tmp_path: Path) -> None:

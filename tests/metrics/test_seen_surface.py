@@ -4,24 +4,14 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-import trimesh
 
 from sparse_convonet.metrics.seen_surface import seen_surface_scores, station_rays
 from sparse_convonet.structures import Mesh
+from tests.metrics.boxes import box, joined, without
 
-
-def room(low, high) -> Mesh:
-    box = trimesh.creation.box(bounds=np.array([low, high], dtype=float))
-    return Mesh(np.asarray(box.vertices, dtype=np.float64), np.asarray(box.faces, dtype=np.int64))
-
-
-TRUTH = room([-2, -2, 0], [2, 2, 2.5])
+TRUTH = box([-2, -2, 0], [2, 2, 2.5])
 STATIONS = np.array([[0.0, 0.0, 1.25], [1.0, 0.5, 1.25]])
 RAYS = station_rays(STATIONS, 40_000, np.random.default_rng(0))
-
-
-def without(mesh: Mesh, drop) -> Mesh:
-    return Mesh(mesh.vertices, mesh.faces[~drop(mesh.vertices[mesh.faces].mean(axis=1))])
 
 
 def test_the_truth_scores_perfectly_against_itself():
@@ -31,12 +21,21 @@ def test_the_truth_scores_perfectly_against_itself():
 
 
 def test_a_room_larger_by_a_shell_is_off_by_its_thickness():
-    larger = room([-2.03, -2.03, -0.03], [2.03, 2.03, 2.53])
+    larger = box([-2.03, -2.03, -0.03], [2.03, 2.03, 2.53])
     scores = seen_surface_scores(larger, TRUTH, *RAYS)
     assert abs(scores.completeness_m - 0.03) < 1e-5
     assert 0.03 <= scores.accuracy_m < 0.031  # a little more in the corners
     assert scores.f_score > 0.999 and scores.hole_share == 0.0
-    assert seen_surface_scores(larger, TRUTH, *RAYS, threshold_m=0.02).f_score == 0.0
+    assert seen_surface_scores(larger, TRUTH, *RAYS, thresholds_m=[0.02]).f_score == 0.0
+
+
+def test_several_thresholds_are_scored_at_once_and_the_first_one_decides():
+    larger = box([-2.03, -2.03, -0.03], [2.03, 2.03, 2.53])
+    scores = seen_surface_scores(larger, TRUTH, *RAYS, thresholds_m=[0.05, 0.025, 0.01])
+    assert [each.threshold_m for each in scores.at] == [0.05, 0.025, 0.01]
+    assert scores.at[0].f_score == scores.f_score > 0.999 and scores.at[1].f_score == scores.at[2].f_score == 0
+    with pytest.raises(ValueError, match="at least one threshold in metres, found none"):
+        seen_surface_scores(larger, TRUTH, *RAYS, thresholds_m=[])
 
 
 def test_rays_through_a_missing_ceiling_are_holes_by_their_solid_angle():
@@ -53,7 +52,7 @@ def test_rays_through_a_missing_ceiling_are_holes_by_their_solid_angle():
 
 
 def test_a_wall_in_the_back_room_counts_as_a_hole_only_where_it_lies_far_behind():
-    near, far = (room([-2, -2, 0], [2 + depth, 2, 2.5]) for depth in (0.15, 1.0))
+    near, far = (box([-2, -2, 0], [2 + depth, 2, 2.5]) for depth in (0.15, 1.0))
     assert seen_surface_scores(near, TRUTH, *RAYS).hole_share < 0.25
     straight = np.zeros((10, 3)) + [0, 0, 1.25], np.tile([1.0, 0, 0], (10, 1))
     assert seen_surface_scores(near, TRUTH, *straight).hole_share == 0.0
@@ -61,11 +60,8 @@ def test_a_wall_in_the_back_room_counts_as_a_hole_only_where_it_lies_far_behind(
 
 
 def test_what_no_ray_sees_does_not_count():
-    attic = room([-2, -2, 5], [2, 2, 6])
-    both = Mesh(
-        np.concatenate([TRUTH.vertices, attic.vertices]),
-        np.concatenate([TRUTH.faces, attic.faces + len(TRUTH.vertices)]),
-    )
+    attic = box([-2, -2, 5], [2, 2, 6])
+    both = joined(TRUTH, attic)
     assert seen_surface_scores(both, TRUTH, *RAYS).f_score == 1.0
     assert seen_surface_scores(TRUTH, both, *RAYS).f_score == 1.0
 

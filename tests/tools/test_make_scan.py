@@ -96,6 +96,32 @@ def test_the_truth_scores_perfectly_and_a_shifted_wall_by_its_shift(tmp_path, ca
     assert 0.02 < scores["accuracy_m"] < 0.1 and 0.3 < scores["f_score"] < 0.9
 
 
+def test_scores_tell_at_every_threshold_and_on_which_side_the_floor_lies(tmp_path, capsys):
+    truth, report = write_room(tmp_path / "truth.ply"), tmp_path / "scores.json"
+    mesh = read_mesh(truth)
+    # The floor stands 3 cm too high: 0.6 voxels of 5 cm, 0.3 voxels of 10 cm for a ray straight down.
+    raised = np.maximum(mesh.vertices, [-np.inf, -np.inf, 0.03])
+    write_mesh(tmp_path / "raised.ply", Mesh(raised, mesh.faces))
+    wrong = {}
+    for voxel in ("5", "10"):
+        score_scan([str(tmp_path / "raised.ply"), str(truth), "--rays", "5000", "--json", str(report),
+                    "--voxel-cm", voxel])  # fmt: skip
+        scores = json.loads(report.read_text())
+        assert scores["sides"]["voxel_size_m"] == float(voxel) / 100
+        wrong[voxel] = scores["sides"]["wrong_side"]
+    assert 0.15 < wrong["5"] < 0.6 and wrong["10"] < wrong["5"]
+    assert scores["sides"]["holes"] == scores["sides"]["phantoms"] == scores["hole_share"] == 0
+    assert [each["threshold_m"] for each in scores["thresholds"]] == [0.05, 0.025, 0.01]
+    assert scores["f_score"] == scores["thresholds"][0]["f_score"] == 1.0 > scores["thresholds"][2]["f_score"]
+    printed = capsys.readouterr().out
+    assert "wrong side" in printed and "0.4 voxels of 10 cm too early" in printed and "at 2.5 cm" in printed
+    score_scan([str(truth), str(truth), "--rays", "5000", "--json", str(report), "--threshold-cm", "2"])
+    scores = json.loads(report.read_text())
+    assert scores["threshold_m"] == 0.02 and len(scores["thresholds"]) == 1
+    with pytest.raises(ValueError, match="a positive voxel size in metres, found -0.05"):
+        score_scan([str(truth), str(truth), "--rays", "5000", "--voxel-cm", "-5"])
+
+
 @pytest.mark.parametrize("name", ["small_house", "bookstore"])
 def test_a_furnished_house_is_scanned_on_its_surfaces(tmp_path, name):
     mesh = TRUTH / f"{name}.ply"
