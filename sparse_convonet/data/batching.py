@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -49,8 +49,15 @@ class PackedBatch:
         return PointSet(self.points, self.point_batch, self.hints)
 
     def to(self, device: torch.device) -> PackedBatch:
-        parts: dict[str, Any] = {name: getattr(self, name) for name in self.__dataclass_fields__}
-        return PackedBatch(**{name: None if part is None else part.to(device) for name, part in parts.items()})
+        return PackedBatch(
+            points=self.points.to(device),
+            point_batch=self.point_batch.to(device),
+            queries=self.queries.to(device),
+            query_batch=self.query_batch.to(device),
+            occupied=self.occupied.to(device),
+            hints=None if self.hints is None else self.hints.to(device),
+            around=None if self.around is None else self.around.to(device),
+        )
 
 
 @dataclass(frozen=True)

@@ -39,7 +39,7 @@ def test_every_surface_has_the_same_density_and_lies_where_it_should() -> None:
             assert len(on_surface) == 50 * area
             across = np.delete(on_surface, axis, axis=1) / np.delete([8.0, 5.0, 3.0], axis)
             assert 0 <= across.min() < 0.02 and 0.98 < across.max() <= 1  # the whole of it
-            assert np.histogram2d(*across.T, bins=2)[0].min() > 0.2 * len(on_surface)
+            assert np.histogramdd(across, bins=2)[0].min() > 0.2 * len(on_surface)
 
 
 def test_noise_has_the_standard_deviation_that_is_asked_for() -> None:
