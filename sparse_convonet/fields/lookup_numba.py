@@ -1,4 +1,4 @@
-"""The trilinear lookup in compiled loops for inference on the CPU, with the gradient by the positions.
+"""The trilinear lookup in compiled loops on the CPU, with its gradients by the positions and by the features.
 
 Queries that follow each other in the same cell share its search, so sorted queries are fast.
 """
@@ -117,3 +117,36 @@ def accumulate_position_gradient(  # type: ignore[no-untyped-def]
             out[query, 0] += np.float32(value * wy * wz * (1.0 if corner & 4 else -1.0))
             out[query, 1] += np.float32(value * wx * wz * (1.0 if corner & 2 else -1.0))
             out[query, 2] += np.float32(value * wx * wy * (1.0 if corner & 1 else -1.0))
+
+
+@njit(cache=True, nogil=True, fastmath=True)
+def accumulate_feature_gradient(keys, stride, queries_voxel, batch, feature_gradient, out):  # type: ignore[no-untyped-def]
+    """Add the gradient by one level's features to `out` (V, C) float32, query after query, so that sums keep their order.
+
+    feature_gradient: (Q, C) float32, of a scalar by what accumulate_level added.
+    """
+    channels = out.shape[1]
+    limit = AXIS_LIMIT // stride - 2
+    rows = np.full(8, -1, dtype=np.int64)
+    last = np.int64(-1)
+    for query in range(len(queries_voxel)):
+        x = queries_voxel[query, 0] / stride - 0.5
+        y = queries_voxel[query, 1] / stride - 0.5
+        z = queries_voxel[query, 2] / stride - 0.5
+        bx, by, bz = np.floor(x), np.floor(y), np.floor(z)
+        if not (abs(bx) < limit and abs(by) < limit and abs(bz) < limit):
+            continue
+        key = _base_key(batch[query], bx, by, bz, stride)
+        if key != last:
+            last = key
+            _find_corners(keys, key, stride, rows)
+        for corner in range(8):
+            row = rows[corner]
+            if row < 0:
+                continue
+            wx = x - bx if corner & 4 else 1.0 - (x - bx)
+            wy = y - by if corner & 2 else 1.0 - (y - by)
+            wz = z - bz if corner & 1 else 1.0 - (z - bz)
+            weight = np.float32(wx * wy * wz)
+            for channel in range(channels):
+                out[row, channel] += weight * feature_gradient[query, channel]

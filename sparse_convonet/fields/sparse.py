@@ -66,14 +66,9 @@ class SparseField:
     def sample(self, queries_voxel: torch.Tensor, batch: torch.Tensor) -> FieldSample:
         """Queries (Q, 3) in voxel coordinates, (Q,) int64 scene of each -> features summed over the levels."""
         features = self.levels[0].features
-        by_features = features.requires_grad and torch.is_grad_enabled()
-        if (
-            lookup_numba is not None
-            and features.device.type == "cpu"
-            and features.dtype == torch.float32
-            and not by_features
-        ):
-            total, weights = _CompiledSample.apply(queries_voxel, batch, self.levels)
+        if lookup_numba is not None and features.device.type == "cpu" and features.dtype == torch.float32:
+            by_level = [level.features for level in self.levels]
+            total, weights = _CompiledSample.apply(queries_voxel, batch, self.levels, *by_level)
         else:
             sampled = [trilinear_lookup(lv.keys, lv.features, lv.stride, queries_voxel, batch) for lv in self.levels]
             total = torch.stack([feature for feature, _ in sampled]).sum(0)
@@ -90,11 +85,14 @@ def _in_parallel(kernel: Callable[..., None], arrays: tuple[Any, ...], count: in
 
 
 class _CompiledSample(torch.autograd.Function):
-    """Features (Q, C) and weights (Q, L) by compiled loops, differentiable in the positions."""
+    """Features (Q, C) and weights (Q, L) by compiled loops, differentiable in the positions and the features.
+
+    features: those of the levels once more, as autograd wants to see them.
+    """
 
     @staticmethod
     def forward(  # type: ignore[override]
-        ctx: Any, queries_voxel: torch.Tensor, batch: torch.Tensor, levels: tuple[Level, ...]
+        ctx: Any, queries_voxel: torch.Tensor, batch: torch.Tensor, levels: tuple[Level, ...], *features: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         ctx.levels, ctx.batch = levels, batch
         ctx.save_for_backward(queries_voxel)
@@ -102,21 +100,36 @@ class _CompiledSample(torch.autograd.Function):
         total = np.zeros((len(queries), levels[0].features.shape[1]), dtype=np.float32)
         weights = np.zeros((len(levels), len(queries)), dtype=np.float32)
         for level, weight in zip(levels, weights, strict=True):
-            keys, features = level.keys.numpy(), level.features.detach().numpy()
-            arrays = (keys, features, level.stride, queries, batch.numpy(), total, weight)
+            keys, values = level.keys.numpy(), _rows_of(level)
+            arrays = (keys, values, level.stride, queries, batch.numpy(), total, weight)
             _in_parallel(lookup_numba.accumulate_level, arrays, len(queries))
         return torch.from_numpy(total), torch.from_numpy(weights.T.copy())
 
     @staticmethod
     def backward(  # type: ignore[override]
         ctx: Any, feature_gradient: torch.Tensor, weight_gradient: torch.Tensor
-    ) -> tuple[torch.Tensor, None, None]:
+    ) -> tuple[torch.Tensor | None, ...]:
         (queries_voxel,) = ctx.saved_tensors
-        queries = np.ascontiguousarray(queries_voxel.detach().numpy())
+        queries, batch = np.ascontiguousarray(queries_voxel.detach().numpy()), ctx.batch.numpy()
         by_feature, by_weight = feature_gradient.contiguous().numpy(), weight_gradient.t().contiguous().numpy()
-        out = np.zeros((len(queries), 3), dtype=np.float32)
-        for level, weight in zip(ctx.levels, by_weight, strict=True):
-            keys, features = level.keys.numpy(), level.features.detach().numpy()
-            arrays = (keys, features, level.stride, queries, ctx.batch.numpy(), by_feature, weight, out)
-            _in_parallel(lookup_numba.accumulate_position_gradient, arrays, len(queries))
-        return torch.from_numpy(out).to(queries_voxel.dtype), None, None
+        by_position: torch.Tensor | None = None
+        if ctx.needs_input_grad[0]:
+            out = np.zeros((len(queries), 3), dtype=np.float32)
+            for level, weight in zip(ctx.levels, by_weight, strict=True):
+                arrays = (level.keys.numpy(), _rows_of(level), level.stride, queries, batch, by_feature, weight, out)
+                _in_parallel(lookup_numba.accumulate_position_gradient, arrays, len(queries))
+            by_position = torch.from_numpy(out).to(queries_voxel.dtype)
+        by_level: list[torch.Tensor | None] = []
+        for level, needed in zip(ctx.levels, ctx.needs_input_grad[3:], strict=True):
+            gradient = torch.zeros_like(level.features) if needed else None
+            if gradient is not None:
+                lookup_numba.accumulate_feature_gradient(
+                    level.keys.numpy(), level.stride, queries, batch, by_feature, gradient.numpy()
+                )
+            by_level.append(gradient)
+        return by_position, None, None, *by_level
+
+
+def _rows_of(level: Level) -> np.ndarray:
+    """(V, C) float32 features of a level, each row in one piece."""
+    return np.ascontiguousarray(level.features.detach().numpy())

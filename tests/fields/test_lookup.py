@@ -8,7 +8,7 @@ import torch
 
 from sparse_convonet.coordinates import pack_keys
 from sparse_convonet.fields.lookup import trilinear_lookup
-from sparse_convonet.fields.sparse import Level, SparseField
+from sparse_convonet.fields.sparse import FieldSample, Level, SparseField
 from tests.oracles.trilinear import interpolate
 
 
@@ -50,7 +50,7 @@ def test_gradients_to_features_and_positions_agree_with_finite_differences() -> 
     assert torch.autograd.gradcheck(look, (features.requires_grad_(), queries.requires_grad_()))
 
 
-def test_compiled_lookup_and_its_gradient_equal_the_differentiable_one_for_two_scenes_and_absurd_queries() -> None:
+def test_compiled_lookup_and_its_gradients_equal_those_of_torch_for_two_scenes_and_absurd_queries() -> None:
     levels = []
     for stride in (1, 2, 4):
         keys, features = random_cells(stride, stride)
@@ -58,19 +58,27 @@ def test_compiled_lookup_and_its_gradient_equal_the_differentiable_one_for_two_s
         levels.append(Level(stride, torch.cat([keys, second]), torch.cat([features, -features]).float()))
     queries = torch.cat([torch.rand(500, 3) * 40 - 20, torch.tensor([[1e9, 0, 0], [0, -3e5, 0], [0, 0, 2.6e5]])])
     batch = torch.arange(len(queries)) % 2
-    field = SparseField(tuple(levels))
-    differentiable = SparseField(tuple(Level(lv.stride, lv.keys, lv.features.requires_grad_()) for lv in levels))
-    expected_at = queries.clone().requires_grad_()
-    expected = differentiable.sample(expected_at, batch)
-    (expected.features.square().sum() + expected.weights.square().sum()).backward()
-    for level in levels:
-        level.features.requires_grad_(False)
-    found_at = queries.clone().requires_grad_()
-    found = field.sample(found_at, batch)
-    (found.features.square().sum() + found.weights.square().sum()).backward()
-    torch.testing.assert_close(found_at.grad, expected_at.grad, atol=1e-4, rtol=1e-4)
-    torch.testing.assert_close(found.features, expected.features, atol=1e-5, rtol=1e-5)
-    torch.testing.assert_close(found.weights, expected.weights, atol=1e-6, rtol=1e-5)
+
+    def squares(precise: bool) -> tuple[FieldSample, torch.Tensor, list[torch.Tensor]]:
+        """What a field gives, and the gradients of its sum of squares; in float64 by torch's operations."""
+        kind = torch.float64 if precise else torch.float32
+        rows = [level.features.clone().to(kind).requires_grad_() for level in levels]
+        field = SparseField(tuple(Level(lv.stride, lv.keys, own) for lv, own in zip(levels, rows, strict=True)))
+        at = queries.clone().to(kind).requires_grad_()
+        sample = field.sample(at, batch)
+        (sample.features.square().sum() + sample.weights.square().sum()).backward()
+        assert at.grad is not None
+        return sample, at.grad, [own.grad for own in rows if own.grad is not None]
+
+    found, by_position, by_feature = squares(precise=False)
+    expected, expected_by_position, expected_by_feature = squares(precise=True)
+    torch.testing.assert_close(by_position.double(), expected_by_position, atol=1e-4, rtol=1e-4)
+    assert len(by_feature) == len(expected_by_feature) == 3
+    for ours, theirs in zip(by_feature, expected_by_feature, strict=True):
+        assert theirs.abs().max() > 0.1
+        torch.testing.assert_close(ours.double(), theirs, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(found.features.double(), expected.features, atol=1e-5, rtol=1e-5)
+    torch.testing.assert_close(found.weights.double(), expected.weights, atol=1e-5, rtol=1e-5)
     assert torch.equal(found.known, expected.known)
     assert not found.known[-3:].any()
 
