@@ -187,7 +187,7 @@ class Reconstructor:
             return None
         way = self._to_world(cloud.scanners) - points_world
         length = np.linalg.norm(way, axis=1, keepdims=True)
-        known = length > 0  # not for NaN either
+        known = (length > 0) & np.isfinite(length)
         hints = np.zeros((len(way), HINTS), dtype=np.float32)
         hints[:, :3] = np.where(known, way / np.where(known, length, 1.0), 0.0)
         return torch.from_numpy(hints).to(self.device)

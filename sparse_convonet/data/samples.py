@@ -35,10 +35,10 @@ _CROP_ATTEMPTS = 20
 _ROOMS_KEPT = 8
 _STATION_SPACING_M = (3.0, 15.0)  # of large scenes, drawn log-uniformly
 _MOST_STATIONS = 12
-_POOL_PER_M2, _POOL_MOST = 150.0, 600_000  # points drawn on a large scene's surface; a good third of them is seen
+_POOL_PER_M2, _POOL_MOST = 300.0, 1_200_000  # points drawn on a large scene's surface; a good third of them is seen
 _DENSE_PER_VOXEL = (0.7, 6.0)  # points per voxel of surface in the core of a drawn crop
-_MOST_CORE_POINTS = 30_000
-_SURROUNDINGS = (0.1, 0.3)  # points per voxel of surface just outside the core
+_MOST_CORE_POINTS, _FEWEST_CORE_POINTS = 30_000, 50
+_SURROUNDINGS = (0.15, 0.4)  # points per voxel of surface just outside the core
 _BUILDING_ATTEMPTS = 10
 _TILT_RAD = math.radians(0.7)  # standard deviation about each level axis: scans are levelled by hand
 
@@ -125,20 +125,20 @@ class SceneSource:
         voxel_size_m = self._draw_voxel_size(rng)
         sparse = float(rng.uniform(*_SURROUNDINGS))
         around = Surroundings(settings.crop_m / REFERENCE_VOXEL_M / 2, settings.context_voxels, sparse)
-        if kind == "building":
-            building = self._building(scene)
-            centre = building.seen.points[rng.integers(len(building.seen.points))]
-            clean = measured = thin_scan(building.seen, centre, voxel_size_m, around, rng)
-            truth = building.scene
+        truth = self._building(scene).scene if kind == "building" else self._large(scene).scene
+        for _ in range(_CROP_ATTEMPTS):
+            if kind == "building":
+                centre, clean, measured = _view_of_building(self._building(scene), voxel_size_m, around, rng)
+            else:
+                centre, clean, measured = _view_of_large(self._large(scene), voxel_size_m, around, rng)
+            in_core = np.abs(measured.points - centre).max(axis=1) <= around.core * voxel_size_m
+            if in_core.sum() >= _FEWEST_CORE_POINTS:  # a gap of the scan may take all
+                break
         else:
-            watched = self._large(scene)
-            truth, pool = watched.scene, watched.pool.points
-            shift = rng.uniform(-0.5, 0.5, 3) * around.core * voxel_size_m
-            centre = pool[rng.integers(len(pool))] + shift
-            dense = float(np.exp(rng.uniform(*np.log(_DENSE_PER_VOXEL))))
-            clean = draw_core(watched, centre, voxel_size_m, dense, around, rng)
-            measured = with_errors(clean, voxel_size_m, rng)
-        in_core = np.abs(measured.points - centre).max(axis=1) <= around.core * voxel_size_m
+            raise ValueError(
+                f"{kind} scene {scene}: expected a crop with {_FEWEST_CORE_POINTS} points within {_CROP_ATTEMPTS} tries, "
+                "found none; check data.crop_m and data.voxel_size_m"
+            )
         hints = draw_hints(measured, settings.direction_share, settings.normal_share, rng)
         near, far = rng.permutation(np.flatnonzero(in_core))[:_MOST_CORE_POINTS], np.flatnonzero(~in_core)
         reach = (around.core - _BORDER_VOXELS) * voxel_size_m
@@ -214,15 +214,42 @@ class SceneSource:
 
     def _make_large(self, index: int) -> WatchedScene:
         rng = np.random.default_rng([self.seed, _LARGE, index])
-        while True:
+        for _ in range(_BUILDING_ATTEMPTS):
             scene = make_large_scene(int(rng.integers(2**31)), self.library)
             triangles = TriangleScene(*scene.mesh())
-            stations = scene.stations(rng, float(np.exp(rng.uniform(*np.log(_STATION_SPACING_M)))))
+            try:
+                stations = scene.stations(rng, float(np.exp(rng.uniform(*np.log(_STATION_SPACING_M)))))
+            except ValueError as error:  # no place to stand
+                logger.info("large scene %d skipped: %s", index, error)
+                continue
             stations = stations[rng.permutation(len(stations))[:_MOST_STATIONS]]
             per_m2 = min(_POOL_PER_M2, _POOL_MOST / scene.solids_area_m2)
             pool = draw_seen(scene, triangles, stations, per_m2, (scene.bounds[0], scene.bounds[1]), rng)
             if len(pool.points):
                 return WatchedScene(scene, triangles, stations, pool, per_m2)
+        raise ValueError(
+            f"large scenes: expected one that a scanner sees within {_BUILDING_ATTEMPTS} seeds, found none"
+        )
+
+
+def _view_of_building(
+    building: ScannedBuilding, voxel_size_m: float, around: Surroundings, rng: np.random.Generator
+) -> tuple[np.ndarray, SeenPoints, SeenPoints]:
+    """The centre (3,) of a crop, points on the surface, and what was measured of them: the same, they are a scan's."""
+    centre = building.seen.points[rng.integers(len(building.seen.points))]
+    seen = thin_scan(building.seen, centre, voxel_size_m, around, rng)
+    return centre, seen, seen
+
+
+def _view_of_large(
+    watched: WatchedScene, voxel_size_m: float, around: Surroundings, rng: np.random.Generator
+) -> tuple[np.ndarray, SeenPoints, SeenPoints]:
+    """The same of a large scene, whose points are drawn without errors first."""
+    shift = rng.uniform(-0.5, 0.5, 3) * around.core * voxel_size_m
+    centre = watched.pool.points[rng.integers(len(watched.pool.points))] + shift
+    dense = float(np.exp(rng.uniform(*np.log(_DENSE_PER_VOXEL))))
+    clean = draw_core(watched, centre, voxel_size_m, dense, around, rng)
+    return centre, clean, with_errors(clean, voxel_size_m, rng)
 
 
 def _make_some_building(rng: np.random.Generator, library: FurnitureLibrary) -> Scene:

@@ -25,7 +25,7 @@ class Surroundings:
     core: float
     reach: float
     sparse: float = 0.2
-    even: float = 128.0
+    even: float = 192.0
 
     def density(self, distance: np.ndarray, dense: float) -> np.ndarray:
         """Points per voxel of surface, where the core has `dense`, at distances (N,) in voxels along the longest axis."""

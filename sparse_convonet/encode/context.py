@@ -1,7 +1,8 @@
 """The coarse network that sees far: on which side of a surface the room lies may be decided hundreds of voxels away.
 
-Its cells hold which of their 4 x 4 x 4 sub-cells have points and nothing finer, so its input hardly depends on density
-and noise, whole halls are a few thousand cells, and a training crop can have surroundings of a few points.
+Its cells hold which of their 4 x 4 x 4 sub-cells have points and nothing finer.  So where every sub-cell of a surface has
+a point the density makes no difference, whole halls are a few thousand cells, and a training crop can have surroundings
+of few points.
 """
 
 from __future__ import annotations
@@ -39,7 +40,7 @@ class Context:
 class ContextNetwork(nn.Module):
     """A sparse U-Net on cells of `stride` voxels; widths: of its levels at 1, 2, 4, ... times the stride.
 
-    hints: how many further numbers each voxel may come with; a cell takes their mean over the voxels.
+    hints: how many further numbers each row of the input may come with; a cell takes their mean over its rows.
     """
 
     def __init__(self, *, engine: ModuleType, widths: tuple[int, ...], stride: int, hints: int = 0) -> None:

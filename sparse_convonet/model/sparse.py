@@ -28,7 +28,8 @@ class SparseOccupancyNetwork(OccupancyNetwork):
     """Sparse-convolution, scene-scale variant of a Convolutional Occupancy Network.
 
     All positions are in voxel coordinates (see coordinates.VoxelFrame), so the network does not know
-    where a building stands, and shifts by whole multiples of `unet.total_stride` commute with it.
+    where a building stands, and shifts by whole multiples of its coarsest cells (`unet.total_stride` voxels, with a
+    context those of its coarsest level) commute with it.
     """
 
     coordinates = "voxel"
