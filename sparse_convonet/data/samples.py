@@ -237,7 +237,7 @@ def _view_of_building(
 ) -> tuple[np.ndarray, SeenPoints, SeenPoints]:
     """The centre (3,) of a crop, points on the surface, and what was measured of them: the same, they are a scan's."""
     centre = building.seen.points[rng.integers(len(building.seen.points))]
-    seen = thin_scan(building.seen, centre, voxel_size_m, around, rng)
+    seen = thin_scan(building.seen, centre, voxel_size_m, around)
     return centre, seen, seen
 
 

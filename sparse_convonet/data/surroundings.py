@@ -15,6 +15,9 @@ from sparse_convonet.data.scene import Scene
 from sparse_convonet.data.visible_surface import SeenPoints, draw_seen
 
 
+SUBCELL_VOXELS = 4  # of the coarse network of a U-Net of five levels
+
+
 @dataclass(frozen=True)
 class Surroundings:
     """core: half the edge of the cube in the middle, where nothing is thinned; reach: half the edge of all; voxels.
@@ -47,17 +50,19 @@ class WatchedScene:
     per_m2: float
 
 
-def thin_scan(
-    seen: SeenPoints, centre: np.ndarray, voxel_size_m: float, around: Surroundings, rng: np.random.Generator
-) -> SeenPoints:
-    """Of the points of a scan those within reach of the centre (3,), thinned outside the core."""
-    distance = np.abs(seen.points - centre).max(axis=1) / voxel_size_m
-    near = distance <= around.reach
-    seen, distance = seen.select(near), distance[near]
-    core = seen.points[distance <= around.core]
-    occupied = len(np.unique(np.floor(core / voxel_size_m).astype(np.int64), axis=0))
-    dense = max(1.0, len(core) / max(1, occupied))  # of the core, for the whole scan
-    return seen.select(rng.random(len(distance)) * dense < around.density(distance, dense))
+def thin_scan(seen: SeenPoints, centre: np.ndarray, voxel_size_m: float, around: Surroundings) -> SeenPoints:
+    """Of the points of a scan those within reach of the centre (3,): all of the core, and around it the first in each
+    cube of SUBCELL_VOXELS, which is all that the coarse network asks for."""
+    offsets = (seen.points - centre) / voxel_size_m
+    distance = np.abs(offsets).max(axis=1)
+    core, outside = (
+        np.flatnonzero(distance <= around.core),
+        np.flatnonzero((distance > around.core) & (distance <= around.reach)),
+    )
+    span = int(2 * around.reach / SUBCELL_VOXELS) + 2
+    cube = np.floor((offsets[outside] + around.reach) / SUBCELL_VOXELS).astype(np.int64)
+    _, first = np.unique((cube[:, 0] * span + cube[:, 1]) * span + cube[:, 2], return_index=True)
+    return seen.select(np.concatenate([core, outside[first]]))
 
 
 def draw_core(
