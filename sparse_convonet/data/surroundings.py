@@ -14,7 +14,6 @@ from sparse_convonet.data.raycast import TriangleScene
 from sparse_convonet.data.scene import Scene
 from sparse_convonet.data.visible_surface import SeenPoints, draw_seen
 
-
 SUBCELL_VOXELS = 4  # of the coarse network of a U-Net of five levels
 
 
