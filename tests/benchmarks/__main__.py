@@ -1,6 +1,6 @@
 """python -m tests.benchmarks [--only NAME ...] [--quick]: measure and write docs/BENCHMARKS.md.
 
-Campus, gpu and sides only with --only.  Takes about a quarter of an hour on two cores; leave the machine alone meanwhile.
+Campus, gpu, sides and reach only with --only.  Takes about a quarter of an hour on two cores; leave the machine alone.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from tests.benchmarks import (
     gpu,
     normals,
     queries,
+    reach,
     sides,
     sizes,
 )
@@ -57,6 +58,7 @@ BENCHMARKS = {
     "first_call": Benchmark("First call", first_call.TEXT, first_call.run),
     "data_sets": Benchmark("Data sets", data_sets.TEXT, data_sets.run),
     "sides": Benchmark("Sides of surfaces", sides.TEXT, sides.run, by_default=False),
+    "reach": Benchmark("Reach", reach.TEXT, reach.run, by_default=False),
 }
 
 
