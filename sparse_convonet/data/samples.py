@@ -20,7 +20,7 @@ from sparse_convonet.data.raycast import TriangleScene
 from sparse_convonet.data.rooms import make_room
 from sparse_convonet.data.scanner import ScannerSettings, VirtualScanner
 from sparse_convonet.data.scene import Scene
-from sparse_convonet.data.surroundings import Surroundings, WatchedScene, draw_core, thin_scan
+from sparse_convonet.data.surroundings import Surroundings, WatchedScene, chebyshev, draw_core, thin_scan
 from sparse_convonet.data.visible_surface import SeenPoints, draw_seen
 from sparse_convonet.structures import PointCloud, TrainingSample
 
@@ -131,7 +131,7 @@ class SceneSource:
                 centre, clean, measured = _view_of_building(self._building(scene), voxel_size_m, around, rng)
             else:
                 centre, clean, measured = _view_of_large(self._large(scene), voxel_size_m, around, rng)
-            in_core = np.abs(measured.points - centre).max(axis=1) <= around.core * voxel_size_m
+            in_core = chebyshev(measured.points, centre) <= around.core * voxel_size_m
             if in_core.sum() >= _FEWEST_CORE_POINTS:  # a gap of the scan may take all
                 break
         else:

