@@ -132,7 +132,7 @@ class Reconstructor:
         """Points, (N, 3) in metres or an open3d or trimesh point cloud -> mesh in the same frame.
 
         scanners: where the scanner stood that measured each point, (N, 3), or (3,) for all, in the frame of the points;
-        NaN where that is not known.  It tells on which side of a surface the room is.
+        NaN or infinity where that is not known.  It tells on which side of a surface the room is.
         Raises ValueError where there are too few points, they are not finite, or there are not as many scanners.
         """
         cloud = as_point_cloud(points)
@@ -185,9 +185,10 @@ class Reconstructor:
         if not self._network.takes_hints:
             logger.info("scanners  the model %s does not take their positions, which are left out", self.model.name)
             return None
-        way = self._to_world(cloud.scanners) - points_world
+        known = np.isfinite(cloud.scanners).all(axis=1, keepdims=True)
+        way = self._to_world(np.where(known, cloud.scanners, 0.0)) - points_world
         length = np.linalg.norm(way, axis=1, keepdims=True)
-        known = (length > 0) & np.isfinite(length)
+        known &= length > 0
         hints = np.zeros((len(way), HINTS), dtype=np.float32)
         hints[:, :3] = np.where(known, way / np.where(known, length, 1.0), 0.0)
         return torch.from_numpy(hints).to(self.device)

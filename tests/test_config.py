@@ -141,6 +141,20 @@ def test_a_wrong_file_is_an_error_that_names_key_and_file(tmp_path: Path, text: 
         ("training.sides_halls=[12x3@0.08, 0x3@0.08]", r"training\.sides_halls: expected halls like"),
         ("training.sides_halls=[12x3@0.0]", r"training\.sides_halls: expected halls like"),
         ("training.sides_halls=[12x-3@0.08]", r"training\.sides_halls: expected halls like"),
+        ("data.direction_share=-0.1", r"data\.direction_share: expected a share between 0 and 1, found -0\.1"),
+        ("data.normal_share=2", r"data\.normal_share: expected a share between 0 and 1, found 2"),
+        ("data.large_share=0.6", r"data\.large_share: expected at most what data\.room_share leaves, found 0\.6"),
+        ("data.large_share=0.2", r"data\.context_voxels: expected more than 0 with data\.large_share, found 0\.0"),
+        (
+            "data.context_voxels=37.5",
+            r"data\.context_voxels: expected 0, or more than the 37\.5 voxels of the crop itself",
+        ),
+        ("data.context_voxels=-1", r"data\.context_voxels: expected >= 0, found -1"),
+        ("data.band_share=0.6", r"data\.band_share: expected at most what near_surface_share leaves, found 0\.6"),
+        ("data.band_voxels=0", r"data\.band_voxels: expected more than 0, found 0"),
+        ("data.batches_per_building=0", r"data\.batches_per_building: expected more than 0, found 0"),
+        ("model.context_widths=[8, 0]", r"model\.context_widths: expected positive widths, or none, found \(8, 0\)"),
+        ("model.point_hints=1", r"model\.point_hints: expected .*found 1"),
         ("mesh.threshold=1", r"mesh\.threshold: expected null or a probability"),
     ],
 )
@@ -181,3 +195,17 @@ def test_every_shipped_config_is_valid(path: Path) -> None:
 def test_halls_to_look_for_wrong_sides_in_are_accepted(tmp_path: Path, halls: str) -> None:
     config = load_config(_write(tmp_path, "a.yaml", ""), [f"training.sides_halls={halls}"])
     assert config.training.sides_halls == tuple(text for text in halls.strip("[]").split(", ") if text)
+
+
+def test_a_context_needs_three_levels_so_that_its_cells_have_sub_cells(tmp_path: Path) -> None:
+    path = _write(tmp_path, "a.yaml", "")
+    overrides = ["model.context_widths=[8]", "model.dilate_from_stride=1", "model.widths=[8, 8]"]
+    with pytest.raises(ValueError, match=r"model\.widths: expected three levels or more with model\.context_widths"):
+        load_config(path, overrides)
+    assert load_config(path, [*overrides[:2], "model.widths=[8, 8, 8]"]).model.widths == (8, 8, 8)
+
+
+def test_large_scenes_rooms_and_surroundings_that_fit_together_are_accepted(tmp_path: Path) -> None:
+    overrides = ["data.room_share=0.4", "data.large_share=0.6", "data.context_voxels=38", "data.band_share=0.5"]
+    data = load_config(_write(tmp_path, "a.yaml", ""), overrides).data
+    assert (data.large_share, data.context_voxels, data.band_share) == (0.6, 38.0, 0.5)

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from sparse_convonet import Reconstructor
+from sparse_convonet.encode.context import Context
 from sparse_convonet.fields.sparse import SparseField
 from sparse_convonet.io.cleaning import clean_points
 from sparse_convonet.io.points import read_points
@@ -40,7 +41,7 @@ def network(config: SparseModelConfig = MODEL) -> SparseOccupancyNetwork:
     model = build_sparse(config)
     with torch.no_grad():  # blocks begin as identities; make every weight count
         for name, value in model.named_parameters():
-            if "outer" in name:
+            if any(part in name for part in ("outer", "hint_lift", "take_context")):
                 value.normal_(0, 0.3)
         points = torch.rand(500, 3) * 12
         model.encode(points, torch.zeros(500, dtype=torch.int64))  # batch norm takes in some statistics
@@ -155,6 +156,22 @@ def test_logits_in_tiles_are_those_of_the_whole(
     expected = logits(model, whole, queries)
     np.testing.assert_allclose(logits(model, tiled, queries), expected, atol=1e-6)
     assert expected.std() > 1e-3
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("with_hints", [True, False])
+def test_context_and_hints_in_tiles_are_those_of_the_whole(rng: np.random.Generator, with_hints: bool) -> None:
+    model = network(replace(MODEL, context_widths=(8, 12), point_hints=True))
+    points = sheets(rng, 24.0, 1500) + [7.0, -2000.0, 3.0]
+    hints = torch.from_numpy(rng.normal(size=(len(points), 6)).astype(np.float32)) if with_hints else None
+    batch = torch.zeros(len(points), dtype=torch.int64)
+    whole = model.encode(torch.from_numpy(points), batch, hints)
+    tiled = encode_tiled(model, points, encoding_grid(points, model.unet, 16), hints=hints)
+    assert_same_field(tiled, whole)
+    nothing_around = Context(batch[:0], torch.zeros(0, 8))
+    for blind in (None, hints) if with_hints else (None,):
+        with pytest.raises(AssertionError):  # what a tile would be without the others, or without hints
+            assert_same_field(model.encode(torch.from_numpy(points), batch, blind, nothing_around), whole)
 
 
 def test_an_empty_middle_costs_no_tiles_and_progress_ends_at_the_last(rng: np.random.Generator) -> None:

@@ -28,7 +28,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, help="folder of the run; default: runs/<name of the config>")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
     parser.add_argument(
-        "--init", help="weights to begin with: a .safetensors file or a shipped model; not with --resume"
+        "--init",
+        help="weights to begin with: a .safetensors file or a shipped model; a run that is resumed goes on with its own",
     )
     parser.add_argument("--device", default="auto", help="auto, cpu, cuda, cuda:1, ...")
     parser.add_argument("--threads", type=int, help="threads of the CPU; default: as torch chooses")

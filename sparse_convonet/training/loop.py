@@ -25,7 +25,7 @@ from sparse_convonet.training.review import NOT_VALIDATED, Review
 from sparse_convonet.training.run import Run
 from sparse_convonet.training.scenes import open_batches, validation_sets
 from sparse_convonet.training.sides import sides_halls
-from sparse_convonet.training.starting import open_run, restore
+from sparse_convonet.training.starting import CHECKPOINT, open_run, restore
 from sparse_convonet.training.stopping import StopRequest
 from sparse_convonet.training.validation import ValidationScore
 
@@ -55,7 +55,9 @@ def train(
     settings = config.training
     torch.manual_seed(settings.seed)
     model = build(config.model).to(device)
-    if init is not None:
+    if init is not None and resume and (out / CHECKPOINT).exists():
+        logger.info("%s is left out: the run goes on with its own weights", init)
+    elif init is not None:
         initialise(model, init)
     state = processes.from_first(lambda: open_run(config, out, resume, model, processes.count))
     synchronise_batch_norm(model, processes)

@@ -298,6 +298,45 @@ def test_a_scan_is_a_function_of_its_seed(room, mode):
     assert first.shape != other.shape or not np.array_equal(first, other)
 
 
+@pytest.mark.parametrize("tilt_deg", [0.0, 5.0])
+@pytest.mark.parametrize("mode", ["stations", "path"])
+def test_each_point_has_its_scanner_and_a_normal_towards_it_also_out_of_level(room, mode, tilt_deg):
+    settings = dataclasses.replace(IDEAL, tilt_deg=tilt_deg)
+    positions = np.array([[0.5, 0.2, 1.5], [2.0, 1.0, 1.5]])
+    scan = room.scan_stations if mode == "stations" else room.scan_path
+    cloud = scan(positions, 3000, settings, np.random.default_rng(0))
+    assert len(cloud) >= 3000 and cloud.scanners.shape == cloud.normals.shape == cloud.points.shape
+    assert cloud.normals.dtype == np.float32
+    np.testing.assert_allclose(np.linalg.norm(cloud.normals, axis=1), 1.0, atol=1e-5)
+    assert (((cloud.scanners - cloud.points) * cloud.normals).sum(axis=1) > 0).all()
+    # Level again by what the points say themselves: the box's six planes each have one normal and one offset.
+    level = scan(positions, 3000, IDEAL, np.random.default_rng(0))
+    turn = np.linalg.lstsq(level.normals, cloud.normals, rcond=None)[0].T  # of the same rays
+    np.testing.assert_allclose(turn @ turn.T, np.eye(3), atol=1e-4)
+    assert abs(np.rad2deg(np.arccos(np.clip(turn[2, 2], -1, 1))) - tilt_deg) < 0.02
+    for name in ("points", "scanners"):
+        moved = getattr(level, name) @ turn.T
+        np.testing.assert_allclose(
+            getattr(cloud, name) - moved, np.tile((cloud.points - level.points @ turn.T)[0], (len(cloud), 1)), atol=1e-3
+        )
+    known = level.scanners if mode == "path" else np.unique(level.scanners, axis=0)
+    if mode == "stations":
+        np.testing.assert_allclose(known, positions, atol=1e-9)
+    else:
+        assert (known >= positions.min(axis=0) - 1e-9).all() and (known <= positions.max(axis=0) + 1e-9).all()
+    assert distance_inside_box(level.points, [-2, -3, 0], [4, 3, 2.5]).max() < 1e-5
+
+
+def test_what_moves_the_points_of_a_station_moves_where_it_stood(room):
+    settings = dataclasses.replace(IDEAL, registration_m=0.05, registration_deg=1.0)
+    station = np.array([[0.5, 0.2, 1.5]])
+    cloud = room.scan_stations(station, 2000, settings, np.random.default_rng(0))
+    exact = room.scan_stations(station, 2000, IDEAL, np.random.default_rng(0))
+    assert np.abs(cloud.scanners[0] - station[0]).max() > 1e-3
+    ranges, expected = (np.linalg.norm(each.points - each.scanners, axis=1) for each in (cloud, exact))
+    np.testing.assert_allclose(ranges, expected, atol=1e-9)
+
+
 def test_drawn_settings_are_valid_varied_and_scan_near_the_surfaces(room):
     drawn = [ScannerSettings.draw(np.random.default_rng(seed)) for seed in range(50)]
     assert len({settings.noise_m for settings in drawn}) == 50

@@ -95,6 +95,36 @@ def test_samples_of_a_region_have_the_density_of_the_whole(rng: np.random.Genera
     np.testing.assert_allclose(np.linalg.norm(normals, axis=1), 1.0, atol=1e-5)
 
 
+def test_samples_of_a_density_are_as_many_as_the_area_in_the_box_asks_for(rng: np.random.Generator) -> None:
+    assembly = Assembly()
+    assembly.box((0, 0, 0), (4, 2, 1))
+    assembly.box((3, 0, 0), (5, 2, 1))  # what overlaps counts once, what is hidden not at all
+    scene = assembly.finish(0.0, (1, 2, 3))
+    whole = scene.bounds + np.array([[-1.0], [1.0]])
+    points, normals = scene.sample_surface_of_density(500.0, rng, (whole[0], whole[1]))
+    assert points.shape == normals.shape and normals.dtype == np.float32
+    expected = 500 * np.array([5 * 2, 5 * 2, 5, 5, 2, 2])  # top, bottom, two long sides, two short ones
+    sides = [(2, 1), (2, -1), (1, 1), (1, -1), (0, 1), (0, -1)]
+    counts = np.array([(normals[:, axis] * sign > 0.9).sum() for axis, sign in sides])
+    assert counts.sum() == len(points) and (np.abs(counts - expected) < 5 * np.sqrt(expected)).all()
+    low, high = np.array([1.5, 2.5, 3.9]), np.array([3.0, 3.5, 4.1])
+    part, _ = scene.sample_surface_of_density(2000.0, rng, (low, high))
+    assert ((part >= low) & (part <= high)).all()
+    assert abs(len(part) - 2000 * 1.5) < 5 * np.sqrt(2000 * 1.5)
+    nothing, _ = scene.sample_surface_of_density(2000.0, rng, (low + 100, high + 100))
+    assert nothing.shape == (0, 3)
+
+
+def test_a_density_holds_for_furniture_too(library: FurnitureLibrary, rng: np.random.Generator) -> None:
+    assembly = Assembly()
+    assembly.box((5, 5, 0), (6, 6, 1))
+    piece = PlacedFurniture(library.models[0], np.zeros(3), 0.0)
+    assembly.place_furniture(piece)
+    low, high = piece.box
+    points, _ = assembly.finish(0.0, (0, 0, 0)).sample_surface_of_density(4000.0, rng, (low - 0.1, high + 0.1))
+    assert abs(len(points) - 4000 * piece.area_m2) < 5 * np.sqrt(4000 * piece.area_m2)
+
+
 def test_coinciding_faces_are_sampled_once(rng: np.random.Generator) -> None:
     """Two boxes with a common top plane that overlap by half: the overlap must not be twice as dense."""
     assembly = Assembly()

@@ -288,6 +288,29 @@ def test_state_dicts_load_both_ways(minkowski: ModuleType, source: str, target: 
         _assert_close(first.features, second.features, f"stride {first.stride}")
 
 
+def test_a_network_with_context_and_hints_makes_the_same_levels(minkowski: ModuleType) -> None:
+    config = SparseModelConfig(
+        pointnet_width=8, widths=(8, 8, 16), context_widths=(8, 12), point_hints=True, feature_width=8, decoder_width=8
+    )
+    torch.manual_seed(0)
+    networks = [build_sparse(config, engine).eval() for engine in (native_engine, minkowski)]
+    for name in ("take_context", "pointnet.hint_lift"):
+        torch.nn.init.normal_(networks[0].get_submodule(name).weight)  # type: ignore[arg-type]
+    networks[1].load_state_dict(networks[0].state_dict())
+    points = torch.from_numpy(room_points(800) / 0.2)
+    hints = torch.nn.functional.normalize(torch.randn(len(points), 6), dim=1)
+    batch = torch.arange(len(points)) % 2
+    with torch.no_grad():
+        contexts = [network.look_around(points, batch, hints) for network in networks]
+        fields = [network.encode(points, batch, hints) for network in networks]
+    assert contexts[0] is not None and contexts[1] is not None
+    assert torch.equal(contexts[0].keys, contexts[1].keys)
+    _assert_close(contexts[0].features, contexts[1].features, "context")
+    for first, second in zip(fields[0].levels, fields[1].levels, strict=True):
+        assert torch.equal(first.keys, second.keys)
+        _assert_close(first.features, second.features, f"stride {first.stride}")
+
+
 def test_the_shipped_model_makes_the_same_levels_and_the_same_mesh(minkowski: ModuleType) -> None:
     names: tuple[EngineName, ...] = ("native", "minkowski")
     models = [load_model("building", engine=name) for name in names]
