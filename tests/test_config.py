@@ -14,6 +14,7 @@ from sparse_convonet.config import (
     load_config,
     save_resolved,
 )
+from sparse_convonet.model_config import SparseModelConfig
 from sparse_convonet.strict_yaml import read_record
 
 CONFIGS = sorted((Path(__file__).parents[1] / "configs").rglob("*.yaml"))
@@ -202,7 +203,8 @@ def test_a_context_needs_three_levels_so_that_its_cells_have_sub_cells(tmp_path:
     overrides = ["model.context_widths=[8]", "model.dilate_from_stride=1", "model.widths=[8, 8]"]
     with pytest.raises(ValueError, match=r"model\.widths: expected three levels or more with model\.context_widths"):
         load_config(path, overrides)
-    assert load_config(path, [*overrides[:2], "model.widths=[8, 8, 8]"]).model.widths == (8, 8, 8)
+    model = load_config(path, [*overrides[:2], "model.widths=[8, 8, 8]"]).model
+    assert isinstance(model, SparseModelConfig) and model.widths == (8, 8, 8)
 
 
 def test_large_scenes_rooms_and_surroundings_that_fit_together_are_accepted(tmp_path: Path) -> None:

@@ -15,14 +15,16 @@ SCANS = 60
 def floor(count: int = 4000) -> SeenPoints:
     rng = np.random.default_rng(0)
     points = np.concatenate([rng.uniform(-3, 3, (count, 2)), np.zeros((count, 1))], axis=1)
-    return SeenPoints(points, np.tile(np.float32([0, 0, 1]), (count, 1)), np.tile([0.0, 0.0, 1.5], (count, 1)))
+    return SeenPoints(
+        points, np.tile(np.array([0, 0, 1], dtype=np.float32), (count, 1)), np.tile([0.0, 0.0, 1.5], (count, 1))
+    )
 
 
 def wall(count: int = 4000) -> SeenPoints:
     rng = np.random.default_rng(0)
     points = np.concatenate([np.zeros((count, 1)), rng.uniform(0, 3, (count, 2))], axis=1)
     scanners = points + [2.0, 0.0, 0.0]  # straight before each
-    return SeenPoints(points, np.tile(np.float32([1, 0, 0]), (count, 1)), scanners)
+    return SeenPoints(points, np.tile(np.array([1, 0, 0], dtype=np.float32), (count, 1)), scanners)
 
 
 def test_noise_along_the_ray_lies_between_the_limits_and_across_it_is_a_third(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -24,7 +24,7 @@ def floor_of(points_per_voxel: float, rng: np.random.Generator, edge_m: float = 
     count = rng.poisson(points_per_voxel * (edge_m / VOXEL_M) ** 2)
     points = np.concatenate([rng.uniform(-edge_m / 2, edge_m / 2, (count, 2)), np.full((count, 1), 0.05)], axis=1)
     scanners = points + [0, 0, 1.0]
-    return SeenPoints(points, np.tile(np.float32([0, 0, 1]), (count, 1)), scanners)
+    return SeenPoints(points, np.tile(np.array([0, 0, 1], dtype=np.float32), (count, 1)), scanners)
 
 
 def rings(seen: SeenPoints, edges: list[float]) -> np.ndarray:
