@@ -9,14 +9,11 @@ import numpy as np
 import torch
 from torch import nn
 
+from sparse_convonet import decoder_numba
 from sparse_convonet.encode.pointnet import ResidualFullyConnected
+from sparse_convonet.engine.compiled_loops import compiled_loops_take
 from sparse_convonet.engine.threads import run_ranges
 from sparse_convonet.fields.sparse import SparseField
-
-try:
-    from sparse_convonet import decoder_numba
-except ImportError:  # numba is optional: the layers give the same values
-    decoder_numba = None  # type: ignore[assignment]
 
 _FREQUENCIES = (1, 2)  # per voxel
 _QUERIES_PER_PART = 16384  # of the compiled loop: large enough to remember cells, small enough to share out evenly
@@ -60,9 +57,8 @@ class OccupancyDecoder(nn.Module):
         """Whether `decode_field` can be used: inference on the CPU with the widths that it is written for."""
         features, width = field.levels[0].features, self.logit.in_features
         return (
-            decoder_numba is not None
+            compiled_loops_take(features)
             and not torch.is_grad_enabled()
-            and features.device.type == "cpu"
             and features.dtype == self.logit.weight.dtype == torch.float32
             and self.local_encoding == "periodic"
             and len(self.blocks) > 0
