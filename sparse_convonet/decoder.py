@@ -2,21 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import math
+from functools import cache
 from typing import Any
 
 import numpy as np
 import torch
 from torch import nn
 
+from sparse_convonet import decoder_numba
 from sparse_convonet.encode.pointnet import ResidualFullyConnected
+from sparse_convonet.engine.compiled_loops import compiled_loops_take
 from sparse_convonet.engine.threads import run_ranges
 from sparse_convonet.fields.sparse import SparseField
 
-try:
-    from sparse_convonet import decoder_numba
-except ImportError:  # numba is optional: the layers give the same values
-    decoder_numba = None  # type: ignore[assignment]
+logger = logging.getLogger(__name__)
 
 _FREQUENCIES = (1, 2)  # per voxel
 _QUERIES_PER_PART = 16384  # of the compiled loop: large enough to remember cells, small enough to share out evenly
@@ -35,6 +36,16 @@ def encode_position(queries: torch.Tensor, encoding: str) -> torch.Tensor:
         return (within - 0.5).to(torch.float32)
     angles = torch.cat([within * (2 * math.pi * frequency) for frequency in _FREQUENCIES], dim=1).to(torch.float32)
     return torch.cat([torch.sin(angles), torch.cos(angles)], dim=1)
+
+
+@cache
+def _log_slow_decoder(feature_width: int, width: int, blocks: int, local_encoding: str) -> None:
+    """Say once per process why a decoder of this kind takes longer."""
+    logger.info(
+        "decoder: its layers run in torch, slower than the compiled loop, which needs feature_width and decoder_width "
+        "%d, decoder_blocks of at least 1 and local_encoding periodic, not %d, %d, %d and %s",
+        decoder_numba.WIDTH, feature_width, width, blocks, local_encoding,
+    )  # fmt: skip
 
 
 class OccupancyDecoder(nn.Module):
@@ -59,15 +70,20 @@ class OccupancyDecoder(nn.Module):
     def fits_compiled_loop(self, field: SparseField) -> bool:
         """Whether `decode_field` can be used: inference on the CPU with the widths that it is written for."""
         features, width = field.levels[0].features, self.logit.in_features
-        return (
-            decoder_numba is not None
+        if not (
+            compiled_loops_take(features)
             and not torch.is_grad_enabled()
-            and features.device.type == "cpu"
             and features.dtype == self.logit.weight.dtype == torch.float32
-            and self.local_encoding == "periodic"
+        ):
+            return False
+        if (
+            self.local_encoding == "periodic"
             and len(self.blocks) > 0
             and features.shape[1] == width == decoder_numba.WIDTH
-        )
+        ):
+            return True
+        _log_slow_decoder(features.shape[1], width, len(self.blocks), self.local_encoding)
+        return False
 
     def decode_field(
         self, field: SparseField, queries_voxel: torch.Tensor, batch: torch.Tensor

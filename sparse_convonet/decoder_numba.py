@@ -6,12 +6,12 @@ The same values as SparseField.sample and OccupancyDecoder.forward, up to roundi
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from sparse_convonet.coordinates import AXIS_BITS, AXIS_LIMIT
 from sparse_convonet.engine.kernels_tiled import address_of
 from sparse_convonet.engine.sweep_numba import lower_bound
 from sparse_convonet.engine.tiles_llvm import LANES, MAX_VECTORS, ROWS, row_tile, weighted_row_sum
+from sparse_convonet.numba_cache import njit
 
 WIDTH = 2 * LANES  # channels of a sampled feature and of the decoder that the kernel is written for
 FREQUENCIES = 2  # of the periodic position code, see decoder.encode_position

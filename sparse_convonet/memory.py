@@ -2,53 +2,52 @@
 
 from __future__ import annotations
 
-import logging
-import os
-import resource
 import sys
 from pathlib import Path
 
-logger = logging.getLogger(__name__)
+import psutil
 
 
 def peak_memory_bytes() -> int:
     """The largest resident memory of this process so far.
 
-    Linux' own count of the process: getrusage's also holds that of the process which started this one.
+    Linux: the system's own count of the process; getrusage's also holds that of the process which started this one.
     """
-    return _from_status("VmHWM") or _peak_of_getrusage()
+    held = psutil.Process().memory_info()
+    return _peak_on_linux() or getattr(held, "peak_wset", None) or _peak_of_getrusage() or held.rss
 
 
 def resident_memory_bytes() -> int:
-    """The resident memory of this process now (where the system does not tell: the largest so far)."""
-    return _from_status("VmRSS") or _peak_of_getrusage()
+    """The resident memory of this process now."""
+    return int(psutil.Process().memory_info().rss)
 
 
 def memory_of_process(process: int) -> int | None:
     """The resident memory of another process now; None where it has ended, or the system does not tell."""
-    return _from_status("VmRSS", str(process))
+    try:
+        return int(psutil.Process(process).memory_info().rss) or None
+    except psutil.Error:
+        return None
 
 
 def available_memory_bytes() -> int:
-    """What this machine can give a process now (Linux: MemAvailable; elsewhere: all physical memory)."""
-    try:
-        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
-            if line.startswith("MemAvailable:"):
-                return int(line.split()[1]) * 1024
-    except OSError:
-        logger.debug("no /proc/meminfo on this machine")
-    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    """What this machine can give a process now, without moving others out of the memory."""
+    return int(psutil.virtual_memory().available)
 
 
-def _from_status(name: str, process: str = "self") -> int | None:
+def _peak_on_linux() -> int | None:
     try:
-        status = Path("/proc", process, "status").read_text(encoding="utf-8")
+        status = Path("/proc/self/status").read_text(encoding="utf-8")
     except OSError:
         return None
-    lines = [line for line in status.splitlines() if line.startswith(f"{name}:")]
+    lines = [line for line in status.splitlines() if line.startswith("VmHWM:")]
     return int(lines[0].split()[1]) * 1024 if lines else None
 
 
-def _peak_of_getrusage() -> int:
+def _peak_of_getrusage() -> int | None:
+    try:
+        import resource
+    except ImportError:  # Windows, whose count is psutil's peak_wset
+        return None
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return int(peak if sys.platform == "darwin" else peak * 1024)

@@ -5,11 +5,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 PlaneName = Literal["xz", "xy", "yz"]
 EngineName = Literal["auto", "minkowski", "native"]
+
+_LAYERS = "layers"
+
+
+def _layers(default: int) -> Any:
+    """A number of layers: no weights file can have more of them than tensors."""
+    return dataclasses.field(default=default, metadata={_LAYERS: True})
+
+
+def counts_layers(entry: dataclasses.Field[Any]) -> bool:
+    """Whether an entry of a model's configuration is a number of layers (others are widths, strides and limits)."""
+    return entry.metadata.get(_LAYERS, False)
 
 
 @dataclass(frozen=True)
@@ -20,13 +33,13 @@ class SparseModelConfig:
     engine: EngineName = "auto"
     points_per_voxel: int = 8  # more points of one voxel are dropped at random
     pointnet_width: int = 32
-    pointnet_blocks: int = 3
+    pointnet_blocks: int = _layers(3)
     widths: tuple[int, ...] = (32, 48, 64, 96, 128)  # channels at strides 1, 2, 4, ...
-    blocks_per_level: int = 1
+    blocks_per_level: int = _layers(1)
     dilate_from_stride: int = 4  # levels of this stride and coarser also cover neighbouring cells; 1: all
     feature_width: int = 32  # channels of a sampled feature
     decoder_width: int = 32
-    decoder_blocks: int = 5
+    decoder_blocks: int = _layers(5)
     local_encoding: Literal["periodic", "raw"] = "periodic"
     context_widths: tuple[int, ...] = ()  # of the coarse network that sees far, at 1, 2, 4, ... times the last stride
     point_hints: bool = False  # points may come with the direction to their scanner and with normals
@@ -39,16 +52,16 @@ class DenseModelConfig:
     field: Literal["dense"] = "dense"
     planes: tuple[PlaneName, ...] = ()
     plane_resolution: int = 128
-    plane_depth: int = 5  # levels of the 2D U-Net
+    plane_depth: int = _layers(5)  # levels of the 2D U-Net
     plane_width: int = 32  # channels of its first level
     grid_resolution: int = 0  # 0: no grid
-    grid_levels: int = 3  # of the 3D U-Net
+    grid_levels: int = _layers(3)  # of the 3D U-Net
     grid_width: int = 32
     pointnet_width: int = 32
-    pointnet_blocks: int = 5
+    pointnet_blocks: int = _layers(5)
     feature_width: int = 32
     decoder_width: int = 32
-    decoder_blocks: int = 5
+    decoder_blocks: int = _layers(5)
     sampling: Literal["linear", "nearest"] = "linear"
     positions: Literal["cube", "cell"] = "cube"  # what PointNet and decoder see: places in the cube, or in a grid cell
 
@@ -60,9 +73,9 @@ class GlobalModelConfig:
     field: Literal["global"] = "global"
     code_width: int = 512
     pointnet_width: int = 512
-    pointnet_blocks: int = 5
+    pointnet_blocks: int = _layers(5)
     decoder_width: int = 256
-    decoder_blocks: int = 5
+    decoder_blocks: int = _layers(5)
 
 
 @dataclass(frozen=True)
@@ -73,7 +86,7 @@ class PointsModelConfig:
     feature_width: int = 32
     kernel_sigma: float = 0.2  # sides of the cube
     decoder_width: int = 32
-    decoder_blocks: int = 5
+    decoder_blocks: int = _layers(5)
 
 
 @dataclass(frozen=True)
@@ -81,13 +94,13 @@ class DenseVoxelModelConfig:
     """Features on all voxels of a box, positions within their voxel: the papers' scene model, for buildings in crops."""
 
     field: Literal["dense_voxels"] = "dense_voxels"
-    grid_levels: int = 4  # of the 3D U-Net
+    grid_levels: int = _layers(4)  # of the 3D U-Net
     grid_width: int = 32
     pointnet_width: int = 32
-    pointnet_blocks: int = 5
+    pointnet_blocks: int = _layers(5)
     feature_width: int = 32
     decoder_width: int = 32
-    decoder_blocks: int = 5
+    decoder_blocks: int = _layers(5)
     border: int = 8  # voxels around the points of a scene that is encoded whole
 
 

@@ -18,10 +18,9 @@ from sparse_convonet.io.atomic import atomic_path
 from sparse_convonet.io.refusals import one_line
 from sparse_convonet.model import OccupancyNetwork, build
 from sparse_convonet.model.sparse import SparseOccupancyNetwork
-from sparse_convonet.model_config import EngineName, ModelConfig, SparseModelConfig
+from sparse_convonet.model_config import EngineName, ModelConfig, SparseModelConfig, counts_layers
 
 _FORMAT = "sparse_convonet-1"
-_LAYERS = ("blocks", "levels", "depth")  # in the names of keys that count layers
 _LARGEST_WIDTH = 1 << 16
 
 
@@ -157,7 +156,7 @@ def _require_size(path: Path, model: ModelConfig, tensors: int) -> None:
     for entry in fields(model):
         value = getattr(model, entry.name)
         numbers = [each for each in (value if isinstance(value, tuple) else (value,)) if isinstance(each, int)]
-        limit = tensors if any(word in entry.name for word in _LAYERS) else _LARGEST_WIDTH
+        limit = tensors if counts_layers(entry) else _LARGEST_WIDTH
         if max(numbers, default=0) > limit or len(numbers) > max(1, tensors):
             found = one_line(repr(value), 80) if max(numbers) <= sys.maxsize else "a larger number"
             raise ValueError(

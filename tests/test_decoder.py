@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 
 import pytest
@@ -72,6 +73,16 @@ def test_other_shapes_and_training_use_the_layers() -> None:
         assert not random_decoder(2, width=16).fits_compiled_loop(random_field(2, 16))
         assert random_decoder(2).fits_compiled_loop(random_field(2))
     assert not random_decoder(2).fits_compiled_loop(random_field(2))
+
+
+@torch.no_grad()
+def test_a_decoder_without_a_compiled_loop_says_so_once(caplog: pytest.LogCaptureFixture) -> None:
+    with caplog.at_level(logging.INFO):
+        random_decoder(2).fits_compiled_loop(random_field(2))
+        assert "decoder" not in caplog.text
+        for _ in range(2):
+            assert not random_decoder(2, width=24).fits_compiled_loop(random_field(2, 24))
+    assert caplog.text.count("its layers run in torch") == 1 and "not 24, 24, 5 and periodic" in caplog.text
 
 
 def test_periodic_code_is_continuous_across_cells_and_raw_offsets_are_not() -> None:

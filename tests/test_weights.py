@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import fields, replace
 from pathlib import Path
+from typing import get_args
 
 import pytest
 import torch
@@ -11,7 +12,7 @@ from safetensors.torch import save_file
 
 from sparse_convonet.config import ExperimentConfig
 from sparse_convonet.model import build
-from sparse_convonet.model_config import SparseModelConfig
+from sparse_convonet.model_config import ModelConfig, SparseModelConfig, counts_layers
 from sparse_convonet.weights import load_model, save_weights
 
 SMALL_MODEL = SparseModelConfig(
@@ -61,3 +62,23 @@ def test_files_that_are_no_weights_are_refused_with_a_sentence(tmp_path: Path) -
         load_model("castle")
     with pytest.raises(FileNotFoundError, match="no such weights file"):
         load_model(tmp_path / "none.safetensors")
+
+
+@pytest.mark.parametrize("name", ["pointnet_blocks", "decoder_blocks", "blocks_per_level"])
+def test_a_number_of_layers_beyond_the_tensors_of_the_file_is_refused_before_they_are_built(
+    name: str, tmp_path: Path
+) -> None:
+    values = build(SMALL.model).state_dict()
+    damaged = replace(SMALL, model=replace(SMALL_MODEL, **{name: len(values) + 1}))
+    save_weights(values, damaged, tmp_path / "layers.safetensors", threshold=0.5, record={})
+    with pytest.raises(
+        ValueError, match=rf"model.{name}: expected at most {len(values)}, as the {len(values)} tensors"
+    ):
+        load_model(tmp_path / "layers.safetensors")
+
+
+def test_what_counts_layers_is_marked_in_every_kind_of_model() -> None:
+    marked = {entry.name for kind in get_args(ModelConfig) for entry in fields(kind) if counts_layers(entry)}
+    assert marked == {"pointnet_blocks", "decoder_blocks", "blocks_per_level", "plane_depth", "grid_levels"}
+    for kind in get_args(ModelConfig):
+        assert all(counts_layers(entry) for entry in fields(kind) if entry.name in marked), kind

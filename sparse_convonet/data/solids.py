@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from numba import njit
+
+from sparse_convonet.numba_cache import njit
 
 BOX, CYLINDER, WEDGE = 0, 1, 2
 CYLINDER_SIDES = 16

@@ -11,14 +11,11 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from sparse_convonet.encode import pointnet_numba
 from sparse_convonet.encode.scatter import segment_max, segment_mean
 from sparse_convonet.encode.voxelise import Voxels
+from sparse_convonet.engine.compiled_loops import compiled_loops_take
 from sparse_convonet.engine.threads import run_ranges
-
-try:
-    from sparse_convonet.encode import pointnet_numba
-except ImportError:  # numba is optional: the layers give the same values
-    pointnet_numba = None  # type: ignore[assignment]
 
 _VOXELS_PER_PART = 4096  # of the compiled loop: small enough to share out evenly
 
@@ -80,9 +77,8 @@ class LocalPoolPointNet(nn.Module):
     def _fits_compiled_loop(self, voxels: Voxels) -> bool:
         """Inference on the CPU with the widths that the loop is written for."""
         return (
-            pointnet_numba is not None
+            compiled_loops_take(voxels.offsets)
             and not torch.is_grad_enabled()
-            and voxels.offsets.device.type == "cpu"
             and self.lift.weight.dtype == torch.float32
             and self.project.in_features == self.project.out_features == pointnet_numba.WIDTH
             and int(functional.pad(voxels.counts, (0, 1)).max()) <= pointnet_numba.BLOCK

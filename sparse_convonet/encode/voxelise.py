@@ -9,12 +9,9 @@ import torch
 from torch.nn import functional
 
 from sparse_convonet.coordinates import pack_keys, unpack_keys
+from sparse_convonet.encode import voxelise_numba
+from sparse_convonet.engine.compiled_loops import compiled_loops_take
 from sparse_convonet.engine.threads import run_ranges
-
-try:
-    from sparse_convonet.encode import voxelise_numba
-except ImportError:  # numba is optional: sorting chooses the same points
-    voxelise_numba = None  # type: ignore[assignment]
 
 _HASH_STEPS_PER_VOXEL = 1024
 _VOXELS_PER_PART = 16384
@@ -47,7 +44,7 @@ def voxelise(points_voxel: torch.Tensor, batch: torch.Tensor, points_per_voxel: 
     index = torch.floor(points_voxel)
     offsets = (points_voxel - index - 0.5).to(torch.float32)
     keys = pack_keys(torch.cat([batch[:, None], index.to(torch.int64)], dim=1))
-    in_one_pass = voxelise_numba is not None and keys.device.type == "cpu"
+    in_one_pass = compiled_loops_take(keys)  # elsewhere sorting chooses the same points
     order = torch.argsort(keys, stable=True) if in_one_pass else _order_by_voxel_and_hash(keys, offsets)
     unique, counts = torch.unique_consecutive(keys[order], return_counts=True)
     coordinates, kept_counts = unpack_keys(unique).to(torch.int32), counts.clamp(max=points_per_voxel)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import logging
 from types import ModuleType
 
@@ -15,17 +14,14 @@ ENGINES = ("auto", "minkowski", "native")
 def load_engine(name: str = "auto") -> ModuleType:
     """The module of layers for `name`: "auto", "minkowski" or "native".
 
-    "auto" takes native where Numba is installed (the fastest on CPU), else
-    MinkowskiEngine where it is installed, else native on plain torch.  Raises ValueError for other
-    names, and for "minkowski" where MinkowskiEngine cannot be imported.
+    "auto" takes native, the fastest on a CPU.  Raises ValueError for other names, and for "minkowski"
+    where MinkowskiEngine cannot be imported.
     """
     if name not in ENGINES:
         raise ValueError(f"engine: expected one of {', '.join(ENGINES)}, found {name!r}")
     if name == "auto":
-        has_numba = importlib.util.find_spec("numba") is not None
-        has_minkowski = importlib.util.find_spec("MinkowskiEngine") is not None
-        name = "minkowski" if has_minkowski and not has_numba else "native"
-        logger.info("engine: auto chose %s (numba %s)", name, "found" if has_numba else "not installed")
+        name = "native"
+        logger.info("engine: auto chose %s", name)
     if name == "minkowski":
         try:
             return importlib.import_module("sparse_convonet.engine.minkowski")

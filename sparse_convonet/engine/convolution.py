@@ -12,12 +12,9 @@ import torch
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
+from sparse_convonet.engine import kernels_tiled
+from sparse_convonet.engine.compiled_loops import compiled_loops_take
 from sparse_convonet.engine.threads import run_ranges
-
-try:
-    from sparse_convonet.engine import kernels_tiled
-except ImportError:  # numba is optional
-    kernels_tiled = None  # type: ignore[assignment]
 
 _ROWS_PER_PART = 2048  # of the Numba forward pass: small enough to share out evenly
 _ROWS_PER_PRODUCT = 1 << 18  # of torch's products: bounds the gathered copies
@@ -67,7 +64,7 @@ class _Convolve(torch.autograd.Function):
 
 
 def _use_numba(features: torch.Tensor) -> bool:
-    return kernels_tiled is not None and features.device.type == "cpu" and features.dtype == torch.float32
+    return compiled_loops_take(features) and features.dtype == torch.float32
 
 
 def _triton(features: torch.Tensor) -> ModuleType | None:

@@ -6,11 +6,11 @@ multiply them.  float32, contiguous, CPU.  Widths are those of `padded_width`.
 
 from __future__ import annotations
 
-import numba
 import numpy as np
 
 import sparse_convonet.engine.compiling  # noqa: F401 (for its effect on every kernel of the process)
 from sparse_convonet.engine.tiles_llvm import LANES, MAX_VECTORS, ROWS, outer_tile, row_tile
+from sparse_convonet.numba_cache import njit
 
 _BLOCK = 256  # rows whose sums stay in the second-level cache while all offsets add to them
 
@@ -23,20 +23,20 @@ def padded_width(width: int) -> int:
     return -(-width // LANES) * LANES
 
 
-@numba.njit(inline="always")
+@njit(inline="always")
 def address_of(array: np.ndarray) -> np.int64:
     """Where an array begins; signed, since Numba adds unsigned and signed integers as floats."""
     return np.int64(array.ctypes.data)
 
 
-@numba.njit(inline="always")
+@njit(inline="always")
 def _tile_vectors(vectors_left: int) -> int:
     """How many vectors the next tile takes: as even a split as possible (4 are 2 + 2, not 3 + 1)."""
     tiles = (vectors_left + MAX_VECTORS - 1) // MAX_VECTORS
     return (vectors_left + tiles - 1) // tiles
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def accumulate(
     features: np.ndarray,  # (V_in, C_in)
     weight: np.ndarray,  # (K, C_in, C_out)
@@ -87,7 +87,7 @@ def accumulate(
                 vector += vectors
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def weight_gradient(
     features: np.ndarray,  # (V_in, C_in)
     grad_out: np.ndarray,  # (V_out, C_out)

@@ -1,8 +1,7 @@
 """Which voxels are neighbours: tables of rows, and sets of keys, from sorted packed keys.
 
 Adding a constant to sorted keys leaves them sorted, so that neighbours are found by sweeping two
-sorted lists, without hashing.  Numba does it where it can be imported and the keys are on the CPU,
-torch otherwise.
+sorted lists, without hashing.  Numba does it where the keys are on the CPU, torch elsewhere.
 """
 
 from __future__ import annotations
@@ -13,12 +12,9 @@ import numpy as np
 import torch
 
 from sparse_convonet.coordinates import key_shift
+from sparse_convonet.engine import sweep_numba
+from sparse_convonet.engine.compiled_loops import compiled_loops_take
 from sparse_convonet.engine.threads import run_ranges
-
-try:
-    from sparse_convonet.engine import sweep_numba
-except ImportError:  # numba is optional
-    sweep_numba = None  # type: ignore[assignment]
 
 _ROWS_PER_PART = 16384
 
@@ -62,7 +58,7 @@ def neighbour_table(query_keys: torch.Tensor, keys: torch.Tensor, offsets: Kerne
     Returns (Q, volume) int32; -1 where there is no such voxel.
     """
     shifts = offsets.shifts()
-    if sweep_numba is None or keys.device.type != "cpu":
+    if not compiled_loops_take(keys):
         return _table_by_search(query_keys, keys, torch.from_numpy(shifts).to(keys.device))
     # Kernel entries in columns of equal (dx, dy), dz ascending within a column.
     entries = np.arange(offsets.volume).reshape(offsets.size, -1).T
@@ -96,7 +92,7 @@ def dilate(keys: torch.Tensor, offsets: KernelOffsets) -> torch.Tensor:
     for axis in range(3):
         unit = [key_shift(int(axis == 0), int(axis == 1), int(axis == 2)) * d for d in offsets.along_axis()]
         shifts = np.array(sorted(unit), dtype=np.int64)
-        if sweep_numba is None or keys.device.type != "cpu":
+        if not compiled_loops_take(keys):
             keys = torch.unique(keys[:, None] + torch.from_numpy(shifts).to(keys.device))
         else:
             keys = torch.from_numpy(sweep_numba.union_of_shifted(keys.numpy(), shifts))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import numba
 import numpy as np
+
+from sparse_convonet.numba_cache import njit
 
 _BLOCK = 2048  # queries of a sweep: their keys, and the rows of the table, stay in the cache
 
 
-@numba.njit(cache=True, inline="always")
+@njit(cache=True, inline="always")
 def lower_bound(keys, low, high, key):  # type: ignore[no-untyped-def]
     """First row from low to high whose key is not below `key`."""
     while low < high:
@@ -20,7 +21,7 @@ def lower_bound(keys, low, high, key):  # type: ignore[no-untyped-def]
     return low
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def match_rows(
     query_keys: np.ndarray,  # (Q,) int64 sorted
     keys: np.ndarray,  # (V,) int64 sorted
@@ -51,7 +52,7 @@ def match_rows(
                     table[row, entry] = position if found else -1
 
 
-@numba.njit(cache=True, nogil=True)
+@njit(cache=True, nogil=True)
 def union_of_shifted(keys: np.ndarray, shifts: np.ndarray) -> np.ndarray:
     """Sorted unique (U,) int64 of keys (V,) sorted plus each of shifts (S,) ascending: an S-way merge."""
     count, ways = len(keys), len(shifts)

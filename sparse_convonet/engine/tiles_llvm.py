@@ -3,7 +3,6 @@
 Numba does not keep a block of accumulators in registers by itself; with them there, a sparse
 convolution is about as fast as a dense matrix product.  A tile is ROWS x (16 * vectors) float32 sums.
 Vectors are LLVM's, so the code runs on any processor; the tile is sized for the registers at hand.
-Numba's cache of kernels_tiled.py does not see changes to this file: remove it after one.
 """
 
 from __future__ import annotations

@@ -6,10 +6,10 @@ Queries that follow each other in the same cell share its search, so sorted quer
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from sparse_convonet.coordinates import AXIS_BITS, AXIS_LIMIT
 from sparse_convonet.engine.sweep_numba import lower_bound
+from sparse_convonet.numba_cache import njit
 
 
 @njit(cache=True, inline="always")

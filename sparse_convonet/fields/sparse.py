@@ -10,13 +10,10 @@ from typing import Any
 import numpy as np
 import torch
 
+from sparse_convonet.engine.compiled_loops import compiled_loops_take
 from sparse_convonet.engine.threads import run_ranges
+from sparse_convonet.fields import lookup_numba
 from sparse_convonet.fields.lookup import trilinear_lookup
-
-try:
-    from sparse_convonet.fields import lookup_numba
-except ImportError:  # numba is optional: the torch lookup gives the same values
-    lookup_numba = None  # type: ignore[assignment]
 
 
 @dataclass(frozen=True)
@@ -66,7 +63,7 @@ class SparseField:
     def sample(self, queries_voxel: torch.Tensor, batch: torch.Tensor) -> FieldSample:
         """Queries (Q, 3) in voxel coordinates, (Q,) int64 scene of each -> features summed over the levels."""
         features = self.levels[0].features
-        if lookup_numba is not None and features.device.type == "cpu" and features.dtype == torch.float32:
+        if compiled_loops_take(features) and features.dtype == torch.float32:
             by_level = [level.features for level in self.levels]
             total, weights = _CompiledSample.apply(queries_voxel, batch, self.levels, *by_level)
         else:

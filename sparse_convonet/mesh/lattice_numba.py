@@ -7,9 +7,9 @@ lattice.pack_lattice of its coordinates (those of its lowest point, divided by 8
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from sparse_convonet.coordinates import AXIS_BITS, AXIS_LIMIT
+from sparse_convonet.numba_cache import njit
 
 ABSENT = -1
 _MIX = -7046029254386353131  # 2**64 divided by the golden ratio: spreads neighbouring keys over the table

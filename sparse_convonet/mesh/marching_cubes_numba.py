@@ -8,9 +8,9 @@ points and cells are in the order of x, y, z over all blocks.
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from sparse_convonet.coordinates import AXIS_BITS, AXIS_LIMIT
+from sparse_convonet.numba_cache import njit
 
 # (8, 3): the bits of an `edges` row that belong to vertices before the one at z on an axis
 _EARLIER = np.array(

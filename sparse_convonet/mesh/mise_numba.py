@@ -6,9 +6,9 @@ Masks and block keys as in lattice_numba, `neighbours` as in lattice.LatticeLeve
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
 
 from sparse_convonet.coordinates import AXIS_BITS, AXIS_LIMIT
+from sparse_convonet.numba_cache import njit
 
 _AXIS_MASK = (1 << AXIS_BITS) - 1
 # For each of the four upright faces of a cell: x and y of two of its columns of corners, and of the cell beyond, plus 1.

@@ -7,8 +7,8 @@ from collections.abc import Callable
 from dataclasses import replace
 
 import numpy as np
-from numba import njit
 
+from sparse_convonet.numba_cache import njit
 from sparse_convonet.structures import Mesh
 
 logger = logging.getLogger(__name__)

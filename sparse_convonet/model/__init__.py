@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from types import ModuleType
+from typing import get_args
 
 from sparse_convonet.conditional_decoder import ConditionalDecoder
 from sparse_convonet.decoder import OccupancyDecoder
@@ -30,7 +31,7 @@ from sparse_convonet.model_config import (
 
 
 def build(config: ModelConfig) -> OccupancyNetwork:
-    """The network a config describes, with random weights."""
+    """The network a config describes, with random weights.  Raises ValueError for what is no config of a network."""
     if isinstance(config, SparseModelConfig):
         return build_sparse(config)
     if isinstance(config, DenseModelConfig):
@@ -39,7 +40,10 @@ def build(config: ModelConfig) -> OccupancyNetwork:
         return _build_dense_voxels(config)
     if isinstance(config, GlobalModelConfig):
         return _build_global(config)
-    return _build_points(config)
+    if isinstance(config, PointsModelConfig):
+        return _build_points(config)
+    known = ", ".join(kind.__name__ for kind in get_args(ModelConfig))
+    raise ValueError(f"model: expected one of {known}, found a {type(config).__name__}; see model_config.py")
 
 
 def build_sparse(config: SparseModelConfig, engine: ModuleType | None = None) -> SparseOccupancyNetwork:

@@ -6,9 +6,9 @@ import math
 from collections.abc import Sequence
 
 import numpy as np
-from numba import njit
 
 from sparse_convonet.engine.threads import run_ranges
+from sparse_convonet.numba_cache import njit
 from sparse_convonet.structures import Mesh
 
 _PARTS = 16  # of the faces; their sums are added up in order, so that threads change no digit

@@ -10,9 +10,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from sparse_convonet.engine.threads import run_ranges
+from sparse_convonet.numba_cache import njit
 from sparse_convonet.report.camera import Panel, ParallelCamera
 from sparse_convonet.structures import Mesh
 

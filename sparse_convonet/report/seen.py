@@ -9,9 +9,9 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from numba import njit
 
 from sparse_convonet.engine.threads import run_ranges
+from sparse_convonet.numba_cache import njit
 from sparse_convonet.report.camera import ParallelCamera
 from sparse_convonet.report.raster import FRACTION_BITS, SURFACE, Projection, View, edge_weights
 from sparse_convonet.structures import Mesh

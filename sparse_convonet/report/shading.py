@@ -9,9 +9,9 @@ from __future__ import annotations
 import math
 
 import numpy as np
-from numba import njit
 
 from sparse_convonet.engine.threads import run_ranges
+from sparse_convonet.numba_cache import njit
 from sparse_convonet.report.camera import ParallelCamera
 from sparse_convonet.report.raster import NOTHING, SECTION, SURFACE, Projection, View
 from sparse_convonet.report.seen import Seen, resolve

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from sparse_convonet.coordinates import AXIS_LIMIT, pack_keys, unpack_keys
-from sparse_convonet.encode import voxelise as voxelise_module
 from sparse_convonet.encode.scatter import segment_max, segment_mean
 from sparse_convonet.encode.voxelise import voxelise
+from sparse_convonet.engine.compiled_loops import without_compiled_loops
 
 
 def random_points(count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -70,10 +70,10 @@ def test_no_points_give_no_voxels() -> None:
 
 
 @pytest.mark.parametrize(("cap", "count"), [(1, 500), (3, 3000), (8, 40_000), (8, 0), (10_000, 3000)])
-def test_one_compiled_pass_keeps_what_sorting_keeps(cap: int, count: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_one_compiled_pass_keeps_what_sorting_keeps(cap: int, count: int) -> None:
     points, batch = random_points(count)
     compiled = voxelise(points, batch, points_per_voxel=cap)
-    monkeypatch.setattr(voxelise_module, "voxelise_numba", None)
-    by_sorting = voxelise(points, batch, points_per_voxel=cap)
+    with without_compiled_loops():
+        by_sorting = voxelise(points, batch, points_per_voxel=cap)
     for name in ("coordinates", "offsets", "counts", "owner"):
         assert torch.equal(getattr(compiled, name), getattr(by_sorting, name)), name

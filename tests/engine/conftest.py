@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Iterator
 from types import ModuleType
 
 import numpy as np
 import pytest
 import torch
 
-from sparse_convonet.engine import convolution, load_engine, neighbours
+from sparse_convonet.engine import load_engine
+from sparse_convonet.engine.compiled_loops import without_compiled_loops
 
 
 @pytest.fixture(scope="session")
@@ -25,16 +27,16 @@ def native() -> ModuleType:
 
 
 @pytest.fixture
-def without_numba(monkeypatch: pytest.MonkeyPatch) -> None:
-    """What native does where Numba cannot be imported."""
-    monkeypatch.setattr(convolution, "kernels_tiled", None)
-    monkeypatch.setattr(neighbours, "sweep_numba", None)
+def torch_only() -> Iterator[None]:
+    """Native as it works on devices that are no CPU."""
+    with without_compiled_loops():
+        yield
 
 
-@pytest.fixture(params=["native", "native without numba", "minkowski"])
+@pytest.fixture(params=["native", "native with torch only", "minkowski"])
 def engine(request: pytest.FixtureRequest) -> ModuleType:
-    if request.param == "native without numba":
-        request.getfixturevalue("without_numba")
+    if request.param == "native with torch only":
+        request.getfixturevalue("torch_only")
     name = request.param.split()[0]
     module: ModuleType = request.getfixturevalue(name)
     return module

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 import torch
 from hypothesis import given
@@ -9,6 +11,7 @@ from hypothesis import strategies as st
 
 from sparse_convonet.coordinates import pack_keys, unpack_keys
 from sparse_convonet.engine import neighbours
+from sparse_convonet.engine.compiled_loops import without_compiled_loops
 from sparse_convonet.engine.neighbours import KernelOffsets, dilate, neighbour_table
 
 _voxel = st.tuples(st.integers(0, 1), *[st.integers(-4, 3)] * 3)
@@ -35,9 +38,7 @@ def test_table_equals_a_dictionary(
         [row_of.get((b, x + dx, y + dy, z + dz), -1) for dx, dy, dz in _offset_list(offsets)]
         for b, x, y, z in sorted(queries)
     ]
-    with pytest.MonkeyPatch.context() as patch:
-        if not numba:
-            patch.setattr(neighbours, "sweep_numba", None)
+    with contextlib.nullcontext() if numba else without_compiled_loops():
         table = neighbour_table(_keys(queries), _keys(present), offsets)
     assert table.dtype == torch.int32
     assert table.shape == (len(queries), offsets.volume)
@@ -48,9 +49,7 @@ def test_table_equals_a_dictionary(
 @given(voxels=st.sets(_voxel, max_size=60), offsets=_offsets)
 def test_dilation_equals_a_set(numba: bool, voxels: set[tuple[int, ...]], offsets: KernelOffsets) -> None:
     expected = {(b, x + i, y + j, z + k) for b, x, y, z in voxels for i, j, k in _offset_list(offsets)}
-    with pytest.MonkeyPatch.context() as patch:
-        if not numba:
-            patch.setattr(neighbours, "sweep_numba", None)
+    with contextlib.nullcontext() if numba else without_compiled_loops():
         keys = dilate(_keys(voxels), offsets)
     assert list(map(tuple, unpack_keys(keys).tolist())) == sorted(expected)
 
