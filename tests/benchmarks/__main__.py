@@ -22,6 +22,7 @@ from tests.benchmarks import (
     gpu,
     normals,
     queries,
+    rays,
     sides,
     sizes,
 )
@@ -54,6 +55,7 @@ BENCHMARKS = {
     "campus": Benchmark("Campus", campus.TEXT, campus.run, by_default=False),
     "dense": Benchmark("Sparse and dense", dense.TEXT, dense.run),
     "normals": Benchmark("Normals", normals.TEXT, normals.run),
+    "rays": Benchmark("Rays", rays.TEXT, rays.run),
     "first_call": Benchmark("First call", first_call.TEXT, first_call.run),
     "data_sets": Benchmark("Data sets", data_sets.TEXT, data_sets.run),
     "sides": Benchmark("Sides of surfaces", sides.TEXT, sides.run, by_default=False),
