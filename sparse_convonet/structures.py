@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
-import trimesh
 
 from sparse_convonet.coordinates import UnitFrame
+
+if TYPE_CHECKING:
+    import trimesh
 
 
 def _require_rows(name: str, array: np.ndarray, columns: int, rows: int | None = None) -> None:
@@ -77,6 +80,8 @@ class Mesh:
 
     def to_trimesh(self) -> trimesh.Trimesh:
         """The same mesh as a trimesh.Trimesh; nothing is merged or reordered."""
+        import trimesh  # training does without it
+
         return trimesh.Trimesh(
             self.vertices,
             self.faces,

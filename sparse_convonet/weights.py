@@ -70,6 +70,14 @@ def save_weights(
         save_file({name: stored(value) for name, value in values.items()}, temporary, metadata=header)
 
 
+def export_half(weights: str | Path, out: Path) -> TrainedModel:
+    """Write the weights of a training run as a small file to ship, matrices in half precision; returns what was read."""
+    model = load_model(weights)
+    values = model.network.state_dict()
+    save_weights(values, model.config, out, threshold=model.threshold, record=model.record, half=True)
+    return model
+
+
 def pretrained_path(name: str) -> Path:
     """The file of a shipped model such as "building"; raises ValueError naming those there are."""
     folder = Path(str(resources.files("sparse_convonet") / "pretrained"))

@@ -7,11 +7,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import settings
 
-# The same examples in each run, and no limits on time: the machines that run this are of any speed.
-settings.register_profile("reproducible", derandomize=True, deadline=None, max_examples=50)
-settings.load_profile("reproducible")
+try:
+    from hypothesis import settings
+except ModuleNotFoundError:  # tools/gpu_run.py runs the tests for a GPU, which do without, where little is installed
+    settings = None  # type: ignore[assignment, misc]
+
+if settings is not None:
+    # The same examples in each run, and no limits on time: the machines that run this are of any speed.
+    settings.register_profile("reproducible", derandomize=True, deadline=None, max_examples=50)
+    settings.load_profile("reproducible")
 
 _LONG_S = 3600.0  # that a test marked `long` may take; the limit of all others stands in pyproject.toml
 _LEFT_S = 5.0

@@ -8,7 +8,7 @@ with starting():
     import argparse
     from pathlib import Path
 
-    from sparse_convonet.weights import load_model, save_weights
+    from sparse_convonet.weights import export_half
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -19,9 +19,7 @@ def main(arguments: list[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     if options.out.exists() and not options.overwrite:
         raise ValueError(f"{options.out}: exists already; add --overwrite or name another file")
-    model = load_model(options.weights)
-    values = model.network.state_dict()
-    save_weights(values, model.config, options.out, threshold=model.threshold, record=model.record, half=True)
+    model = export_half(options.weights, options.out)
     print(
         f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB, threshold {model.threshold}, {dict(model.record)}"
     )

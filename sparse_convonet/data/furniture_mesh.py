@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
-import fast_simplification
+import functools
+import logging
+from types import ModuleType
+
 import numpy as np
-import open3d as o3d
 from skimage import measure
+
+from sparse_convonet.data.raycast import TriangleScene
+
+logger = logging.getLogger(__name__)
 
 FEWEST_FACES = 300  # merging coplanar faces stops here
 FACE_TARGETS = (2_000, 4_000)  # tried in turn where more faces than that are left
@@ -24,11 +30,14 @@ def mesh_of_voxels(voxels: np.ndarray, voxel_size_m: float) -> tuple[np.ndarray,
 
     voxels: (X, Y, Z) bool.  The mesh is the half level of the trilinear interpolation between voxel centres, by
     marching cubes with coplanar faces merged.  Where that leaves more than 2000 faces it is decimated to 2000 or 4000,
-    provided that it stays watertight and within both DEVIATION_M and one voxel.
+    provided that it stays watertight and within both DEVIATION_M and one voxel.  All faces stay where the package
+    fast_simplification is not installed, which is logged once.
     """
     padded = np.pad(voxels, 1).astype(np.float32)
     vertices, triangles, _, _ = measure.marching_cubes(padded, level=LEVEL, gradient_direction="ascent")
     vertices, faces = vertices.astype(np.float64) - 0.5, triangles.astype(np.int64)  # voxel 1 of the padded grid is 0
+    if _simplification() is None:
+        return vertices, faces
     merged = _simplify(vertices, faces, FEWEST_FACES, _COPLANAR_ONLY)
     if merged is not None:
         vertices, faces = merged
@@ -41,11 +50,26 @@ def mesh_of_voxels(voxels: np.ndarray, voxel_size_m: float) -> tuple[np.ndarray,
     return vertices, faces
 
 
+@functools.cache
+def _simplification() -> ModuleType | None:
+    try:
+        import fast_simplification
+    except ModuleNotFoundError:
+        logger.warning(
+            "fast_simplification is not installed: furniture keeps all faces of its voxels, which costs time"
+        )
+        return None
+    module: ModuleType = fast_simplification
+    return module
+
+
 def _simplify(
     vertices: np.ndarray, faces: np.ndarray, target: int, aggression: int
 ) -> tuple[np.ndarray, np.ndarray] | None:
     """The mesh with `target` faces or more; None when the result is no closed surface."""
-    simplified = fast_simplification.simplify(
+    simplification = _simplification()
+    assert simplification is not None  # mesh_of_voxels has asked
+    simplified = simplification.simplify(
         vertices.astype(np.float32), faces.astype(np.int32), target_count=min(target, len(faces)), agg=aggression
     )
     result = simplified[0].astype(np.float64), simplified[1].astype(np.int64)
@@ -71,6 +95,4 @@ def _deviation(first: tuple[np.ndarray, np.ndarray], second: tuple[np.ndarray, n
 
 
 def _greatest_distance(points: np.ndarray, vertices: np.ndarray, faces: np.ndarray) -> float:
-    scene = o3d.t.geometry.RaycastingScene(nthreads=1)
-    scene.add_triangles(o3d.core.Tensor(vertices.astype(np.float32)), o3d.core.Tensor(faces.astype(np.uint32)))
-    return float(scene.compute_distance(o3d.core.Tensor(points.astype(np.float32)), nthreads=1).numpy().max())
+    return float(TriangleScene(vertices, faces).nearest(points)[0].max())

@@ -1,15 +1,38 @@
-"""Rays and nearest points against a triangle mesh (embree through open3d), with float64 world coordinates."""
+"""Rays and nearest points against a triangle mesh, with float64 world coordinates.
+
+The work is done by embree through open3d; where open3d is not installed, by the project's own search tree
+(raycast_tree.py), which gives the same answers in several times as long (docs/GPU.md).
+"""
 
 from __future__ import annotations
 
+import functools
+import importlib.util
+import logging
+from typing import Protocol
+
 import numpy as np
-import open3d as o3d
+
+logger = logging.getLogger(__name__)
+
+
+class RayEngine(Protocol):
+    """What answers the questions of a TriangleScene, in the frame of the triangles that it was made with."""
+
+    def first_hits(self, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rays (R, 6): distances (R,), infinite where nothing is hit, and unit normals (R, 3) of the triangles hit."""
+
+    def all_hits(self, rays: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Rays (R, 6): indices (H,) of the rays, ascending, and distances (H,) along them."""
+
+    def nearest(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Points (N, 3): distances (N,) to the nearest triangles, and their unit normals (N, 3)."""
 
 
 class TriangleScene:
     """A fixed triangle mesh that answers which triangle a ray meets first and how far a point is from it.
 
-    vertices: (V, 3) metres.  faces: (F, 3) vertex indices.  threads: of embree; 0 takes every core.
+    vertices: (V, 3) metres.  faces: (F, 3) vertex indices.  threads: 0 takes every core.
     Embree works in float32, so everything is moved to the centre of the mesh first: a building far
     from the origin loses nothing.
     Raises ValueError on a mesh without faces, on non-finite vertices and on indices out of range.
@@ -22,11 +45,7 @@ class TriangleScene:
         self.threads = threads
         self.bounds = np.array([vertices[faces].min(axis=(0, 1)), vertices[faces].max(axis=(0, 1))])  # (2, 3)
         self._centre = self.bounds.mean(axis=0)
-        self._scene = o3d.t.geometry.RaycastingScene(nthreads=threads)
-        self._scene.add_triangles(
-            o3d.core.Tensor.from_numpy((vertices - self._centre).astype(np.float32)),
-            o3d.core.Tensor.from_numpy(np.ascontiguousarray(faces, dtype=np.uint32)),
-        )
+        self._engine = ray_engine(vertices - self._centre, faces, threads)
 
     def first_hits(self, origins: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rays from (R, 3) origins along (R, 3) unit directions.
@@ -36,9 +55,7 @@ class TriangleScene:
         """
         if len(origins) == 0:
             return np.zeros(0), np.zeros((0, 3))
-        answer = self._scene.cast_rays(self._rays(origins, directions), nthreads=self.threads)
-        distances = answer["t_hit"].numpy().astype(np.float64)
-        normals = answer["primitive_normals"].numpy().astype(np.float64)
+        distances, normals = self._engine.first_hits(self._rays(origins, directions))
         normals *= -np.sign(np.einsum("ij,ij->i", normals, directions))[:, None]
         normals[~np.isfinite(distances)] = 0.0
         return distances, normals
@@ -47,23 +64,41 @@ class TriangleScene:
         """Every intersection: indices (H,) int64 of the rays and distances (H,) float64 along them."""
         if len(origins) == 0:
             return np.zeros(0, dtype=np.int64), np.zeros(0)
-        answer = self._scene.list_intersections(self._rays(origins, directions), nthreads=self.threads)
-        return answer["ray_ids"].numpy().astype(np.int64), answer["t_hit"].numpy().astype(np.float64)
+        return self._engine.all_hits(self._rays(origins, directions))
 
     def nearest(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Distances (N,) float64 from (N, 3) points to the mesh and unit normals (N, 3) of the nearest triangles."""
         if len(points) == 0:
             return np.zeros(0), np.zeros((0, 3))
-        queries = (np.asarray(points, dtype=np.float64) - self._centre).astype(np.float32)
-        answer = self._scene.compute_closest_points(o3d.core.Tensor.from_numpy(queries), nthreads=self.threads)
-        offsets = answer["points"].numpy().astype(np.float64) - queries
-        return np.linalg.norm(offsets, axis=1), answer["primitive_normals"].numpy().astype(np.float64)
+        return self._engine.nearest((np.asarray(points, dtype=np.float64) - self._centre).astype(np.float32))
 
-    def _rays(self, origins: np.ndarray, directions: np.ndarray) -> o3d.core.Tensor:
+    def _rays(self, origins: np.ndarray, directions: np.ndarray) -> np.ndarray:
         rays = np.empty((len(origins), 6), dtype=np.float32)
         rays[:, :3] = origins - self._centre
         rays[:, 3:] = directions
-        return o3d.core.Tensor.from_numpy(rays)
+        return rays
+
+
+def ray_engine(vertices: np.ndarray, faces: np.ndarray, threads: int) -> RayEngine:
+    """The engine for vertices (V, 3) around the origin and faces (F, 3): open3d's where that is installed."""
+    if _has_open3d():
+        from sparse_convonet.data.raycast_open3d import Open3dEngine  # imports slowly
+
+        return Open3dEngine(vertices, faces, threads)
+    from sparse_convonet.data.raycast_tree import TreeEngine
+
+    return TreeEngine(vertices, faces, threads)
+
+
+@functools.cache
+def _has_open3d() -> bool:
+    try:
+        found = importlib.util.find_spec("open3d") is not None
+    except ModuleNotFoundError:
+        found = False
+    if not found:
+        logger.info("open3d is not installed: rays are cast by the library's own search tree, which takes longer")
+    return found
 
 
 def _check_mesh(vertices: np.ndarray, faces: np.ndarray) -> None:

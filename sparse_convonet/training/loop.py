@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from torch.utils.tensorboard import SummaryWriter
 from tqdm import tqdm
 
 from sparse_convonet.config import ExperimentConfig, TrainingConfig
@@ -19,6 +18,7 @@ from sparse_convonet.model import OccupancyNetwork, build
 from sparse_convonet.training.average import WeightAverage
 from sparse_convonet.training.batch_norm import synchronise_batch_norm
 from sparse_convonet.training.checkpoint import TrainingState
+from sparse_convonet.training.curves import CurvesOpener, open_curves
 from sparse_convonet.training.initial import initialise
 from sparse_convonet.training.processes import Processes
 from sparse_convonet.training.review import NOT_VALIDATED, Review
@@ -40,16 +40,17 @@ def train(
     stop: StopRequest | None = None,
     processes: Processes | None = None,
     init: str | Path | None = None,
+    curves: CurvesOpener = open_curves,
 ) -> ValidationScore:
     """Train the model a config describes and leave its checkpoints in `out`; returns the last validation.
 
     init: weights that a run begins with (see initial.initialise); a run that is resumed has its own.
-    Writes config.yaml (resolved), last.pt (to resume), best.safetensors and last.safetensors (averaged
-    weights with config and threshold) and TensorBoard events.  A resumed run ends with the weights of an undisturbed
-    one.  Of several processes, the first one writes and validates, and each trains on its shard of every batch.
-    Raises ValueError where `out` holds a run already and `resume` is not set, or training.batch cannot be shared;
-    TrainingStopped, after writing last.pt, where a stop was requested.  The workers that make the batches have ended in
-    any case.
+    Writes config.yaml (resolved), last.pt (to resume), best.safetensors and last.safetensors (averaged weights with
+    config and threshold) and what `curves` opens: TensorBoard events, or a CSV file.  A resumed run ends with the weights
+    of an undisturbed one.  Of several processes, the first one writes and validates, and each trains on its shard of
+    every batch.  Raises ValueError where `out` holds a run already and `resume` is not set, or training.batch cannot be
+    shared; TrainingStopped, after writing last.pt, where a stop was requested.  The workers that make the batches have
+    ended in any case.
     """
     stop, processes = stop or StopRequest(), processes or Processes(device)
     settings = config.training
@@ -67,7 +68,7 @@ def train(
         restore(state, model, average, optimizer, settings)
     first_step = 0 if state is None else state.step
     with open_batches(config, first_step, model.coordinates, processes.shard) as batches:
-        review = processes.in_first(lambda: open_review(config, out, device, state, stop))
+        review = processes.in_first(lambda: open_review(config, out, device, state, stop, curves))
         started = time.monotonic() - (0.0 if state is None else state.seconds)
         run = Run(config, out, model, optimizer, average, processes, stop, review, started)
         # A run that was stopped may owe a validation; one that has nothing left to do only tells its score.
@@ -97,7 +98,10 @@ def take_steps(run: Run, batches: Iterator[PackedBatch], first_step: int, device
         torch.manual_seed(settings.seed + step)  # whatever a step draws is the same in a run that was resumed
         for group in run.optimizer.param_groups:
             group["lr"] = settings.learning_rate * learning_rate_share(step, settings)
-        batch = next(batches).to(device)
+        asked = time.monotonic()
+        made = next(batches)
+        begun = time.monotonic()
+        batch = made.to(device)
         loss, iou = training_step(
             run.model, run.optimizer, batch, settings.clip_norm, settings.batch, device, processes
         )
@@ -106,6 +110,8 @@ def take_steps(run: Run, batches: Iterator[PackedBatch], first_step: int, device
             review.writer.add_scalar("loss", loss, step + 1)
             review.writer.add_scalar("iou/training", iou, step + 1)
             review.writer.add_scalar("learning_rate", run.optimizer.param_groups[0]["lr"], step + 1)
+            review.writer.add_scalar("seconds/waiting", begun - asked, step + 1)  # for the workers to make the batch
+            review.writer.add_scalar("seconds/step", time.monotonic() - begun, step + 1)
             shown = f"{loss / settings.batch / run.config.data.queries:.3f}"
             progress.set_postfix(loss=shown, val=f"{review.score.best_iou:.3f}")
         if run.end_step(step + 1):
@@ -113,11 +119,16 @@ def take_steps(run: Run, batches: Iterator[PackedBatch], first_step: int, device
 
 
 def open_review(
-    config: ExperimentConfig, out: Path, device: torch.device, state: TrainingState | None, stop: StopRequest
+    config: ExperimentConfig,
+    out: Path,
+    device: torch.device,
+    state: TrainingState | None,
+    stop: StopRequest,
+    curves: CurvesOpener,
 ) -> Review:
     """The review of a run that begins, or goes on from a state; curves beyond that are taken back."""
     held_out = validation_sets(config)
-    writer = SummaryWriter(str(out), purge_step=1 if state is None else state.step + 1)
+    writer = curves(out, 1 if state is None else state.step + 1)
     model = build(config.model).to(device)
     review = Review(
         config=config, out=out, model=model, held_out=held_out, halls=sides_halls(config), writer=writer, stop=stop

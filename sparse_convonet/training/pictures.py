@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import numpy as np
 import torch
-from torch.utils.tensorboard import SummaryWriter
 
 from sparse_convonet.data.batching import pack_batch
 from sparse_convonet.model import OccupancyNetwork
 from sparse_convonet.structures import TrainingSample
+from sparse_convonet.training.curves import Curves
 from sparse_convonet.training.preview_mesh import preview_mesh
 
 _PIXELS = 160
@@ -35,14 +35,14 @@ def occupancy_slice(model: OccupancyNetwork, sample: TrainingSample, device: tor
 
 
 def write_pictures(
-    writer: SummaryWriter,
+    writer: Curves,
     model: OccupancyNetwork,
     sample: TrainingSample,
     step: int,
     device: torch.device,
     with_mesh: bool,
 ) -> None:
-    """Add the slice, and with `with_mesh` the mesh, of one scene to the event file."""
+    """Add the slice, and with `with_mesh` the mesh, of one scene to the curves."""
     training = model.training
     model.eval()
     writer.add_image("slice", 1 - occupancy_slice(model, sample, device), step, dataformats="HW")

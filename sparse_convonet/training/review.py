@@ -7,11 +7,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import torch
-from torch.utils.tensorboard import SummaryWriter
 
 from sparse_convonet.config import ExperimentConfig
 from sparse_convonet.model import OccupancyNetwork
 from sparse_convonet.structures import TrainingSample
+from sparse_convonet.training.curves import Curves
 from sparse_convonet.training.pictures import write_pictures
 from sparse_convonet.training.sides import SidesScore, mean_sides, score_sides
 from sparse_convonet.training.stopping import StopRequest
@@ -39,7 +39,7 @@ class Review:
         model: OccupancyNetwork,
         held_out: Mapping[str, list[TrainingSample]],
         halls: Sequence[TrainingSample] = (),
-        writer: SummaryWriter,
+        writer: Curves,
         stop: StopRequest,
     ) -> None:
         self.config = config

@@ -60,12 +60,11 @@ def test_quick_sides_write_a_row_for_each_surface(tmp_path: Path) -> None:
     assert all(cell.endswith("%") for row in rows for cell in row[3:])
 
 
-@pytest.mark.gpu
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")
-def test_quick_convolutions_on_a_gpu_write_their_table(tmp_path: Path) -> None:
-    benchmarks.main(["--quick", "--only", "gpu", "--out", str(tmp_path / "gpu.md")])
-    _, _, *rows = _table((tmp_path / "gpu.md").read_text(encoding="utf-8"))
-    assert len(rows) == 18 and all(float(cell) > 0 for row in rows for cell in row[5:])
+def test_quick_rays_are_cast_both_ways(tmp_path: Path) -> None:
+    benchmarks.main(["--quick", "--only", "rays", "--out", str(tmp_path / "rays.md")])
+    _, _, *rows = _table((tmp_path / "rays.md").read_text(encoding="utf-8"))
+    assert [row[0] for row in rows] == ["preparing", "first hits", "all hits", "nearest points"]
+    assert all(float(cell) >= 0 for row in rows for cell in row[3:])
 
 
 def test_a_section_replaces_its_older_self_and_leaves_the_others(tmp_path: Path) -> None:

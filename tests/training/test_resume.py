@@ -89,7 +89,8 @@ def header(path: Path) -> dict[str, str]:
 def curves(out: Path) -> dict[str, list[tuple[int, float]]]:
     events = EventAccumulator(str(out), size_guidance={"scalars": 0})
     events.Reload()
-    return {tag: [(each.step, each.value) for each in events.Scalars(tag)] for tag in events.Tags()["scalars"]}
+    tags = [tag for tag in events.Tags()["scalars"] if not tag.startswith("seconds/")]
+    return {tag: [(each.step, each.value) for each in events.Scalars(tag)] for tag in tags}
 
 
 def kill_often(config: ExperimentConfig, folder: Path, kills: int, longest_s: float) -> list[Path]:
