@@ -6,7 +6,7 @@ import csv
 import logging
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, Protocol, TypeAlias, cast
 
 import numpy as np
 
@@ -40,8 +40,8 @@ def open_curves(out: Path, first_step: int) -> Curves:
     except ImportError:
         logger.info("tensorboard is not installed: the curves go to %s, without pictures", out / CURVES)
         return CsvCurves(out, first_step)
-    writer: Curves = SummaryWriter(str(out), purge_step=first_step)
-    return writer
+    writer: Any = SummaryWriter(str(out), purge_step=first_step)
+    return cast(Curves, writer)
 
 
 class CsvCurves:
