@@ -17,6 +17,7 @@ from importlib.machinery import ModuleSpec
 from typing import Any
 
 import numba
+from numba.core import config
 
 logger = logging.getLogger(__name__)
 
@@ -36,9 +37,9 @@ def njit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
 
 def _stamp_cache(compiled: Any, module: str) -> bool:
     """Let the cache of a compiled function be right only for the sources of today; False where Numba has no such place."""
-    if numba.config.DISABLE_JIT:
+    if getattr(config, "DISABLE_JIT", False):
         return True
-    files = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
+    files: Any = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
     if not hasattr(files, "_source_stamp"):
         return False
     files._source_stamp = (files._source_stamp, source_stamp(module))
