@@ -6,7 +6,7 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,7 +15,7 @@ import trimesh
 
 from sparse_convonet.coordinates import VoxelFrame, one_scene, up_rotation
 from sparse_convonet.fields.sparse import SparseField
-from sparse_convonet.io.conversion import as_point_cloud
+from sparse_convonet.io.conversion import point_cloud_with_scanners
 from sparse_convonet.mesh.cleanup import Cleaned, observed_only, remove_small_components, remove_unsupported
 from sparse_convonet.mesh.colour import with_colours
 from sparse_convonet.mesh.compile_ahead import compile_ahead
@@ -30,6 +30,7 @@ from sparse_convonet.mesh.tiles import extract_tiles
 from sparse_convonet.mesh.topology import face_areas
 from sparse_convonet.model.sparse import HINTS
 from sparse_convonet.model_config import EngineName
+from sparse_convonet.occupancy_field import OccupancyField
 from sparse_convonet.plan import CloudDensity, Plan, make_plan, memory_budget, with_tiles
 from sparse_convonet.progress import Progress, untold
 from sparse_convonet.structures import Mesh, PointCloud
@@ -132,14 +133,33 @@ class Reconstructor:
 
         scanners: where the scanner stood that measured each point, (N, 3), or (3,) for all, in the frame of the points;
         NaN where that is not known.  It tells on which side of a surface the room is.
+        Returns a trimesh.Trimesh, the type that other libraries and viewers take; `run` also tells sizes and times.
         Raises ValueError where there are too few points, they are not finite, or there are not as many scanners.
         """
-        cloud = as_point_cloud(points)
-        if scanners is not None:
-            cloud = replace(cloud, scanners=_one_per_point(np.asarray(scanners, dtype=np.float64), len(cloud)))
-        if not np.isfinite(cloud.points).all():
-            raise ValueError("points: expected finite coordinates, found NaN or infinite ones; remove them first")
-        return self.run(cloud).mesh.to_trimesh()
+        return self.run(point_cloud_with_scanners(points, scanners)).mesh.to_trimesh()
+
+    @torch.no_grad()
+    def encode(self, points: Any, scanners: np.ndarray | None = None) -> OccupancyField:
+        """Points and scanners as of `reconstruct` -> the field, to be asked for the occupancy anywhere.
+
+        For scans that fit the memory: one that would take more than `memory_bytes` of the settings allows is encoded tile
+        by tile, with the same values, but its field, some 300 bytes a voxel, is held as a whole.  Where even that is
+        too much, `reconstruct_scan` goes through the disk; it leaves a mesh and no field.
+        Raises ValueError as `reconstruct` does.
+        """
+        cloud = point_cloud_with_scanners(points, scanners)
+        plan = self.plan(cloud)
+        points_world = self._to_world(cloud.points)
+        frame = VoxelFrame.around(points_world, plan.voxel_size_m)
+        hints = self._hints(cloud, points_world)
+        return OccupancyField(
+            network=self._network,
+            scene_field=self._encode(frame.snap_to_voxels(points_world), plan.tile_voxels, hints),
+            frame=frame,
+            threshold=self.settings.threshold or self.model.threshold,
+            up=self.settings.up,
+            scale=self.settings.scale,
+        )
 
     def plan(self, cloud: PointCloud) -> Plan:
         """The sizes that `run` would use for a scan, and what they would cost."""
@@ -151,7 +171,11 @@ class Reconstructor:
 
     @torch.no_grad()
     def run(self, cloud: PointCloud, plan: Plan | None = None) -> Reconstruction:
-        """Reconstruct a clean scan (finite points); see ReconstructionSettings."""
+        """Reconstruct a clean scan (finite points); see ReconstructionSettings.
+
+        Returns more than a mesh: also what was planned, removed and measured, which reports need.  `reconstruct` is the
+        short way for whoever has an array and goes on with trimesh.
+        """
         plan = plan or self.plan(cloud)
         points_world = self._to_world(cloud.points)
         frame = VoxelFrame.around(points_world, plan.voxel_size_m)
@@ -306,13 +330,3 @@ class Reconstructor:
         rotation = up_rotation(self.settings.up)
         normals = None if mesh.normals is None else (mesh.normals @ rotation).astype(np.float32)
         return Mesh((mesh.vertices @ rotation) / self.settings.scale, mesh.faces, normals, mesh.colours)
-
-
-def _one_per_point(scanners: np.ndarray, points: int) -> np.ndarray:
-    """(N, 3) of the positions that a user gave."""
-    if scanners.shape not in ((3,), (points, 3)):
-        raise ValueError(
-            f"scanners: expected an array of shape ({points}, 3), one position per point, or (3,) for all, "
-            f"found {scanners.shape}"
-        )
-    return np.broadcast_to(scanners, (points, 3))
