@@ -3,23 +3,74 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:  # what type checkers and editors see; each name is loaded at its first use
+    from sparse_convonet.config import load_config as load_config
+    from sparse_convonet.evaluation.mesh_scores import evaluate_mesh as evaluate_mesh
+    from sparse_convonet.io.cleaning import clean_points as clean_points
+    from sparse_convonet.io.meshes import write_mesh as write_mesh
+    from sparse_convonet.io.points import read_points as read_points
+    from sparse_convonet.model import build as build_model
+    from sparse_convonet.occupancy_field import OccupancyField as OccupancyField
+    from sparse_convonet.reconstruct import Reconstruction as Reconstruction
+    from sparse_convonet.reconstruct import ReconstructionSettings as ReconstructionSettings
+    from sparse_convonet.reconstruct import Reconstructor as Reconstructor
+    from sparse_convonet.scan import ScanRequest as ScanRequest
+    from sparse_convonet.scan import reconstruct_scan as reconstruct_scan
+    from sparse_convonet.structures import Mesh as Mesh
+    from sparse_convonet.structures import PointCloud as PointCloud
+    from sparse_convonet.weights import load_model as load_model
 
 __version__ = "0.1.0"
 
 # Where each public name lives; loaded at first use, so that importing a part does not import everything.
 _HOMES = {
-    "Reconstructor": "sparse_convonet.reconstruct",
-    "ReconstructionSettings": "sparse_convonet.reconstruct",
-    "load_model": "sparse_convonet.weights",
-    "read_points": "sparse_convonet.io.points",
-    "PointCloud": "sparse_convonet.structures",
-    "Mesh": "sparse_convonet.structures",
+    "Mesh": "structures",
+    "OccupancyField": "occupancy_field",
+    "PointCloud": "structures",
+    "Reconstruction": "reconstruct",
+    "ReconstructionSettings": "reconstruct",
+    "Reconstructor": "reconstruct",
+    "ScanRequest": "scan",
+    "build_model": "model:build",
+    "clean_points": "io.cleaning",
+    "evaluate_mesh": "evaluation.mesh_scores",
+    "load_config": "config",
+    "load_model": "weights",
+    "read_points": "io.points",
+    "reconstruct_scan": "scan",
+    "write_mesh": "io.meshes",
 }
-__all__ = sorted(_HOMES)
+__all__ = [
+    "Mesh",
+    "OccupancyField",
+    "PointCloud",
+    "Reconstruction",
+    "ReconstructionSettings",
+    "Reconstructor",
+    "ScanRequest",
+    "build_model",
+    "clean_points",
+    "evaluate_mesh",
+    "load_config",
+    "load_model",
+    "read_points",
+    "reconstruct_scan",
+    "write_mesh",
+]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'sparse_convonet' has no attribute {name!r}; public names: {', '.join(__all__)}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})
+
+
+if not TYPE_CHECKING:  # a checker that saw it would take any name for a public one
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(
+                f"module 'sparse_convonet' has no attribute {name!r}; public names: {', '.join(__all__)}"
+            )
+        module, _, inner = _HOMES[name].partition(":")
+        return getattr(importlib.import_module(f"sparse_convonet.{module}"), inner or name)

@@ -48,6 +48,11 @@ def pack_keys(coordinates: torch.Tensor) -> torch.Tensor:
     return key
 
 
+def one_scene(points: torch.Tensor) -> torch.Tensor:
+    """(N,) int64: the batch index of points (N, ...) that all belong to one scene, on their device."""
+    return points.new_zeros(len(points), dtype=torch.int64)
+
+
 def unpack_keys(keys: torch.Tensor) -> torch.Tensor:
     """(V,) int64 keys -> (V, 4) int64 [batch, x, y, z]; the inverse of pack_keys."""
     mask = (1 << AXIS_BITS) - 1

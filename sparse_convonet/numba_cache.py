@@ -17,6 +17,7 @@ from importlib.machinery import ModuleSpec
 from typing import Any
 
 import numba
+from numba.core import config
 
 logger = logging.getLogger(__name__)
 
@@ -36,7 +37,7 @@ def njit(function: Callable[..., Any] | None = None, **options: Any) -> Any:
 
 def _stamp_cache(compiled: Any, module: str) -> bool:
     """Let the cache of a compiled function be right only for the sources of today; False where Numba has no such place."""
-    if getattr(numba.config, "DISABLE_JIT", False):
+    if getattr(config, "DISABLE_JIT", False):
         return True
     files: Any = getattr(getattr(compiled, "_cache", None), "_cache_file", None)
     if not hasattr(files, "_source_stamp"):

@@ -6,39 +6,39 @@ import logging
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 import torch
 import trimesh
 
-from sparse_convonet.coordinates import VoxelFrame, up_rotation
+from sparse_convonet.coordinates import VoxelFrame, one_scene, up_rotation
 from sparse_convonet.fields.sparse import SparseField
-from sparse_convonet.io.conversion import as_point_cloud
+from sparse_convonet.io.conversion import point_cloud_with_scanners
 from sparse_convonet.mesh.cleanup import Cleaned, observed_only, remove_small_components, remove_unsupported
 from sparse_convonet.mesh.colour import with_colours
 from sparse_convonet.mesh.compile_ahead import compile_ahead
 from sparse_convonet.mesh.joining import joined
 from sparse_convonet.mesh.lattice import EDGE
-from sparse_convonet.mesh.mise import ExtractionSettings, extract_mesh
+from sparse_convonet.mesh.mise import ExtractionSettings, extract_mesh, threshold_logit
 from sparse_convonet.mesh.normals import with_area_normals, with_field_normals
+from sparse_convonet.mesh.query_chunks import query_chunks
 from sparse_convonet.mesh.refine import refine
-from sparse_convonet.mesh.seeds import SEED_STRIDE, seed_cells
+from sparse_convonet.mesh.seeds import SEED_STRIDE, finest_cells_per_seed, seed_cells
 from sparse_convonet.mesh.tiles import extract_tiles
 from sparse_convonet.mesh.topology import face_areas
 from sparse_convonet.model.sparse import HINTS
 from sparse_convonet.model_config import EngineName
+from sparse_convonet.occupancy_field import OccupancyField
 from sparse_convonet.plan import CloudDensity, Plan, make_plan, memory_budget, with_tiles
+from sparse_convonet.progress import Progress, untold
 from sparse_convonet.structures import Mesh, PointCloud
 from sparse_convonet.tiling import encode_tiled, encoding_grid, return_freed_memory
 from sparse_convonet.weights import TrainedModel, load_model
 
 logger = logging.getLogger(__name__)
 
-Progress = Callable[[str, float], None]  # stage, share done from 0 to 1
-
-_QUERY_CHUNK = 1 << 17
 # Pieces smaller than both may be crumbs: bits of wall seen through a door, noise in mid-air.  Most have less than half as
 # many points per surface as the whole (a real hall: nearly all 0 to 45 %; furniture of a known house: most over 75 %).
 CRUMB_M2, CRUMB_SHARE, CRUMB_POINTS_SHARE = 2.0, 0.01, 0.5
@@ -111,7 +111,7 @@ class Reconstructor:
         self.model = model
         self._network = model.sparse
         self.settings = settings or ReconstructionSettings()
-        self._progress = progress or (lambda stage, share: None)
+        self._progress = progress or untold
         self.device = next(model.network.parameters()).device
         compile_ahead()
 
@@ -133,14 +133,33 @@ class Reconstructor:
 
         scanners: where the scanner stood that measured each point, (N, 3), or (3,) for all, in the frame of the points;
         NaN or infinity where that is not known.  It tells on which side of a surface the room is.
+        Returns a trimesh.Trimesh, the type that other libraries and viewers take; `run` also tells sizes and times.
         Raises ValueError where there are too few points, they are not finite, or there are not as many scanners.
         """
-        cloud = as_point_cloud(points)
-        if scanners is not None:
-            cloud = replace(cloud, scanners=_one_per_point(np.asarray(scanners, dtype=np.float64), len(cloud)))
-        if not np.isfinite(cloud.points).all():
-            raise ValueError("points: expected finite coordinates, found NaN or infinite ones; remove them first")
-        return self.run(cloud).mesh.to_trimesh()
+        return self.run(point_cloud_with_scanners(points, scanners)).mesh.to_trimesh()
+
+    @torch.no_grad()
+    def encode(self, points: Any, scanners: np.ndarray | None = None) -> OccupancyField:
+        """Points and scanners as of `reconstruct` -> the field, to be asked for the occupancy anywhere.
+
+        For scans that fit the memory: one that would take more than `memory_bytes` of the settings allows is encoded tile
+        by tile, with the same values, but its field, some 300 bytes a voxel, is held as a whole.  Where even that is
+        too much, `reconstruct_scan` goes through the disk; it leaves a mesh and no field.
+        Raises ValueError as `reconstruct` does.
+        """
+        cloud = point_cloud_with_scanners(points, scanners)
+        plan = self.plan(cloud)
+        points_world = self._to_world(cloud.points)
+        frame = VoxelFrame.around(points_world, plan.voxel_size_m)
+        hints = self._hints(cloud, points_world)
+        return OccupancyField(
+            network=self._network,
+            scene_field=self._encode(frame.snap_to_voxels(points_world), plan.tile_voxels, hints),
+            frame=frame,
+            threshold=self.settings.threshold or self.model.threshold,
+            up=self.settings.up,
+            scale=self.settings.scale,
+        )
 
     def plan(self, cloud: PointCloud) -> Plan:
         """The sizes that `run` would use for a scan, and what they would cost."""
@@ -152,7 +171,11 @@ class Reconstructor:
 
     @torch.no_grad()
     def run(self, cloud: PointCloud, plan: Plan | None = None) -> Reconstruction:
-        """Reconstruct a clean scan (finite points); see ReconstructionSettings."""
+        """Reconstruct a clean scan (finite points); see ReconstructionSettings.
+
+        Returns more than a mesh: also what was planned, removed and measured, which reports need.  `reconstruct` is the
+        short way for whoever has an array and goes on with trimesh.
+        """
         plan = plan or self.plan(cloud)
         points_world = self._to_world(cloud.points)
         frame = VoxelFrame.around(points_world, plan.voxel_size_m)
@@ -202,19 +225,19 @@ class Reconstructor:
                 self._network, points_voxel, grid, lambda done, total: self._progress("encode", done / total), hints
             )
         points = torch.from_numpy(points_voxel).to(self.device)
-        return self._network.encode(points, torch.zeros(len(points), dtype=torch.int64, device=self.device), hints)
+        return self._network.encode(points, one_scene(points), hints)
 
     def _surface(self, scene_field: SparseField, points_voxel: np.ndarray, plan: Plan, threshold: float) -> Cleaned:
         """The surface in voxel coordinates without its small pieces."""
         cell = plan.cell_size_m / plan.voxel_size_m
 
         def evaluate(queries: np.ndarray) -> np.ndarray:
-            parts = [queries[start : start + _QUERY_CHUNK] for start in range(0, len(queries), _QUERY_CHUNK)]
-            return np.concatenate([self._logits(scene_field, part) for part in parts]) if parts else np.zeros(0)
+            parts = [self._logits(scene_field, queries[chunk]) for chunk in query_chunks(len(queries))]
+            return np.concatenate(parts) if parts else np.zeros(0)
 
-        finest_per_seed = 1 << max(0, round(math.log2(SEED_STRIDE / cell)))
+        finest_per_seed = finest_cells_per_seed(cell)
         seeds = seed_cells(scene_field, cell, finest_per_seed)
-        extraction = ExtractionSettings(cell=cell, threshold=math.log(threshold / (1 - threshold)))
+        extraction = ExtractionSettings(cell=cell, threshold=threshold_logit(threshold))
         asked_m2 = self.settings.smallest_piece_m2
         least_m2, share = (DUST_M2, CRUMB_SHARE) if asked_m2 is None else (asked_m2, None)
         if plan.tile_voxels is not None:
@@ -252,7 +275,7 @@ class Reconstructor:
                 mesh, points_voxel, CRUMB_REACH_VOXELS, below_area=below, least_share=CRUMB_POINTS_SHARE
             )
             mesh, removed = cleaned.mesh, removed + cleaned.removed_components
-        cell, logit = plan.cell_size_m / plan.voxel_size_m, math.log(threshold / (1 - threshold))
+        cell, logit = plan.cell_size_m / plan.voxel_size_m, threshold_logit(threshold)
         if self.settings.observed_only_voxels is not None:
             mesh = observed_only(mesh, points_voxel, self.settings.observed_only_voxels).mesh
         if self.settings.refine_steps:
@@ -284,15 +307,13 @@ class Reconstructor:
 
     def _logits(self, scene_field: SparseField, queries: np.ndarray) -> np.ndarray:
         points = torch.from_numpy(np.ascontiguousarray(queries)).to(self.device)
-        batch = torch.zeros(len(points), dtype=torch.int64, device=self.device)
-        return self._network.occupancy(scene_field, points, batch)[0].cpu().numpy()
+        return self._network.occupancy(scene_field, points, one_scene(points))[0].cpu().numpy()
 
     def _value_and_gradient(self, scene_field: SparseField) -> Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]:
         def value_and_gradient(queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
             with torch.enable_grad():
                 points = torch.from_numpy(np.ascontiguousarray(queries)).to(self.device).requires_grad_()
-                batch = torch.zeros(len(points), dtype=torch.int64, device=self.device)
-                logits, _ = self._network.occupancy(scene_field, points, batch)
+                logits, _ = self._network.occupancy(scene_field, points, one_scene(points))
                 (gradient,) = torch.autograd.grad(logits.sum(), points)
             return logits.detach().cpu().numpy(), gradient.cpu().numpy()
 
@@ -310,13 +331,3 @@ class Reconstructor:
         rotation = up_rotation(self.settings.up)
         normals = None if mesh.normals is None else (mesh.normals @ rotation).astype(np.float32)
         return Mesh((mesh.vertices @ rotation) / self.settings.scale, mesh.faces, normals, mesh.colours)
-
-
-def _one_per_point(scanners: np.ndarray, points: int) -> np.ndarray:
-    """(N, 3) of the positions that a user gave."""
-    if scanners.shape not in ((3,), (points, 3)):
-        raise ValueError(
-            f"scanners: expected an array of shape ({points}, 3), one position per point, or (3,) for all, "
-            f"found {scanners.shape}"
-        )
-    return np.broadcast_to(scanners, (points, 3))

@@ -18,6 +18,7 @@ from sparse_convonet.io.cleaning import CloudSummary, clean_points, describe
 from sparse_convonet.io.expected_points import expected_points
 from sparse_convonet.io.meshes import write_mesh
 from sparse_convonet.io.points import read_points
+from sparse_convonet.mesh.cleanup import no_surface
 from sparse_convonet.mesh.compile_ahead import compile_ahead
 from sparse_convonet.mesh.topology import mesh_statistics
 from sparse_convonet.metrics.coverage import shares_within
@@ -131,10 +132,7 @@ class _Run:
         with bars:
             result = reconstructor.run(cloud, plan)
         if len(result.mesh.faces) == 0:
-            raise ValueError(
-                "the result has no surface: expected points on surfaces of a building, metres apart at most by "
-                "centimetres; check --scale, or choose larger voxels with --voxel-size"
-            )
+            raise no_surface()
         measuring = time.monotonic()
         sizes = [size_m / self._settings.scale for size_m in (plan.cell_size_m, plan.voxel_size_m)]
         near_cell, near_voxel = shares_within(cloud.points, result.mesh.vertices, result.mesh.faces, sizes)

@@ -14,7 +14,7 @@ from collections.abc import Callable
 import numpy as np
 import torch
 
-from sparse_convonet.coordinates import unpack_keys
+from sparse_convonet.coordinates import one_scene, unpack_keys
 from sparse_convonet.encode.sparse_unet import SparseUNet
 from sparse_convonet.fields.sparse import Level, SparseField
 from sparse_convonet.model.sparse import SparseOccupancyNetwork
@@ -64,7 +64,7 @@ def encode_tiled(
     rows = TiledRows(points_voxel, grid)
     names = rows.near(unet.expansion_voxels())
     everything = torch.from_numpy(points_voxel).to(device)
-    context = network.look_around(everything, everything.new_zeros(len(everything), dtype=torch.int64), hints)
+    context = network.look_around(everything, one_scene(everything), hints)
     del everything
     parts: list[list[Level]] = []
     for number, name in enumerate(names):
@@ -72,7 +72,7 @@ def encode_tiled(
             chosen = rows.around(name, unet.halo_voxels())
             points = torch.from_numpy(points_voxel[chosen]).to(device)
             own_hints = None if hints is None else hints[torch.from_numpy(chosen)]
-            field = network.encode(points, points.new_zeros(len(points), dtype=torch.int64), own_hints, context)
+            field = network.encode(points, one_scene(points), own_hints, context)
             parts.append([_own_cells(level, *grid.box(name)) for level in field.levels])
             del points, field
             return_freed_memory()

@@ -10,20 +10,18 @@ with starting():
     from pathlib import Path
     from typing import Any
 
-    import numpy as np
     import torch
     from tqdm import tqdm
 
     from sparse_convonet.data.convonet.stream import evaluation_samples
     from sparse_convonet.evaluation.contenders import Contender, contenders_of, load_contender, open_predictor
     from sparse_convonet.evaluation.data_set import EvaluationSettings, evaluate
-    from sparse_convonet.evaluation.mesh_scores import METRIC_THRESHOLDS_M, UNIT_THRESHOLDS, Truth, score_mesh
+    from sparse_convonet.evaluation.mesh_scores import METRIC_THRESHOLDS_M, UNIT_THRESHOLDS, evaluate_mesh
     from sparse_convonet.evaluation.predictors import PUBLISHED_CELLS, NetworkPredictor, Predictor
     from sparse_convonet.evaluation.published import TABLES
     from sparse_convonet.evaluation.tables import OVER_CLASSES, Summary, markdown, summarise, write_rows
     from sparse_convonet.io.atomic import atomic_path
     from sparse_convonet.io.meshes import read_mesh
-    from sparse_convonet.metrics.surface import PUBLISHED_SAMPLES, sample_mesh
     from sparse_convonet.training.validation import validate
 
 MESHES = (".ply", ".obj", ".off", ".stl", ".glb")
@@ -85,9 +83,8 @@ def _score_pair(options: argparse.Namespace) -> None:
     if len(options.what) != 2:
         raise ValueError(f"expected two meshes, the prediction and the truth, found {len(options.what)}")
     predicted, truth = (read_mesh(path) for path in options.what)
-    rng = np.random.default_rng(options.seed)
     thresholds = METRIC_THRESHOLDS_M if options.metres else UNIT_THRESHOLDS
-    scores = score_mesh(predicted, Truth(sample_mesh(truth, PUBLISHED_SAMPLES, rng)), thresholds, rng)
+    scores = evaluate_mesh(predicted, truth, thresholds=thresholds, seed=options.seed)
     unit = "m" if options.metres else "of the unit cube"
     print(f"accuracy {scores.accuracy:.5g} {unit}, completeness {scores.completeness:.5g} {unit}")
     print(f"Chamfer-L1 {scores.chamfer_l1:.5g} {unit}, normal consistency {scores.normal_consistency:.4f}")

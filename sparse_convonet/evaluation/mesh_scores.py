@@ -89,3 +89,19 @@ def score_mesh(
         normal_consistency=found[0].normal_consistency,
         f_scores=tuple(each.f_score for each in found),
     )
+
+
+def evaluate_mesh(
+    predicted: Mesh,
+    truth: Mesh,
+    *,
+    thresholds: tuple[float, ...] = METRIC_THRESHOLDS_M,
+    samples: int = PUBLISHED_SAMPLES,
+    seed: int = 0,
+) -> MeshScores:
+    """Score a mesh against the true surface, both in one frame, from `samples` random points on each; without IoU.
+
+    thresholds: of the F-scores, in the units of the frame.  Raises ValueError for a truth without area.
+    """
+    rng = np.random.default_rng(seed)
+    return score_mesh(predicted, Truth(sample_mesh(truth, samples, rng)), thresholds, rng, samples=samples)

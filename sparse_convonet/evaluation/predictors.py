@@ -12,7 +12,7 @@ import torch
 
 from sparse_convonet.baseline_config import AlphaShapeSettings, BaselineSettings
 from sparse_convonet.baselines.reconstruction import reconstruct_baseline
-from sparse_convonet.coordinates import UNIT_PADDING, VoxelFrame
+from sparse_convonet.coordinates import UNIT_PADDING, VoxelFrame, one_scene
 from sparse_convonet.data.batching import unit_frame_of
 from sparse_convonet.mesh.field_mesh import field_mesh
 from sparse_convonet.mesh.sliding_window import sliding_window_mesh
@@ -73,7 +73,7 @@ class NetworkPredictor:
         points = voxels.to_voxels(sample.points_world) if in_voxels else cube.to_unit(sample.points_world)
         started = time.perf_counter()
         tensor = torch.from_numpy(points).to(self.device, torch.float32)
-        field = network.encode(tensor, torch.zeros(len(tensor), dtype=torch.int64, device=self.device))
+        field = network.encode(tensor, one_scene(tensor))
         self._wait()
         encoded = time.perf_counter()
         mesh = field_mesh(network, field, points, self._cell(sample, in_voxels), self.threshold)

@@ -55,8 +55,8 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
 def atomic_paths(paths: Sequence[Path | str]) -> Iterator[tuple[Path, ...]]:
     """The same for files that belong together: all become their `paths` when the block succeeds, or none does.
 
-    The last one vouches for the others: it is removed before the first is replaced and comes back after all of them,
-    so that a process killed in between leaves no set of files that looks complete and is mixed.
+    The last path is the commit marker: its file is removed before the first is replaced and comes back after all of
+    them.  So where it exists the others are of the same run; a process killed in between leaves a set without it.
     """
     with ExitStack() as stack:
         targets = [_target(Path(path)) for path in paths]

@@ -13,6 +13,8 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any, NoReturn
 
+from sparse_convonet.io.refusals import without_breaks
+
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 EXIT_TERMINATED = 143  # 128 + SIGTERM
@@ -152,8 +154,8 @@ def _sentence(error: Exception) -> str:
             return _system_sentence(error.errno, name, error.strerror or "")
         if error.errno in (errno.ENOSPC, errno.EDQUOT) and "while writing" not in (error.strerror or ""):
             return "disk full; free some space or choose another folder"
-        return _one_line(error.strerror or str(error))
-    return _one_line(str(error)) or type(error).__name__
+        return without_breaks(error.strerror or str(error))
+    return without_breaks(str(error)) or type(error).__name__
 
 
 def _system_sentence(number: int, name: str, phrase: str) -> str:
@@ -167,8 +169,4 @@ def _system_sentence(number: int, name: str, phrase: str) -> str:
         errno.ENOSPC: f"disk full while writing {name}; free some space or choose another folder",
         errno.EDQUOT: f"disk quota used up while writing {name}; free some space or choose another folder",
     }
-    return sentences.get(number, f"{name}: {_one_line(phrase)}")
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())
+    return sentences.get(number, f"{name}: {without_breaks(phrase)}")

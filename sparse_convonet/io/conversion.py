@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -23,6 +24,19 @@ def as_point_cloud(source: Any, *, seed: int = 0, sample_spacing_m: float | None
     cloud = _convert(source, seed, sample_spacing_m)
     if len(cloud) == 0:
         raise ValueError("point cloud: expected at least one point, found none; check what was passed")
+    return cloud
+
+
+def point_cloud_with_scanners(points: Any, scanners: np.ndarray | None) -> PointCloud:
+    """The cloud of what users hold, with the positions of scanners (N, 3), or (3,) for all points, where they are given.
+
+    Raises ValueError as as_point_cloud does, for points that are not finite, and for another number of scanners.
+    """
+    cloud = as_point_cloud(points)
+    if scanners is not None:
+        cloud = replace(cloud, scanners=_one_per_point(np.asarray(scanners, dtype=np.float64), len(cloud)))
+    if not np.isfinite(cloud.points).all():
+        raise ValueError("points: expected finite coordinates, found NaN or infinite ones; remove them first")
     return cloud
 
 
@@ -79,3 +93,13 @@ def _cloud(points: Any, colours: Any, normals: Any) -> PointCloud:
         None if colours is None else to_colours(np.asarray(colours)),
         None if normals is None else to_normals(np.asarray(normals)),
     )
+
+
+def _one_per_point(scanners: np.ndarray, points: int) -> np.ndarray:
+    """(N, 3) of the positions that a user gave."""
+    if scanners.shape not in ((3,), (points, 3)):
+        raise ValueError(
+            f"scanners: expected an array of shape ({points}, 3), one position per point, or (3,) for all, "
+            f"found {scanners.shape}"
+        )
+    return np.broadcast_to(scanners, (points, 3))

@@ -38,7 +38,7 @@ _PICTURE_ERRORS = (OSError, Image.DecompressionBombWarning, Image.DecompressionB
 
 logger = logging.getLogger(__name__)
 
-_ANY_ZEROS = 1 << 22  # values of a .glb or .gltf that may stand nowhere
+_ANY_ZEROS = 1 << 22  # values of accessors without a buffer view that any .glb or .gltf may have
 
 
 def read_mesh(path: Path | str) -> Mesh:
@@ -100,7 +100,7 @@ def _parse_with_trimesh(path: Path, content: bytes) -> Mesh:
 
 
 def _require_plausible_gltf(path: Path, content: bytes) -> None:
-    """Refuse other JSON, and values that stand nowhere in the file (zeros, glTF 2.0, 5.1) in absurd numbers."""
+    """Refuse other JSON, and huge accessors without a buffer view: all zeros (glTF 2.0, 5.1), which take memory unread."""
     suffix, text = path.suffix.lower(), content
     if suffix == ".glb":  # magic, version, length; length and type of a chunk, which is JSON
         length = int.from_bytes(content[12:16], "little")

@@ -28,6 +28,11 @@ def no_points(path: Path) -> ValueError:
     return ValueError(f"{path}: expected at least one point, found none; export the scan again")
 
 
+def without_breaks(text: str) -> str:
+    """Our own words, or those of a library, on one line and whole."""
+    return " ".join(text.split())
+
+
 def one_line(text: str, longest: int = 200) -> str:
     """What a file says about itself, fit for a sentence: letters that a terminal shows, on one line, not too many."""
     words = " ".join(text[: 8 * longest].split())[:longest]

@@ -30,7 +30,7 @@ class BorderMemory:
             self._remember(keys[~known], logits[~known])
 
     def asked(self) -> tuple[np.ndarray, np.ndarray]:
-        """Keys (K,) int64 and logits (K,) float32 of the points that were asked for, by no order."""
+        """Keys (K,) int64 and logits (K,) float32 of the points that were asked for, unsorted."""
         nothing = (np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.float32))
         keys, logits = zip(nothing, *self._asked, strict=True)
         return np.concatenate(keys), np.concatenate(logits)

@@ -175,3 +175,11 @@ def _with_teeth(faces: np.ndarray, cut: np.ndarray, vertex_count: int) -> np.nda
             break
         cut |= teeth
     return cut
+
+
+def no_surface() -> ValueError:
+    """The error for a scan of which no surface is left."""
+    return ValueError(
+        "the result has no surface: expected points on surfaces of a building, metres apart at most by "
+        "centimetres; check --scale, or choose larger voxels with --voxel-size"
+    )

@@ -7,10 +7,10 @@ from dataclasses import replace
 import numpy as np
 from scipy.spatial import cKDTree
 
+from sparse_convonet.mesh.query_chunks import query_chunks
 from sparse_convonet.structures import Mesh, PointCloud
 
 NEIGHBOURS = 4
-_CHUNK = 1 << 17  # vertices per look-up
 
 
 def with_colours(mesh: Mesh, cloud: PointCloud, neighbours: int = NEIGHBOURS) -> Mesh:
@@ -27,8 +27,7 @@ def with_colours(mesh: Mesh, cloud: PointCloud, neighbours: int = NEIGHBOURS) ->
     tree = cKDTree(cloud.points)
     count = min(neighbours, len(cloud))
     colours = np.empty((len(mesh.vertices), 3), dtype=np.uint8)
-    for start in range(0, len(colours), _CHUNK):
-        chunk = slice(start, start + _CHUNK)
+    for chunk in query_chunks(len(colours)):
         distance, nearest = tree.query(mesh.vertices[chunk], k=range(1, count + 1), workers=-1)  # both (Q, count)
         colours[chunk] = blend(distance, cloud.colours[nearest])
     return replace(mesh, colours=colours)

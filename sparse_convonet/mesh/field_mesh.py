@@ -2,22 +2,21 @@
 
 from __future__ import annotations
 
-import math
 from typing import Any
 
 import numpy as np
 import torch
 
-from sparse_convonet.coordinates import UNIT_PADDING
+from sparse_convonet.coordinates import UNIT_PADDING, one_scene
 from sparse_convonet.fields.dense_voxels import DenseVoxelField
 from sparse_convonet.fields.sparse import SparseField
-from sparse_convonet.mesh.mise import ExtractionSettings, extract_mesh
-from sparse_convonet.mesh.seeds import SEED_STRIDE, box_seed_cells, cube_seed_cells, seed_cells
+from sparse_convonet.mesh.mise import ExtractionSettings, extract_mesh, threshold_logit
+from sparse_convonet.mesh.query_chunks import query_chunks
+from sparse_convonet.mesh.seeds import box_seed_cells, cube_seed_cells, finest_cells_per_seed, seed_cells
 from sparse_convonet.model import OccupancyNetwork
 from sparse_convonet.model.sparse import OUTSIDE_LOGIT
 from sparse_convonet.structures import Mesh
 
-_QUERY_CHUNK = 1 << 17
 _CUBE_BORDER = (1 + UNIT_PADDING) / 2 + 1e-6  # of the padded cube, with room for rounding
 _DENSE_STRIDE = 4  # finest cells along a seed: the papers begin at a quarter of the finest resolution
 
@@ -33,10 +32,9 @@ def field_mesh(network: OccupancyNetwork, field: Any, points: np.ndarray, cell: 
 
     def evaluate(queries: np.ndarray) -> np.ndarray:
         parts = []
-        for start in range(0, len(queries), _QUERY_CHUNK):
-            part = torch.from_numpy(queries[start : start + _QUERY_CHUNK]).to(device)
-            scene = torch.zeros(len(part), dtype=torch.int64, device=device)
-            logits = network.occupancy(field, part, scene)[0].float()
+        for chunk in query_chunks(len(queries)):
+            part = torch.from_numpy(queries[chunk]).to(device)
+            logits = network.occupancy(field, part, one_scene(part))[0].float()
             if network.coordinates == "unit":
                 # Nothing is known beyond the padded cube; the published code closes surfaces there as well.
                 beyond = (part.abs() > _CUBE_BORDER).any(dim=1)
@@ -45,7 +43,7 @@ def field_mesh(network: OccupancyNetwork, field: Any, points: np.ndarray, cell: 
         return np.concatenate(parts) if parts else np.zeros(0, dtype=np.float32)
 
     if isinstance(field, SparseField):
-        stride = 1 << max(0, round(math.log2(SEED_STRIDE / cell)))
+        stride = finest_cells_per_seed(cell)
         seeds = seed_cells(field, cell, stride)
     elif isinstance(field, DenseVoxelField):
         stride, box = _DENSE_STRIDE, field.boxes[0]
@@ -54,5 +52,5 @@ def field_mesh(network: OccupancyNetwork, field: Any, points: np.ndarray, cell: 
     else:
         stride = _DENSE_STRIDE
         seeds = cube_seed_cells(cell, stride)
-    settings = ExtractionSettings(cell=cell, threshold=math.log(threshold / (1 - threshold)))
+    settings = ExtractionSettings(cell=cell, threshold=threshold_logit(threshold))
     return extract_mesh(evaluate, seeds, stride, points, settings)

@@ -8,6 +8,7 @@ surface never ends at a cell that was not looked at.
 from __future__ import annotations
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -25,12 +26,13 @@ from sparse_convonet.mesh.lattice import (
 )
 from sparse_convonet.mesh.marching_cubes import marching_cubes
 from sparse_convonet.mesh.mise_numba import grow, list_points, need_corners, settle_border, store_logits
+from sparse_convonet.mesh.query_chunks import QUERIES_AT_ONCE
 from sparse_convonet.structures import Mesh
 
 logger = logging.getLogger(__name__)
 
 Evaluate = Callable[[np.ndarray], np.ndarray]  # (Q, 3) float32 field coordinates -> (Q,) float32 logits
-Progress = Callable[[int, int, int], None]  # edge of the cells in finest cells, points done, points of this step
+LevelProgress = Callable[[int, int, int], None]  # edge of the cells in finest cells, points done, points of this step
 
 _BEYOND = 1.0  # how far below the threshold the logit counts where the field was not asked
 
@@ -47,7 +49,7 @@ class ExtractionSettings:
     cell: float
     threshold: float = 0.0
     lattice_offset: float = 0.0
-    chunk_points: int = 1 << 17
+    chunk_points: int = QUERIES_AT_ONCE
     interpolation_margin: float = 1e-3
 
     def __post_init__(self) -> None:
@@ -59,13 +61,18 @@ class ExtractionSettings:
             raise ValueError(f"interpolation_margin: expected between 0 and 0.5, found {self.interpolation_margin}")
 
 
+def threshold_logit(threshold: float) -> float:
+    """The logit of tau, the probability from which on space counts as occupied; 0 < threshold < 1."""
+    return math.log(threshold / (1 - threshold))
+
+
 def extract_mesh(
     evaluate: Evaluate,
     seed_cells: np.ndarray,  # (M, 3) int: cell c covers lattice points c * stride to (c + 1) * stride
     seed_stride_cells: int,  # edge of the seed cells in finest cells, a power of two
     points_field: np.ndarray,  # (N, 3) input points, field coordinates
     settings: ExtractionSettings,
-    progress: Progress | None = None,
+    progress: LevelProgress | None = None,
 ) -> Mesh:
     """The surface where the field's logit crosses the threshold, as one closed mesh in field coordinates.
 
@@ -157,7 +164,7 @@ class Search:
         evaluate: Evaluate,
         space: SearchSpace,
         settings: ExtractionSettings,
-        progress: Progress | None = None,
+        progress: LevelProgress | None = None,
         box: np.ndarray | None = None,
     ) -> None:
         self.points_known = 0

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from sparse_convonet.mesh.query_chunks import query_chunks
 from sparse_convonet.numba_cache import njit
 from sparse_convonet.structures import Mesh
 
@@ -15,7 +16,6 @@ logger = logging.getLogger(__name__)
 
 Gradient = Callable[[np.ndarray], np.ndarray]  # (Q, 3) float32 field coordinates -> (Q, 3) gradient of the logit
 
-_CHUNK = 1 << 17  # vertices per call of the gradient
 _TINY = 1e-12  # squared length below which a direction means nothing
 
 
@@ -32,8 +32,7 @@ def with_field_normals(mesh: Mesh, gradient: Gradient) -> Mesh:
     """
     by_area = _area_normals(mesh)
     normals = np.empty_like(by_area)
-    for start in range(0, len(normals), _CHUNK):
-        chunk = slice(start, start + _CHUNK)
+    for chunk in query_chunks(len(normals)):
         normals[chunk] = -np.asarray(gradient(mesh.vertices[chunk].astype(np.float32)), dtype=np.float64)
     squared = np.einsum("ij,ij->i", normals, normals)
     unusable = ~np.isfinite(squared) | (squared < _TINY)

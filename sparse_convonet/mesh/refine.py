@@ -15,6 +15,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from sparse_convonet.mesh.query_chunks import query_chunks
 from sparse_convonet.mesh.topology import face_normals_scaled
 from sparse_convonet.structures import Mesh
 
@@ -23,7 +24,6 @@ logger = logging.getLogger(__name__)
 # (Q, 3) float32 field coordinates -> logits (Q,) and their gradient (Q, 3)
 ValueAndGradient = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
-_CHUNK = 1 << 17  # vertices per call of the field
 _TINY = 1e-12  # squared gradient below which there is no direction to go
 _SETTLED = 1e-4  # a logit this close to the threshold needs no further step
 _UNFLIP_PASSES = 8  # taking vertices back can turn over a neighbouring face, so look again
@@ -45,8 +45,7 @@ def refine(
     if steps < 1 or len(mesh.vertices) == 0:
         return mesh
     moved = mesh.vertices.copy()
-    for start in range(0, len(moved), _CHUNK):
-        chunk = slice(start, start + _CHUNK)
+    for chunk in query_chunks(len(moved)):
         moved[chunk] = _approach(mesh.vertices[chunk], value_and_gradient, steps, cell / 2, threshold)
     return replace(mesh, vertices=_without_flips(mesh, moved), normals=None)
 

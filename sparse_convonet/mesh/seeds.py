@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 
 from sparse_convonet.coordinates import UNIT_PADDING, unpack_keys
 from sparse_convonet.fields.sparse import SparseField
 
 SEED_STRIDE = 8  # voxels; extraction begins at the cells of this level, which reach beyond every surface seen
+
+
+def finest_cells_per_seed(cell: float) -> int:
+    """Edge of a seed cell, about SEED_STRIDE voxels, in finest cells of `cell` voxels: a power of two."""
+    return 1 << max(0, round(math.log2(SEED_STRIDE / cell)))
 
 
 def seed_cells(scene_field: SparseField, cell: float, finest_per_seed: int) -> np.ndarray:

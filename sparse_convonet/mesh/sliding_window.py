@@ -7,7 +7,6 @@ comes from normalisation over the whole crop; it is measured where crops meet.
 from __future__ import annotations
 
 import itertools
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,7 +15,9 @@ import numpy as np
 import torch
 from skimage.measure import marching_cubes
 
+from sparse_convonet.coordinates import one_scene
 from sparse_convonet.fields.dense_voxels import DenseVoxelField
+from sparse_convonet.mesh.mise import threshold_logit
 from sparse_convonet.model.dense_voxels import DenseVoxelNetwork
 from sparse_convonet.structures import Mesh
 
@@ -61,7 +62,7 @@ def sliding_window_mesh(
     near = np.unique(np.floor((points[:, None] + _NUDGES).reshape(-1, 3) / crop).astype(np.int64), axis=0)
     low, high = owner.min(axis=0), owner.max(axis=0)
     total = int(np.prod(high - low + 1))
-    level = math.log(threshold / (1 - threshold))
+    level = threshold_logit(threshold)
     faces_high: dict[tuple[Place, int], np.ndarray] = {}
     seams: list[np.ndarray] = []
     parts: list[Mesh] = []
@@ -116,7 +117,7 @@ def _crop_logits(
     parts = []
     for part in lattice.split(_QUERY_CHUNK):
         queries = (part + torch.from_numpy(begin)).to(device)
-        parts.append(network.occupancy(field, queries, torch.zeros(len(queries), dtype=torch.int64, device=device))[0])
+        parts.append(network.occupancy(field, queries, one_scene(queries))[0])
     return torch.cat(parts).cpu().numpy().reshape((len(steps),) * 3)
 
 

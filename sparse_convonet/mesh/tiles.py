@@ -30,7 +30,7 @@ from sparse_convonet.tile_grid import TiledRows, TileGrid, TileName
 
 logger = logging.getLogger(__name__)
 
-Progress = Callable[[int, int], None]  # tiles done, tiles known of
+TileProgress = Callable[[int, int], None]  # tiles done, tiles known of
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def extract_tiles(
     points_field: np.ndarray,  # (N, 3)
     settings: ExtractionSettings,
     largest_tile: int,  # edge of the tiles in seed cells, a multiple of lattice.EDGE
-    progress: Progress | None = None,
+    progress: TileProgress | None = None,
 ) -> TiledMesh:
     """The surface that extract_mesh finds, in tiles; arguments and errors as there."""
     levels = halvings(seed_stride_cells)
@@ -88,7 +88,7 @@ class _TiledSearch:
         self._states: dict[TileName, TileState] = {}
         self._arrived: dict[TileName, list[list[np.ndarray]]] = {}
 
-    def run(self, point_cells: np.ndarray, progress: Progress | None) -> None:
+    def run(self, point_cells: np.ndarray, progress: TileProgress | None) -> None:
         """Visit tiles until no surface leaves one for cells that were not looked at."""
         self._space.warn_of_points_beyond(point_cells)
         seeds, points = TiledRows(self._space.seeds, self._grid), TiledRows(point_cells, self.grid_finest)
@@ -101,7 +101,7 @@ class _TiledSearch:
             cells = (self._space.seeds[seeds.of(tile)], point_cells[points.of(tile)])
             starts = [np.concatenate(each) if each else NO_CELLS for each in arrived]
             former = self._states.get(tile)
-            state = search_tile(
+            state = search_box(
                 self._evaluate, self._space, self._settings, self._grid.box(tile), *cells, starts, former
             )
             self._states[tile] = state
@@ -197,7 +197,7 @@ class TileState:
             level.logits[:count][_bits(level.known[:count])] = state.logits
 
 
-def search_tile(
+def search_box(
     evaluate: Evaluate,
     space: SearchSpace,
     settings: ExtractionSettings,
@@ -218,7 +218,7 @@ def search_tile(
 def mesh_of_tile(
     state: TileState, space: SearchSpace, settings: ExtractionSettings, box: tuple[np.ndarray, np.ndarray]
 ) -> TileMesh:
-    """The surface in the cells of a tile whose search is finished; arguments as of search_tile."""
+    """The surface in the cells of a tile whose search is finished; arguments as of search_box."""
 
     def ask_nothing(positions: np.ndarray) -> np.ndarray:
         raise AssertionError("a finished search knows all points")

@@ -18,6 +18,7 @@ import numpy as np
 
 from sparse_convonet.io.atomic import atomic_folder, atomic_path
 from sparse_convonet.io.ply import MeshParts
+from sparse_convonet.mesh.cleanup import no_surface
 from sparse_convonet.mesh.topology import MeshStatistics
 from sparse_convonet.out_of_core.crumbs import CrumbRule, without_unsupported
 from sparse_convonet.out_of_core.pieces import Pieces, find_pieces, without_small
@@ -26,8 +27,9 @@ from sparse_convonet.out_of_core.surfaces import Surfaces, SurfaceSums, TileSurf
 from sparse_convonet.out_of_core.tile_coverage import Coverage, shell_voxels
 from sparse_convonet.out_of_core.tile_folder import TileFolder
 from sparse_convonet.out_of_core.tile_frame import TileFrame
-from sparse_convonet.out_of_core.tile_notes import PointSource, Progress, reporting
+from sparse_convonet.out_of_core.tile_notes import PointSource, reporting
 from sparse_convonet.out_of_core.tiles3d import TilesetWriter
+from sparse_convonet.progress import Progress, untold
 from sparse_convonet.structures import Mesh
 
 logger = logging.getLogger(__name__)
@@ -78,13 +80,10 @@ def assemble(
     The mesh is in the frame and units of the scan, the 3D Tiles in metres, z up.  Raises ValueError where no surface is
     left, where there are more vertices than a file can name, and where tiles do not fit together.
     """
-    report = progress or (lambda stage, share: None)
+    report = progress or untold
     pieces = _without_crumbs(find_pieces(folder, report), folder, points, frame, settings, report)
     if not pieces.kept.any():
-        raise ValueError(
-            "the result has no surface: expected points on surfaces of a building, metres apart at most by "
-            "centimetres; check --scale, or choose larger voxels with --voxel-size"
-        )
+        raise no_surface()
     surfaces = Surfaces(folder, pieces, frame, points, shell_voxels(frame, settings.distances_m))
     coverage = Coverage(folder, surfaces, frame, points, settings.distances_m)
     with atomic_path(mesh_path) as temporary:

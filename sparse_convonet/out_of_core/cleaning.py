@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -22,6 +22,7 @@ from sparse_convonet.io.cleaning import (
 )
 from sparse_convonet.io.coincidence import place_keys
 from sparse_convonet.out_of_core.spool import CHUNK_POINTS, Spool
+from sparse_convonet.progress import Progress, untold
 
 _PENDING_CELLS = 1 << 20
 
@@ -89,7 +90,7 @@ def clean_spool(
     spool: Spool,
     *,
     chunk_points: int = CHUNK_POINTS,
-    progress: Callable[[str, float], None] = lambda stage, share: None,
+    progress: Progress = untold,
 ) -> CleanSpool:
     """Find what clean_points would drop, repeated points aside; the same points, counts and errors.
 

@@ -12,7 +12,8 @@ from sparse_convonet.mesh.joining import label_tile
 from sparse_convonet.out_of_core.pieces import Pieces
 from sparse_convonet.out_of_core.tile_folder import TileFolder
 from sparse_convonet.out_of_core.tile_frame import TileFrame
-from sparse_convonet.out_of_core.tile_notes import PointSource, Progress, TileNotes, neighbours, reporting, tag_of
+from sparse_convonet.out_of_core.tile_notes import PointSource, TileNotes, reporting, tag_of, tiles_within
+from sparse_convonet.progress import Progress
 from sparse_convonet.tile_grid import TileName
 
 logger = logging.getLogger(__name__)
@@ -84,7 +85,7 @@ def _count_points(
     total = np.zeros(len(small), dtype=np.int64)
     for name in reporting(progress, "points of small pieces", list(number)):
         if not support.has(name):
-            around = [other for other in neighbours(name, rings) if other in number]
+            around = [other for other in tiles_within(name, rings) if other in number]
             found = _supported(crumbs, name, around, points, frame, reach)
             named, counts = np.unique(found, return_counts=True)
             support.write(name, {"pieces": named, "counts": counts})

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -13,12 +13,11 @@ from sparse_convonet.io.summary import CloudSummary, draw_rows, median_distance,
 from sparse_convonet.out_of_core.cleaning import CleanSpool
 from sparse_convonet.out_of_core.store_building import REPEATS, REPEATS_TITLE
 from sparse_convonet.out_of_core.stored_cells import StoredCells
+from sparse_convonet.progress import Progress, untold
 
 _WINDOW_POINTS = 1 << 26  # of which it is held at a time whether they repeat earlier ones
 _REPEATS_AT_A_TIME = 1 << 20
 _FEW_QUERIES = 16  # for fewer, measuring all distances is faster than a tree
-
-Progress = Callable[[str, float], None]
 
 
 def describe_store(
@@ -26,7 +25,7 @@ def describe_store(
     clean: CleanSpool,
     *,
     seed: int = 0,
-    progress: Progress = lambda stage, share: None,
+    progress: Progress = untold,
 ) -> CloudSummary:
     """The summary that describe gives of the clean cloud: the same numbers, from the same random points."""
     count = int(cells.begins[-1])
@@ -79,9 +78,7 @@ def _repeated_within(repeats: Path, window: int, count: int) -> np.ndarray:
     return marks
 
 
-def nearest_stored(
-    cells: StoredCells, queries: np.ndarray, neighbours: int, progress: Progress = lambda stage, share: None
-) -> np.ndarray:
+def nearest_stored(cells: StoredCells, queries: np.ndarray, neighbours: int, progress: Progress = untold) -> np.ndarray:
     """Distances of (Q, 3) stored points to the nearest stored ones, themselves among them: (Q, k) ascending.
 
     Each query is measured in its own cell, then in the others that come nearer than what was found there.
@@ -105,7 +102,7 @@ def nearest_stored(
 
 
 def _surely_within(cells: StoredCells, point: np.ndarray, neighbours: int) -> float:
-    """A distance from a point (3,) within which there are so many stored ones, inf where there are not so many."""
+    """A radius around a point (3,) that holds at least `neighbours` stored points; inf where the store has fewer."""
     farthest = np.sqrt((np.maximum(np.abs(cells.low - point), np.abs(cells.high - point)) ** 2).sum(axis=1))
     order = np.argsort(farthest)
     rank = int(np.searchsorted(np.cumsum(cells.counts[order]), neighbours))

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sparse_convonet.coordinates import pack_keys, unpack_keys
+from sparse_convonet.coordinates import one_scene, pack_keys, unpack_keys
 from sparse_convonet.encode.sparse_unet import SparseUNet
 from sparse_convonet.encode.voxelise import voxelise
 from sparse_convonet.fields.sparse import Level, SparseField
@@ -160,7 +160,7 @@ def _down(work: Work, tile: TileName, stage: Stage, around: tuple[np.ndarray, np
         points = torch.from_numpy(work.points_within(*around)).to(work.plan.device)
         if len(points) == 0:
             return None
-        voxels = voxelise(points, points.new_zeros(len(points), dtype=torch.int64), network.points_per_voxel)
+        voxels = voxelise(points, one_scene(points), network.points_per_voxel)
         del points
         x = network.unet.engine.SparseTensor(network.pointnet(voxels), coordinates=voxels.coordinates)
         del voxels

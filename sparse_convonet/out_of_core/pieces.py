@@ -16,7 +16,8 @@ from sparse_convonet.mesh.joining import by_owner, join_pieces, label_tile
 from sparse_convonet.mesh.lattice import unpack_lattice
 from sparse_convonet.mesh.tiles import TileMesh
 from sparse_convonet.out_of_core.tile_folder import TileFolder
-from sparse_convonet.out_of_core.tile_notes import Progress, TileNotes, reporting
+from sparse_convonet.out_of_core.tile_notes import TileNotes, reporting
+from sparse_convonet.progress import Progress
 from sparse_convonet.tile_grid import TileGrid, TileName
 
 logger = logging.getLogger(__name__)

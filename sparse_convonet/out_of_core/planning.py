@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -10,7 +9,7 @@ import numpy as np
 from sparse_convonet.coordinates import VoxelFrame
 from sparse_convonet.encode.sparse_unet import SparseUNet
 from sparse_convonet.mesh.lattice import EDGE
-from sparse_convonet.mesh.seeds import SEED_STRIDE
+from sparse_convonet.mesh.seeds import finest_cells_per_seed
 from sparse_convonet.out_of_core.encoding import stages
 from sparse_convonet.out_of_core.point_store import PointStore
 from sparse_convonet.out_of_core.voxel_counts import count_voxels, points_per_voxel_median
@@ -113,7 +112,7 @@ def plan_tiles(
     cells = density.coarse_cells(plan.voxel_size_m)
     encoding, names, encode_bytes = _encoding(cells, unet, budget_bytes)
     cell = plan.cell_size_m / plan.voxel_size_m
-    finest_per_seed = 1 << max(0, round(math.log2(SEED_STRIDE / cell)))
+    finest_per_seed = finest_cells_per_seed(cell)
     finer = max(1.0, finer_cells(plan.voxel_size_m, plan.cell_size_m))
     meshing, search_bytes = _meshing(cells, unet, finest_per_seed * cell, finer, budget_bytes)
     frame = density.frame(plan.voxel_size_m)

@@ -6,9 +6,9 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from sparse_convonet.mesh.colour import NEIGHBOURS, blend
+from sparse_convonet.mesh.query_chunks import query_chunks
 from sparse_convonet.out_of_core.tile_notes import PointSource
 
-_CHUNK = 1 << 17  # vertices per look-up
 _CELL_PER_MARGIN = 8.0  # edge of the cells whose vertices are asked for together
 
 
@@ -47,8 +47,8 @@ def _colour(
     assert found.colours is not None
     tree = cKDTree(found.points_world)
     unsure = []
-    for start in range(0, len(rows), _CHUNK):
-        chunk = rows[start : start + _CHUNK]
+    for part in query_chunks(len(rows)):
+        chunk = rows[part]
         places = vertices[chunk]
         distance, nearest = tree.query(places, k=range(1, count + 1), workers=-1)  # both (Q, count)
         to_border = np.minimum(places - low, high - places).min(axis=1)

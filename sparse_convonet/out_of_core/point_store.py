@@ -16,10 +16,11 @@ from sparse_convonet.io.cleaning import Dropped
 from sparse_convonet.io.summary import CloudSummary
 from sparse_convonet.out_of_core.cleaning import clean_spool
 from sparse_convonet.out_of_core.description import describe_store
-from sparse_convonet.out_of_core.spool import Progress, origin_of, require_same_origin, spool_points
+from sparse_convonet.out_of_core.spool import origin_of, require_same_origin, spool_points
 from sparse_convonet.out_of_core.store_building import CONTENT, REPEATS, build_store
 from sparse_convonet.out_of_core.stored_cells import StoredCells
 from sparse_convonet.out_of_core.stored_points import PointStore, StoredPoints, place_store
+from sparse_convonet.progress import Progress, untold
 
 __all__ = ["PointStore", "StoredPoints", "store_points"]
 
@@ -34,7 +35,7 @@ def store_points(
     scale: float | None = None,
     seed: int = 0,
     check: Callable[[CloudSummary], None] = lambda summary: None,
-    progress: Progress = lambda stage, share: None,
+    progress: Progress = untold,
 ) -> tuple[PointStore, CloudSummary, Dropped, int]:
     """The store of all inputs in `folder`, what they are like, what was dropped, and how many points were read.
 

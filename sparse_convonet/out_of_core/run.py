@@ -19,10 +19,11 @@ from sparse_convonet.out_of_core.assembly import AssemblyResult, AssemblySetting
 from sparse_convonet.out_of_core.crumbs import CrumbRule
 from sparse_convonet.out_of_core.planning import TiledPlan
 from sparse_convonet.out_of_core.point_store import PointStore, store_points
-from sparse_convonet.out_of_core.schedule import Progress, encode_all, mesh_all, search_all
+from sparse_convonet.out_of_core.schedule import encode_all, mesh_all, search_all
 from sparse_convonet.out_of_core.tile_frame import TileFrame
 from sparse_convonet.out_of_core.work import forget_work
 from sparse_convonet.out_of_core.work_plan import ENCODED, MESHES, MODEL_FILE, PLAN_FILE, POINTS, mesh_tiles
+from sparse_convonet.progress import Progress
 from sparse_convonet.reconstruct import (
     CRUMB_M2,
     CRUMB_POINTS_SHARE,

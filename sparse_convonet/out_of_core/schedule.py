@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -21,9 +21,8 @@ from sparse_convonet.out_of_core.search_files import SEARCH
 from sparse_convonet.out_of_core.searching import SearchedTile, TileJob, mesh_tile, search_tile
 from sparse_convonet.out_of_core.surroundings import ContextJob, make_context
 from sparse_convonet.out_of_core.work_plan import WorkPlan, encoded_tiles, mesh_tiles
+from sparse_convonet.progress import Progress
 from sparse_convonet.tile_grid import TileName
-
-Progress = Callable[[str, float], None]  # stage, share done from 0 to 1
 
 
 @dataclass(frozen=True)

@@ -69,7 +69,7 @@ def load_border(folder: TileFolder, name: TileName, levels: int) -> TileBorder:
     return _border(load_arrays(folder.path(name, BORDER)), levels)
 
 
-def neighbours(name: TileName) -> list[TileName]:
+def tiles_around(name: TileName) -> list[TileName]:
     """The 26 tiles around one."""
     steps = itertools.product((-1, 0, 1), repeat=3)
     return [(name[0] + x, name[1] + y, name[2] + z) for x, y, z in steps if (x, y, z) != (0, 0, 0)]

@@ -17,16 +17,15 @@ from sparse_convonet.mesh.border_memory import BorderMemory
 from sparse_convonet.mesh.lattice import pack_lattice, unpack_lattice
 from sparse_convonet.mesh.mise import SearchSpace, cells_of_points
 from sparse_convonet.mesh.seeds import seed_cells
-from sparse_convonet.mesh.tiles import TileState, leaving_by_tile, mesh_of_tile, not_among
-from sparse_convonet.mesh.tiles import search_tile as search_box
+from sparse_convonet.mesh.tiles import TileState, leaving_by_tile, mesh_of_tile, not_among, search_box
 from sparse_convonet.out_of_core.encoding import field_around
 from sparse_convonet.out_of_core.search_files import (
     SEARCH,
     TileBorder,
     load_border,
     load_search,
-    neighbours,
     save_search,
+    tiles_around,
 )
 from sparse_convonet.out_of_core.tile_folder import MESH, NO_MESH
 from sparse_convonet.out_of_core.work import Work, shared_work
@@ -62,7 +61,7 @@ def search_tile(job: TileJob) -> SearchedTile:
     """
     work = shared_work(job.folder)
     plan, folder = work.plan, work.meshes
-    borders = {name: load_border(folder, name, plan.levels) for name in neighbours(job.tile)}
+    borders = {name: load_border(folder, name, plan.levels) for name in tiles_around(job.tile)}
     own = load_border(folder, job.tile, plan.levels)
     starts = _arrived(plan, job.tile, borders, own)
     if folder.has(job.tile, SEARCH) and not any(map(len, starts)):

@@ -14,13 +14,12 @@ from sparse_convonet.io.atomic import atomic_paths
 from sparse_convonet.io.chunks import read_chunks
 from sparse_convonet.io.columns import largest_colour, to_colours
 from sparse_convonet.io.refusals import unreadable
+from sparse_convonet.progress import Progress, untold
 
 CHUNK_POINTS = 1 << 19  # points in memory at a time: some 50 MB with what is computed of them
 POINTS, COLOURS, CONTENT = "points.raw", "colours.raw", "content.json"
 _POINT_BYTES = 24
 _TITLE = b"colours\n"  # so that a file without any is not empty
-
-Progress = Callable[[str, float], None]
 
 
 @dataclass(frozen=True)
@@ -94,7 +93,7 @@ def spool_points(
     *,
     seed: int = 0,
     chunk_points: int = CHUNK_POINTS,
-    progress: Progress = lambda stage, share: None,
+    progress: Progress = untold,
 ) -> Spool:
     """Read all inputs into `folder`, or open what an earlier run has read of them.
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,14 +17,13 @@ from sparse_convonet.out_of_core.cleaning import CleanSpool
 from sparse_convonet.out_of_core.octree import Octree, plan_octree
 from sparse_convonet.out_of_core.spool import CHUNK_POINTS
 from sparse_convonet.out_of_core.stored_cells import CELLS, ROWS, StoredCells, row_type, take_rows
+from sparse_convonet.progress import Progress, untold
 
 REPEATS, CONTENT = "repeats.raw", "content.json"
 REPEATS_TITLE = b"repeats\n"  # so that a file without any is not empty
 _PLACED = "placed.raw"
 _CELL_POINTS = 1 << 15  # at most, unless they are closer than a two millionth of the extent
 _PART_POINTS = 1 << 19
-
-Progress = Callable[[str, float], None]
 
 
 def build_store(
@@ -35,7 +34,7 @@ def build_store(
     chunk_points: int = CHUNK_POINTS,
     cell_points: int = _CELL_POINTS,
     part_points: int = _PART_POINTS,
-    progress: Progress = lambda stage, share: None,
+    progress: Progress = untold,
 ) -> Dropped:
     """Write the cells, in the frame of the scan, and which points repeat earlier ones and are left out.
 

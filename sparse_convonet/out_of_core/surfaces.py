@@ -22,13 +22,13 @@ from sparse_convonet.out_of_core.tile_folder import TileFolder
 from sparse_convonet.out_of_core.tile_frame import TileFrame
 from sparse_convonet.out_of_core.tile_notes import (
     PointSource,
-    Progress,
     TileNotes,
     lower_neighbours,
-    neighbours,
     reporting,
     tag_of,
+    tiles_within,
 )
+from sparse_convonet.progress import Progress
 from sparse_convonet.report.camera import wall_sums
 from sparse_convonet.report.storeys import areas_between
 from sparse_convonet.structures import Mesh
@@ -163,7 +163,7 @@ class Surfaces:
         """(V, 3) float64: the sums of face normals that tiles before this one have added at the vertices they share."""
         sums = np.zeros((len(mesh.vertices), 3))
         shared = np.sort(np.concatenate([border, foreign]))
-        for other in neighbours(name, (1, 1, 1)):
+        for other in tiles_within(name, (1, 1, 1)):
             if other < name and other in self._tiles:  # of several, the last one has added to what the others had
                 (keys,) = self._survey.read(other, "foreign_keys")
                 _, ours, theirs = np.intersect1d(mesh.keys[shared], keys, assume_unique=True, return_indices=True)

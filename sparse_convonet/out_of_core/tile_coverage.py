@@ -10,7 +10,7 @@ from sparse_convonet.metrics.coverage import counts_within
 from sparse_convonet.out_of_core.surfaces import Surfaces, TileSurface
 from sparse_convonet.out_of_core.tile_folder import TileFolder
 from sparse_convonet.out_of_core.tile_frame import TileFrame
-from sparse_convonet.out_of_core.tile_notes import PointSource, TileNotes, neighbours, tag_of
+from sparse_convonet.out_of_core.tile_notes import PointSource, TileNotes, tag_of, tiles_within
 from sparse_convonet.tile_grid import TileName
 
 _ROUNDING = 1 + 1e-6
@@ -41,7 +41,7 @@ class Coverage:
 
     def around(self) -> list[TileName]:
         """The tiles without a surface of their own whose points may be near one, in order."""
-        near = {other for name in self._names for other in neighbours(name, self._rings)}
+        near = {other for name in self._names for other in tiles_within(name, self._rings)}
         return sorted(near - self._names)
 
     def count(self, name: TileName, surface: TileSurface | None) -> None:
@@ -61,7 +61,7 @@ class Coverage:
             return np.zeros(len(self._distances), dtype=np.int64)
         low, high = low - self._reach_m, high + self._reach_m
         shells = [np.zeros((0, 3, 3))]
-        for other in neighbours(name, self._rings):
+        for other in tiles_within(name, self._rings):
             if other != name and other in self._names:
                 shell = self._surfaces.shell(other)
                 shells.append(shell[((shell.max(axis=1) >= low) & (shell.min(axis=1) <= high)).all(axis=1)])

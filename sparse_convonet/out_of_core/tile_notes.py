@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import product
 from typing import Protocol
@@ -12,9 +12,8 @@ from typing import Protocol
 import numpy as np
 
 from sparse_convonet.out_of_core.tile_folder import TileFolder, load_arrays, save_arrays
+from sparse_convonet.progress import Progress
 from sparse_convonet.tile_grid import TileName
-
-Progress = Callable[[str, float], None]  # stage, share done from 0 to 1
 
 
 class PointsInBox(Protocol):
@@ -76,7 +75,7 @@ def tag_of(*parts: object) -> str:
     return digest.hexdigest()[:32]
 
 
-def neighbours(name: TileName, reach: Sequence[int]) -> Iterator[TileName]:
+def tiles_within(name: TileName, reach: Sequence[int]) -> Iterator[TileName]:
     """The tiles at most so many tiles away along each axis, the tile itself among them, in order."""
     for x, y, z in product(*(range(-rings, rings + 1) for rings in reach)):
         yield name[0] + x, name[1] + y, name[2] + z

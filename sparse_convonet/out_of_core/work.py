@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from sparse_convonet.coordinates import one_scene
 from sparse_convonet.fields.sparse import SparseField
 from sparse_convonet.model.sparse import SparseOccupancyNetwork
 from sparse_convonet.out_of_core.point_store import PointStore
@@ -40,7 +41,7 @@ class Work:
     def logits(self, field: SparseField, queries: np.ndarray) -> np.ndarray:
         """(Q,) float32 at (Q, 3) voxel coordinates."""
         points = torch.from_numpy(np.ascontiguousarray(queries)).to(self.plan.device)
-        return self.network.occupancy(field, points, points.new_zeros(len(points), dtype=torch.int64))[0].cpu().numpy()
+        return self.network.occupancy(field, points, one_scene(points))[0].cpu().numpy()
 
 
 @lru_cache(maxsize=1)

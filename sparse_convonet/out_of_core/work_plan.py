@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import math
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from sparse_convonet.coordinates import VoxelFrame
 from sparse_convonet.io.atomic import atomic_path
-from sparse_convonet.mesh.mise import ExtractionSettings
+from sparse_convonet.mesh.mise import ExtractionSettings, threshold_logit
 from sparse_convonet.out_of_core.tile_folder import TileFolder
 from sparse_convonet.tile_grid import TileGrid
 
@@ -53,7 +52,7 @@ class WorkPlan:
 
     @property
     def extraction(self) -> ExtractionSettings:
-        return ExtractionSettings(cell=self.cell, threshold=math.log(self.threshold / (1 - self.threshold)))
+        return ExtractionSettings(cell=self.cell, threshold=threshold_logit(self.threshold))
 
     @property
     def meshing_finest(self) -> TileGrid:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparse_convonet.data.convonet.survey import GroupSurvey
+from sparse_convonet.io.refusals import without_breaks
 
 _BROKEN_NAMED = 5
 _WIDTH = 22
@@ -117,7 +118,7 @@ def survey_lines(summary: GroupSummary, label_names: Mapping[int, str]) -> list[
     broken = len(summary.broken)
     counts = [f"{summary.present} present", f"{summary.with_occupancy} with occupancy", f"{broken} broken"]
     lines = [heading, _line("models", ", ".join(counts) + f"; {summary.read} read and measured")]
-    lines += [f"    {_one_line(reason)}" for _, reason in summary.broken[:_BROKEN_NAMED]]
+    lines += [f"    {without_breaks(reason)}" for _, reason in summary.broken[:_BROKEN_NAMED]]
     if broken > _BROKEN_NAMED:
         lines.append(f"    ... and {broken - _BROKEN_NAMED} more")
     if summary.points is None:
@@ -176,7 +177,3 @@ def _histogram(shares: Mapping[int, float], names: Mapping[int, str]) -> str:
 
 def _plural(count: int, word: str) -> str:
     return f"{count:,} {word}{'' if count == 1 else 's'}"
-
-
-def _one_line(text: str) -> str:
-    return " ".join(text.split())

@@ -151,8 +151,8 @@ def training_step(
 ) -> tuple[float, float]:
     """One step: binary cross-entropy summed over the queries, mean over the scenes (ConvONet, section 3.4).
 
-    Queries where nothing is known have no say.  batch: this process's shard of `scenes` scenes.  Returns the loss and
-    the IoU at 0.5 of all of them.
+    Queries where the field has no features are masked out: nothing could be learnt from them.  batch: this process's
+    shard of `scenes` scenes.  Returns the loss and the IoU at 0.5 of all of them.
     """
     processes = processes or Processes(device)
     with torch.autocast(device.type, torch.bfloat16, enabled=device.type == "cuda"):

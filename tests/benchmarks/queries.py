@@ -9,6 +9,7 @@ import torch
 
 from sparse_convonet.coordinates import pack_keys
 from sparse_convonet.fields.sparse import SparseField
+from sparse_convonet.mesh.query_chunks import QUERIES_AT_ONCE
 from sparse_convonet.model.sparse import SparseOccupancyNetwork
 from sparse_convonet.weights import load_model
 from tests.benchmarks.shells import points_in, room_shell
@@ -20,8 +21,6 @@ TEXT = (
     "queries scatter by one voxel around the surface. Ordered: by the voxel they lie in, as mesh extraction asks. "
     "Decoder alone: the same loop over as many queries within one voxel, whose cells are found once."
 )
-
-_CHUNK = 1 << 17
 
 
 @dataclass(frozen=True)
@@ -54,7 +53,7 @@ def run(quick: bool) -> list[QueryRow]:
 def _row(
     network: SparseOccupancyNetwork, field: SparseField, order: str, queries: torch.Tensor, repeats: int
 ) -> QueryRow:
-    chunks = queries.split(_CHUNK)
+    chunks = queries.split(QUERIES_AT_ONCE)
     # Half a voxel wide, so that no cell of any level changes within it.
     in_one_voxel = [torch.floor(queries[:1]) + 0.5 + (chunk - torch.floor(chunk)) / 2 for chunk in chunks]
     scenes = [torch.zeros(len(chunk), dtype=torch.int64) for chunk in chunks]

@@ -219,7 +219,7 @@ def test_elements_of_ply_files_without_properties_may_have_any_number_of_rows(tm
     assert read_points(path).points.tolist() == [[1, 2, 3]]
 
 
-def test_values_of_glb_files_that_stand_nowhere_take_no_memory() -> None:
+def test_huge_accessors_of_glb_files_without_a_buffer_view_take_no_memory() -> None:
     content = all_targets()["glb"].samples[0]
     length = int.from_bytes(content[12:16], "little")
     tree = json.loads(content[20 : 20 + length])

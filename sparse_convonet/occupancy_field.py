@@ -1,0 +1,96 @@
+"""The occupancy of an encoded scan at any point: what the network says, before a mesh is made of it."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+
+from sparse_convonet.coordinates import VoxelFrame, one_scene, up_rotation
+from sparse_convonet.fields.sparse import SparseField
+from sparse_convonet.mesh.query_chunks import query_chunks
+from sparse_convonet.model.sparse import SparseOccupancyNetwork
+
+
+class OccupancyField:
+    """Answers queries about a scan that `Reconstructor.encode` has encoded.
+
+    Queries are (Q, 3) points in the frame of the scan, world metres with z up unless the settings of the reconstruction
+    say otherwise (`up`, `scale`); answers are arrays of Q rows in their order.  However many there are, they are worked
+    on a bounded number at a time.  threshold: tau, the occupancy at which `Reconstructor` puts the surface.
+    Raises ValueError for queries of another shape or that are not finite.
+    """
+
+    def __init__(
+        self,
+        *,
+        network: SparseOccupancyNetwork,
+        scene_field: SparseField,  # of one scene
+        frame: VoxelFrame,
+        threshold: float,
+        up: str = "z",
+        scale: float = 1.0,
+    ) -> None:
+        self.threshold = threshold
+        self._network = network
+        self._scene_field = scene_field
+        self._frame = frame
+        self._rotation = up_rotation(up)
+        self._scale = scale
+
+    @property
+    def voxel_size_m(self) -> float:
+        """Edge of a voxel in metres."""
+        return self._frame.voxel_size_m
+
+    def occupancy(self, points: np.ndarray) -> np.ndarray:
+        """(Q,) float32 probabilities that points (Q, 3) lie in occupied space; nearly 0 where nothing is known."""
+        return torch.sigmoid(torch.from_numpy(self.logits(points))).numpy()
+
+    def logits(self, points: np.ndarray) -> np.ndarray:
+        """(Q,) float32 logits of `occupancy`; model.sparse.OUTSIDE_LOGIT where nothing is known."""
+        return self._ask(points)[0]
+
+    def known(self, points: np.ndarray) -> np.ndarray:
+        """(Q,) bool: whether points (Q, 3) lie so near to the scan that the field has features there."""
+        return self._ask(points)[1]
+
+    def normals(self, points: np.ndarray) -> np.ndarray:
+        """(Q, 3) float32 unit vectors along the falling logit, which on a surface point out of occupied space.
+
+        Zero where nothing is known, and where the logit has no slope.
+        """
+        queries = self._to_voxels(points)
+        normals = np.zeros(queries.shape, dtype=np.float32)
+        for chunk in query_chunks(len(queries)):
+            with torch.enable_grad():
+                places = self._on_device(queries[chunk]).requires_grad_()
+                logits, _ = self._network.occupancy(self._scene_field, places, one_scene(places))
+                (gradient,) = torch.autograd.grad(logits.sum(), places)
+            way = -gradient.cpu().numpy().astype(np.float64)
+            length = np.linalg.norm(way, axis=1, keepdims=True)
+            unit = np.divide(way, length, out=np.zeros_like(way), where=np.isfinite(length) & (length > 0))
+            normals[chunk] = unit @ self._rotation  # the rows of a rotation are its inverse's columns
+        return normals
+
+    @torch.no_grad()
+    def _ask(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Logits (Q,) and known (Q,) of points (Q, 3)."""
+        queries = self._to_voxels(points)
+        logits, known = np.empty(len(queries), dtype=np.float32), np.empty(len(queries), dtype=bool)
+        for chunk in query_chunks(len(queries)):
+            places = self._on_device(queries[chunk])
+            found = self._network.occupancy(self._scene_field, places, one_scene(places))
+            logits[chunk], known[chunk] = (values.cpu().numpy() for values in found)
+        return logits, known
+
+    def _to_voxels(self, points: np.ndarray) -> np.ndarray:
+        """(Q, 3) in the frame of the scan -> (Q, 3) float64 voxel coordinates."""
+        points = np.asarray(points, dtype=np.float64)
+        if points.ndim != 2 or points.shape[1] != 3:
+            raise ValueError(f"queries: expected an array of shape (Q, 3), one point a row, found {points.shape}")
+        if not np.isfinite(points).all():
+            raise ValueError("queries: expected finite coordinates, found NaN or infinite ones; leave those rows out")
+        return self._frame.to_voxels((points * self._scale) @ self._rotation.T)
+
+    def _on_device(self, queries: np.ndarray) -> torch.Tensor:
+        return torch.from_numpy(np.ascontiguousarray(queries)).to(self._scene_field.levels[0].features.device)
