@@ -11,8 +11,8 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "sparse_convonet"
 STAGES = (
     "coordinates tile_grid structures memory isolated strict_yaml model_config baseline_config config io cluster data "
-    "engine encode fields decoder_numba conditional_decoder decoder model weights mesh metrics baselines training report "
-    "tiling plan reconstruct out_of_core scan_messages scan_report scan evaluation"
+    "engine encode fields decoder_numba conditional_decoder decoder model weights mesh metrics baselines training gpu_run "
+    "report tiling plan reconstruct out_of_core scan_messages scan_report scan evaluation"
 ).split()
 NAMES_FOR_NOTHING = {"utils", "util", "common", "misc", "helpers", "helper"}
 
