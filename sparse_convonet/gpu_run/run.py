@@ -19,8 +19,8 @@ from sparse_convonet.training.starting import CHECKPOINT
 
 logger = logging.getLogger(__name__)
 
-# Seconds that each part may take, beyond the minutes of the training itself; some eight minutes together.
-_TESTS_S, _BATCH_S, _TIMING_S, _AROUND_TRAINING_S, _EXPORT_S = 120, 120, 60, 180, 60
+# Seconds that each part may take, beyond the minutes of the training itself; eleven minutes together at most.
+_TESTS_S, _BATCH_S, _TIMING_S, _AROUND_TRAINING_S, _EXPORT_S = 180, 120, 60, 180, 60
 _DRY_FACTOR = 10  # a dry run is there to see that all parts work, on machines of any speed
 _REPEATS, _DRY_REPEATS = 20, 1
 _QUIET = {"TQDM_MININTERVAL": "10"}  # seconds between two progress bars in a log
