@@ -4,12 +4,13 @@ VENV ?= .venv
 RUN := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-demo demo test check bench fuzz reliability format clean
+.PHONY: help setup setup-demo demo test check bench gpu fuzz reliability format clean
 
 help:
 	@echo "make demo    set up, scan a synthetic two-storey building and reconstruct it: out/demo/preview.png"
 	@echo "make test    set up, then formatter, linter, type checker and tests"
 	@echo "make bench   set up, measure speed and memory for a quarter of an hour: docs/BENCHMARKS.md"
+	@echo "make gpu     set up, then on a CUDA device test, train and export for MINUTES=10 and report: docs/GPU.md"
 	@echo "make fuzz    set up, feed 200,000 damaged files to each reader (hours; resumes): out/fuzz/; COUNT=2000 for minutes"
 	@echo "make reliability  set up, kill tools and the training at 20 random moments and more (long)"
 	@echo "make setup   set up only, MinkowskiEngine included"
@@ -33,6 +34,12 @@ test check: setup
 
 bench: setup
 	$(RUN) -m tests.benchmarks
+
+# MINUTES, CONFIG, OUT, INIT as tools/gpu_run.py takes them; SETUP=0: no set-up, the python on the path (or PYTHON).
+gpu: $(if $(filter 0,$(SETUP)),,setup-demo)
+	PYTHONPATH="$(CURDIR)$${PYTHONPATH:+:$$PYTHONPATH}" $(if $(filter 0,$(SETUP)),$(or $(PYTHON),python),$(RUN)) \
+		tools/gpu_run.py --minutes $(or $(MINUTES),10) $(if $(CONFIG),--config $(CONFIG)) $(if $(OUT),--out $(OUT)) \
+		$(if $(INIT),--init $(INIT)) $(if $(DRY_RUN),--dry-run)
 
 # COUNT is for each reader, SEED for other inputs; `python -m tests.fuzz --list` names the readers.
 fuzz: setup

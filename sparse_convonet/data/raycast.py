@@ -92,10 +92,7 @@ def ray_engine(vertices: np.ndarray, faces: np.ndarray, threads: int) -> RayEngi
 
 @functools.cache
 def _has_open3d() -> bool:
-    try:
-        found = importlib.util.find_spec("open3d") is not None
-    except ModuleNotFoundError:
-        found = False
+    found = importlib.util.find_spec("open3d") is not None
     if not found:
         logger.info("open3d is not installed: rays are cast by the library's own search tree, which takes longer")
     return found
