@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import fields, replace
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 import torch
@@ -69,7 +69,8 @@ def test_a_number_of_layers_beyond_the_tensors_of_the_file_is_refused_before_the
     name: str, tmp_path: Path
 ) -> None:
     values = build(SMALL.model).state_dict()
-    damaged = replace(SMALL, model=replace(SMALL_MODEL, **{name: len(values) + 1}))
+    changed: dict[str, Any] = {name: len(values) + 1}
+    damaged = replace(SMALL, model=replace(SMALL_MODEL, **changed))
     save_weights(values, damaged, tmp_path / "layers.safetensors", threshold=0.5, record={})
     with pytest.raises(
         ValueError, match=rf"model.{name}: expected at most {len(values)}, as the {len(values)} tensors"
