@@ -14,15 +14,8 @@ from typing import Any, Literal
 import yaml
 
 from sparse_convonet.baseline_config import AlphaShapeSettings, BallPivotingSettings, PoissonSettings
-from sparse_convonet.model_config import (
-    DenseModelConfig,
-    DenseVoxelModelConfig,
-    GlobalModelConfig,
-    ModelConfig,
-    PointsModelConfig,
-    SparseModelConfig,
-)
-from sparse_convonet.strict_yaml import read_record, record_from_mapping, record_to_mapping
+from sparse_convonet.model_config import DenseModelConfig, ModelConfig, SparseModelConfig, records_for
+from sparse_convonet.strict_yaml import KINDS, read_record, record_from_mapping, record_to_mapping
 
 
 @dataclass(frozen=True)
@@ -98,9 +91,7 @@ class MeshConfig:
 class ExperimentConfig:
     """Everything that one experiment needs."""
 
-    model: SparseModelConfig | DenseModelConfig | DenseVoxelModelConfig | GlobalModelConfig | PointsModelConfig = field(
-        default_factory=SparseModelConfig
-    )
+    model: ModelConfig = field(default_factory=SparseModelConfig, metadata={KINDS: records_for})
     data: DataConfig = field(default_factory=DataConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     mesh: MeshConfig = field(default_factory=MeshConfig)

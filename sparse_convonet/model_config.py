@@ -6,8 +6,12 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
+import importlib.metadata
+import operator
+import types
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args, get_type_hints
 
 PlaneName = Literal["xz", "xy", "yz"]
 EngineName = Literal["auto", "minkowski", "native"]
@@ -105,3 +109,39 @@ class DenseVoxelModelConfig:
 
 
 ModelConfig = SparseModelConfig | DenseModelConfig | DenseVoxelModelConfig | GlobalModelConfig | PointsModelConfig
+
+# Installed packages name modules here that register networks of their own (model/registry.py).
+ENTRY_POINTS = "sparse_convonet.networks"
+
+_added: dict[str, type] = {}  # name -> record, beyond those above
+
+
+def model_records() -> tuple[type, ...]:
+    """The records that there are: those of this file, and those that were registered."""
+    return (*get_args(ModelConfig), *_added.values())
+
+
+def add_model_record(record: type) -> None:
+    """Take a record for the `model` section of a configuration; see model.registry.register_network."""
+    entry = dataclasses.fields(record)[0] if dataclasses.is_dataclass(record) else None
+    name = None if entry is None else entry.default
+    if entry is None or entry.name != "field" or get_args(get_type_hints(record)["field"]) != (name,):
+        raise ValueError(
+            f'{record.__name__}: expected a dataclass whose first entry is `field: Literal["name"] = "name"`, '
+            "with the name that configurations use"
+        )
+    taken = {kind.__name__: kind for kind in model_records() if dataclasses.fields(kind)[0].default == name}
+    if taken and record not in taken.values():
+        raise ValueError(f"{record.__name__}: expected a name of its own, found {name!r} of {', '.join(taken)}")
+    if not taken:
+        _added[str(name)] = record
+
+
+def records_for(section: Any) -> types.UnionType:
+    """The union of records that a `model` section is read as; installed packages are asked for names that are new."""
+    name = section.get("field") if isinstance(section, dict) else None
+    if isinstance(name, str) and name not in {dataclasses.fields(kind)[0].default for kind in model_records()}:
+        for point in importlib.metadata.entry_points(group=ENTRY_POINTS, name=name):
+            point.load()
+    union: Any = functools.reduce(operator.or_, model_records())
+    return union

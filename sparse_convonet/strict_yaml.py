@@ -20,6 +20,7 @@ from typing import Any, Literal, TypeVar
 import yaml
 
 INHERIT_KEY = "inherit_from"
+KINDS = "kinds"  # in the metadata of a dataclass field: a function from the value in the file to its type
 _LONGEST_SHOWN = 300
 _LARGEST_NUMBER = 1 << 63
 _MAX_BYTES = 16 << 20
@@ -188,9 +189,16 @@ def _build(record: type[Record], values: Values, prefix: str, sources: Sources, 
         required = entry.default is dataclasses.MISSING and entry.default_factory is dataclasses.MISSING
         if required and entry.name not in values:
             raise ValueError(f"{source}: missing key {prefix}{entry.name}; add it")
+    entries = {entry.name: entry for entry in dataclasses.fields(record)}  # type: ignore[arg-type]
+    kinds = {name: _kind_of(entries[name], schema[name], value) for name, value in values.items()}
     return record(
-        **{name: _convert(schema[name], value, f"{prefix}{name}", sources, source) for name, value in values.items()}
+        **{name: _convert(kinds[name], value, f"{prefix}{name}", sources, source) for name, value in values.items()}
     )
+
+
+def _kind_of(entry: dataclasses.Field[Any], annotation: Any, value: Any) -> Any:
+    """What a value is read as: the annotation, or what the field's own table says where more may be registered."""
+    return entry.metadata[KINDS](value) if KINDS in entry.metadata else annotation
 
 
 def _convert(kind: Any, value: Any, key: str, sources: Sources, source: str) -> Any:

@@ -69,8 +69,8 @@ def test_a_number_of_layers_beyond_the_tensors_of_the_file_is_refused_before_the
     name: str, tmp_path: Path
 ) -> None:
     values = build(SMALL.model).state_dict()
-    layers: dict[str, Any] = {name: len(values) + 1}
-    damaged = replace(SMALL, model=replace(SMALL_MODEL, **layers))
+    changed: dict[str, Any] = {name: len(values) + 1}
+    damaged = replace(SMALL, model=replace(SMALL_MODEL, **changed))
     save_weights(values, damaged, tmp_path / "layers.safetensors", threshold=0.5, record={})
     with pytest.raises(
         ValueError, match=rf"model.{name}: expected at most {len(values)}, as the {len(values)} tensors"

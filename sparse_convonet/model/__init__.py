@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from types import ModuleType
-from typing import get_args
 
 from sparse_convonet.conditional_decoder import ConditionalDecoder
 from sparse_convonet.decoder import OccupancyDecoder
@@ -19,6 +18,8 @@ from sparse_convonet.model.baselines import GlobalOccupancyNetwork, PointsOccupa
 from sparse_convonet.model.dense import DenseOccupancyNetwork
 from sparse_convonet.model.dense_voxels import DenseVoxelNetwork
 from sparse_convonet.model.network import OccupancyNetwork
+from sparse_convonet.model.registry import builder_of
+from sparse_convonet.model.registry import register_network as register_network
 from sparse_convonet.model.sparse import HINTS, SparseOccupancyNetwork
 from sparse_convonet.model_config import (
     DenseModelConfig,
@@ -32,18 +33,7 @@ from sparse_convonet.model_config import (
 
 def build(config: ModelConfig) -> OccupancyNetwork:
     """The network a config describes, with random weights.  Raises ValueError for what is no config of a network."""
-    if isinstance(config, SparseModelConfig):
-        return build_sparse(config)
-    if isinstance(config, DenseModelConfig):
-        return _build_dense(config)
-    if isinstance(config, DenseVoxelModelConfig):
-        return _build_dense_voxels(config)
-    if isinstance(config, GlobalModelConfig):
-        return _build_global(config)
-    if isinstance(config, PointsModelConfig):
-        return _build_points(config)
-    known = ", ".join(kind.__name__ for kind in get_args(ModelConfig))
-    raise ValueError(f"model: expected one of {known}, found a {type(config).__name__}; see model_config.py")
+    return builder_of(config)(config)
 
 
 def build_sparse(config: SparseModelConfig, engine: ModuleType | None = None) -> SparseOccupancyNetwork:
@@ -136,3 +126,10 @@ def _plain_decoder(config: DenseModelConfig | DenseVoxelModelConfig | PointsMode
         blocks=config.decoder_blocks,
         local_encoding="none",
     )
+
+
+register_network(SparseModelConfig, build_sparse)
+register_network(DenseModelConfig, _build_dense)
+register_network(DenseVoxelModelConfig, _build_dense_voxels)
+register_network(GlobalModelConfig, _build_global)
+register_network(PointsModelConfig, _build_points)
