@@ -60,7 +60,7 @@ class Losing(RayRunner):
     def run(
         self, call: Callable[[Any], Any], jobs: Sequence[Any], needs: Callable[[Any], TaskNeeds] | None = None
     ) -> Generator[tuple[int, Any]]:
-        if self.machines is None:
+        if self.machines is None or len(jobs) == 1:  # the one job of the context comes first
             yield from super().run(call, jobs, needs)
             return
         losing = threading.Thread(target=self._lose, args=(Path(jobs[0].folder), self.machines))
