@@ -14,6 +14,7 @@ _REQUIRED = {
     "yaml": "pyyaml",
     "safetensors": "safetensors",
     "tqdm": "tqdm",
+    "psutil": "psutil",
 }
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 # What a borrowed machine may lack.
 HIDDEN = (
-    "open3d trimesh MinkowskiEngine tensorboard fast_simplification embreex laspy lazrs pye57 igl PIL psutil jinja2 "
+    "open3d trimesh MinkowskiEngine tensorboard fast_simplification embreex laspy lazrs pye57 igl PIL jinja2 "
     "matplotlib ray hypothesis pytest_timeout"
 ).split()
 # Python runs sitecustomize.py at every start.

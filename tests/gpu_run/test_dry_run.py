@@ -53,6 +53,7 @@ def test_scenes_of_all_kinds_are_made_without_the_packages_a_borrowed_machine_la
     assert done.stdout.split() == []
 
 
+@pytest.mark.long
 @pytest.mark.slow
 @pytest.mark.timeout(_LIMIT_S)
 def test_a_dry_run_walks_all_parts_without_the_packages_a_borrowed_machine_lacks(tmp_path: Path) -> None:
