@@ -40,6 +40,15 @@ def _find_corners(keys, key, stride, rows):  # type: ignore[no-untyped-def]
             rows[2 * column + 1] = row
 
 
+@njit(cache=True, inline="always")
+def _corner_weight(corner, x, y, z):  # type: ignore[no-untyped-def]
+    """The trilinear weight of a corner at a place (x, y, z) between the first corner, 0, and the last one, 1."""
+    wx = x if corner & 4 else 1.0 - x
+    wy = y if corner & 2 else 1.0 - y
+    wz = z if corner & 1 else 1.0 - z
+    return np.float32(wx * wy * wz)
+
+
 @njit(cache=True, nogil=True, fastmath=True)
 def accumulate_level(  # type: ignore[no-untyped-def]
     keys, features, stride, queries_voxel, batch, out, weights, begin, end
@@ -70,10 +79,7 @@ def accumulate_level(  # type: ignore[no-untyped-def]
             row = rows[corner]
             if row < 0:
                 continue
-            wx = x - bx if corner & 4 else 1.0 - (x - bx)
-            wy = y - by if corner & 2 else 1.0 - (y - by)
-            wz = z - bz if corner & 1 else 1.0 - (z - bz)
-            weight = np.float32(wx * wy * wz)
+            weight = _corner_weight(corner, x - bx, y - by, z - bz)
             total += weight
             for channel in range(channels):
                 out[query, channel] += weight * features[row, channel]
@@ -144,9 +150,6 @@ def accumulate_feature_gradient(keys, stride, queries_voxel, batch, feature_grad
             row = rows[corner]
             if row < 0:
                 continue
-            wx = x - bx if corner & 4 else 1.0 - (x - bx)
-            wy = y - by if corner & 2 else 1.0 - (y - by)
-            wz = z - bz if corner & 1 else 1.0 - (z - bz)
-            weight = np.float32(wx * wy * wz)
+            weight = _corner_weight(corner, x - bx, y - by, z - bz)
             for channel in range(channels):
                 out[row, channel] += weight * feature_gradient[query, channel]

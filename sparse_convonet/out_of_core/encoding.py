@@ -28,7 +28,6 @@ from sparse_convonet.out_of_core.cell_files import (
     remove_cells,
     save_cells,
 )
-from sparse_convonet.out_of_core.surroundings import stored_context
 from sparse_convonet.out_of_core.tile_folder import TileFolder
 from sparse_convonet.out_of_core.work import Work, shared_work
 from sparse_convonet.tile_grid import TileName, names_between
@@ -169,7 +168,7 @@ def _down(work: Work, tile: TileName, stage: Stage, around: tuple[np.ndarray, np
     if x is None:
         return None
     coarsest = stage.level == len(network.unet.widths) - 1
-    context = stored_context(work) if coarsest else None
+    context = work.context if coarsest else None
     return network.unet.go_down(stage.level, x, None if context is None else network.context_adder(context))
 
 

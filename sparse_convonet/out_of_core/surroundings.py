@@ -8,11 +8,8 @@ import numpy as np
 import torch
 
 from sparse_convonet.coordinates import pack_keys, unpack_keys
-from sparse_convonet.encode.context import Context
 from sparse_convonet.out_of_core.cell_files import CellFeatures, has_cells, load_all_cells, save_cells
 from sparse_convonet.out_of_core.work import Work, shared_work
-
-_NAME = "context"
 
 
 @dataclass(frozen=True)
@@ -29,20 +26,11 @@ def make_context(job: ContextJob) -> int:
     network = work.network.context
     if network is None:
         return 0
-    place = work.encoded.folder / _NAME
+    place = work.context_place
     if not has_cells(place):
         made = network(_subcells(work, network.subcell))
         save_cells(place, 1, CellFeatures(made.keys.cpu().numpy(), made.features.cpu().numpy()))
     return len(load_all_cells(place).keys)
-
-
-def stored_context(work: Work) -> Context | None:
-    """What `make_context` wrote; None for a network without context."""
-    if work.network.context is None:
-        return None
-    cells = load_all_cells(work.encoded.folder / _NAME)
-    keys, features = torch.from_numpy(cells.keys), torch.from_numpy(cells.features)
-    return Context(keys.to(work.plan.device), features.to(work.plan.device))
 
 
 def _subcells(work: Work, edge: int) -> torch.Tensor:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from pathlib import Path
 
 import numpy as np
 import torch
 
 from sparse_convonet.coordinates import one_scene
+from sparse_convonet.encode.context import Context
 from sparse_convonet.fields.sparse import SparseField
 from sparse_convonet.model.sparse import SparseOccupancyNetwork
+from sparse_convonet.out_of_core.cell_files import load_all_cells
 from sparse_convonet.out_of_core.point_store import PointStore
 from sparse_convonet.out_of_core.tile_folder import TileFolder
 from sparse_convonet.out_of_core.work_plan import MODEL_FILE, POINTS, WorkPlan, encoded_tiles, mesh_tiles
@@ -29,6 +31,20 @@ class Work:
         self.points = PointStore.open(folder / POINTS)
         self.encoded: TileFolder = encoded_tiles(folder, self.plan)
         self.meshes: TileFolder = mesh_tiles(folder, self.plan)
+
+    @property
+    def context_place(self) -> Path:
+        """Where the context of the whole scan stands (see surroundings.make_context)."""
+        return self.encoded.folder / "context"
+
+    @cached_property
+    def context(self) -> Context | None:
+        """That context, once it is made; None for a network without one."""
+        if self.network.context is None:
+            return None
+        cells = load_all_cells(self.context_place)
+        keys, features = torch.from_numpy(cells.keys), torch.from_numpy(cells.features)
+        return Context(keys.to(self.plan.device), features.to(self.plan.device))
 
     def points_within(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         """(N, 3) float64 voxel coordinates of the points in a box of voxel coordinates, in the order of the scan."""

@@ -17,7 +17,7 @@ from sparse_convonet.model_config import SparseModelConfig
 from sparse_convonet.out_of_core.encoding import field_around
 from sparse_convonet.out_of_core.point_store import store_points
 from sparse_convonet.out_of_core.schedule import encode_all
-from sparse_convonet.out_of_core.surroundings import ContextJob, make_context, stored_context
+from sparse_convonet.out_of_core.surroundings import ContextJob, make_context
 from sparse_convonet.out_of_core.work import Work, forget_work
 from sparse_convonet.out_of_core.work_plan import MODEL_FILE, POINTS, WorkPlan
 from sparse_convonet.structures import PointCloud
@@ -74,7 +74,7 @@ def test_the_stored_context_is_that_of_all_points_and_is_made_once(tmp_path: Pat
     expected = work.network.look_around(torch.from_numpy(points), torch.zeros(len(points), dtype=torch.int64))
     job = ContextJob(str(tmp_path / "work"))
     assert expected is not None and make_context(job) == len(expected.keys) > 20
-    found = stored_context(work)
+    found = work.context
     assert found is not None and torch.equal(found.keys, expected.keys)
     torch.testing.assert_close(found.features, expected.features, atol=1e-6, rtol=1e-6)
     times = {path: path.stat().st_mtime_ns for path in (tmp_path / "work" / "encoded").iterdir()}
@@ -85,5 +85,5 @@ def test_the_stored_context_is_that_of_all_points_and_is_made_once(tmp_path: Pat
 def test_a_network_without_context_stores_none(tmp_path: Path, rng: np.random.Generator) -> None:
     work, _ = prepare(tmp_path / "work", rng, MODEL)
     (tmp_path / "work" / "encoded").mkdir()
-    assert make_context(ContextJob(str(tmp_path / "work"))) == 0 and stored_context(work) is None
+    assert make_context(ContextJob(str(tmp_path / "work"))) == 0 and work.context is None
     assert not list((tmp_path / "work" / "encoded").iterdir())
