@@ -7,7 +7,8 @@ Numbers are stored as float32 and computed in float64.  A node is a row of `boxe
 from __future__ import annotations
 
 import numpy as np
-from numba import njit
+
+from sparse_convonet.numba_cache import njit
 
 LEAF_TRIANGLES = 4  # at most, in a leaf
 _BINS = 16
