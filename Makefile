@@ -30,7 +30,7 @@ test check: setup
 	$(RUN) -m ruff format --check .
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
-	$(RUN) -m pytest -q
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n $(or $(PROCESSES),2) --dist loadgroup
 
 bench: setup
 	$(RUN) -m tests.benchmarks

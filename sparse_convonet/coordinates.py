@@ -9,9 +9,12 @@ Unit cube (files of Convolutional Occupancy Networks): [-0.5, 0.5]^3, y up.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
+
+if TYPE_CHECKING:
+    import torch  # seconds to import, which makers of data do without
 
 AXIS_BITS = 19
 BATCH_BITS = 6
@@ -31,8 +34,8 @@ def pack_keys(coordinates: torch.Tensor) -> torch.Tensor:
     19 bits or a batch index 6 bits.
     """
     if len(coordinates) == 0:
-        return torch.zeros(0, dtype=torch.int64, device=coordinates.device)
-    coordinates = coordinates.to(torch.int64)
+        return coordinates.new_zeros(0).long()
+    coordinates = coordinates.long()
     low, high = coordinates.amin(0), coordinates.amax(0)
     if int(low[1:].min()) < -AXIS_LIMIT or int(high[1:].max()) >= AXIS_LIMIT:
         raise ValueError(
@@ -50,16 +53,17 @@ def pack_keys(coordinates: torch.Tensor) -> torch.Tensor:
 
 def one_scene(points: torch.Tensor) -> torch.Tensor:
     """(N,) int64: the batch index of points (N, ...) that all belong to one scene, on their device."""
-    return points.new_zeros(len(points), dtype=torch.int64)
+    return points.new_zeros(len(points)).long()
 
 
 def unpack_keys(keys: torch.Tensor) -> torch.Tensor:
     """(V,) int64 keys -> (V, 4) int64 [batch, x, y, z]; the inverse of pack_keys."""
     mask = (1 << AXIS_BITS) - 1
-    z = (keys & mask) - AXIS_LIMIT
-    y = ((keys >> AXIS_BITS) & mask) - AXIS_LIMIT
-    x = ((keys >> (2 * AXIS_BITS)) & mask) - AXIS_LIMIT
-    return torch.stack([keys >> (3 * AXIS_BITS), x, y, z], dim=1)
+    coordinates = keys.new_empty((len(keys), 4))
+    coordinates[:, 0] = keys >> (3 * AXIS_BITS)
+    for axis in range(3):
+        coordinates[:, 1 + axis] = ((keys >> ((2 - axis) * AXIS_BITS)) & mask) - AXIS_LIMIT
+    return coordinates
 
 
 def key_shift(dx: int, dy: int, dz: int) -> int:
@@ -175,8 +179,8 @@ def unit_to_share(points_unit: torch.Tensor, margin: float) -> torch.Tensor:
 
 def cells_of_shares(shares: torch.Tensor, resolution: int) -> torch.Tensor:
     """(N, D) in [0, 1) -> (N,) int64 index of the cell, the first axis fastest."""
-    places = torch.floor(shares * resolution).to(torch.int64)
-    index = torch.zeros_like(places[:, 0])
+    places = (shares * resolution).floor().long()
+    index = places.new_zeros(len(places))
     for axis in reversed(range(places.shape[1])):
         index = index * resolution + places[:, axis]
     return index

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
 from sparse_convonet.coordinates import UnitFrame
 
 if TYPE_CHECKING:
+    import torch
     import trimesh
 
 

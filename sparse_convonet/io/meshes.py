@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import trimesh
 from PIL import Image
 
 from sparse_convonet.io.atomic import atomic_path
@@ -74,6 +73,8 @@ def parse_geometry(path: Path, content: bytes) -> Mesh | PointCloud:
 
 
 def _parse_with_trimesh(path: Path, content: bytes) -> Mesh:
+    import trimesh  # here and below: seconds to import, and most tools need it for no file
+
     suffix = path.suffix.lower()
     options: dict[str, Any] = {"file_type": suffix[1:], "force": "mesh", "process": False}
     if suffix in (".gltf", ".glb"):
@@ -169,6 +170,8 @@ def _export(path: Path, suffix: str, mesh: Mesh) -> bytes:
         raise ValueError(f"{path}: expected at least one face to write as {suffix}, found none; write it as .ply")
     exported: Any
     if suffix == ".glb":
+        import trimesh
+
         # Vertices relative to a whole number of metres; the node of the scene carries the offset as JSON numbers.
         offset = np.round(mesh.vertices.mean(axis=0))
         placed = trimesh.transformations.translation_matrix(offset)
