@@ -30,7 +30,8 @@ test check: setup
 	$(RUN) -m ruff format --check .
 	$(RUN) -m ruff check .
 	$(RUN) -m mypy
-	OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n $(or $(PROCESSES),2) --dist loadgroup
+	OMP_NUM_THREADS=1 $(RUN) -m pytest -q -n $(or $(PROCESSES),2) --dist loadfile -m "not alone"
+	$(RUN) -m pytest -q -m alone
 
 bench: setup
 	$(RUN) -m tests.benchmarks

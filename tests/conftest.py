@@ -27,14 +27,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Tests marked `long` are left out unless they are asked for, and may take long then.
-
-    Where several processes run the tests (`-n`), those of a file stay in one, and so do all of Ray: two clusters at once
-    would take the machine's processors from each other.
-    """
-    if config.pluginmanager.hasplugin("xdist"):
-        for item in items:
-            item.add_marker(pytest.mark.xdist_group("ray" if item.path.stem.endswith("_on_ray") else str(item.path)))
+    """Tests marked `long` are left out unless they are asked for, and may take long then."""
     long = [item for item in items if item.get_closest_marker("long")]
     if config.getoption("--long"):
         for item in long:

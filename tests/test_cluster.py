@@ -26,6 +26,7 @@ from sparse_convonet.cluster import machines as machines_module
 from tests.ray_machines import MEMORY_BYTES, Done, RayMachines, Square, nothing_left_of_ray, ray_machines, write_square
 
 ray = pytest.importorskip("ray", reason="ray is not installed")
+pytestmark = pytest.mark.alone
 
 
 @pytest.fixture(scope="module")

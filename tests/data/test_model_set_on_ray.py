@@ -21,6 +21,7 @@ from tests.ray_machines import RayMachines, nothing_left_of_ray, ray_machines
 from tests.tools.running import exit_code, refusal
 
 pytest.importorskip("ray", reason="ray is not installed")
+pytestmark = pytest.mark.alone
 
 SMALL = ["--count", "12", "--objects", "4", "--files", "2", "--points", "20000", "--queries", "20000"]
 

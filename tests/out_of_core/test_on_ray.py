@@ -22,6 +22,7 @@ from tests.ray_machines import RayMachines, ray_machines
 from tests.synthetic_scan import room_points
 
 pytest.importorskip("ray", reason="ray is not installed")
+pytestmark = pytest.mark.alone
 
 # A job that is shorter may still hand in its result: a worker notices after seconds that its machine is gone.
 SLOW_S, WAIT_S = 15.0, 90.0
