@@ -13,6 +13,7 @@ with starting():
     from sparse_convonet.data.buildings import BuildingSettings, make_building
     from sparse_convonet.data.furniture import FurnitureLibrary
     from sparse_convonet.data.scanner import ScannerSettings, VirtualScanner
+    from sparse_convonet.data.walks import choose_stations
     from sparse_convonet.io.points import write_points
     from sparse_convonet.reconstruct import ReconstructionSettings
     from sparse_convonet.scan import ScanRequest, reconstruct_scan
@@ -35,7 +36,7 @@ def main(arguments: list[str] | None = None) -> None:
     # Furniture of the test split: the model has never seen any of it.
     building = make_building(options.seed, FurnitureLibrary.load().split("test"), _TWO_STOREYS)
     rng = np.random.default_rng(options.seed)
-    stations = building.stations(rng, _STATION_SPACING_M)
+    stations = choose_stations(building, rng, _STATION_SPACING_M)
     scanner = VirtualScanner(*building.mesh())
     scan = scanner.scan_stations(stations, _RAYS // len(stations), ScannerSettings(), rng)
     options.out.mkdir(parents=True, exist_ok=True)

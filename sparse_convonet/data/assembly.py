@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from sparse_convonet.data.place import Place
 from sparse_convonet.data.placement import PlacedFurniture
-from sparse_convonet.data.scene import Place, Scene
+from sparse_convonet.data.scene import Scene
 from sparse_convonet.data.solids import BOX, CYLINDER, WEDGE, Solids
 
 _THINNEST_M = 1e-3  # what is flatter than this is left out

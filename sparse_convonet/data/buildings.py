@@ -15,10 +15,11 @@ from sparse_convonet.data.furnishing import Stock
 from sparse_convonet.data.furniture import FurnitureLibrary
 from sparse_convonet.data.halls import Reserved, reserve_hall, reserve_stairwell
 from sparse_convonet.data.openings import OpeningStyle, add_doors, add_windows, fit_openings
+from sparse_convonet.data.place import Place
 from sparse_convonet.data.railings import RailingStyle
 from sparse_convonet.data.roofs import add_pitched_roof
 from sparse_convonet.data.rooms import furnish_place
-from sparse_convonet.data.scene import Place, Scene
+from sparse_convonet.data.scene import Scene
 from sparse_convonet.data.splitting import SplitStyle, outline, split_rooms
 from sparse_convonet.data.stairs import StairStyle, build_stairs
 

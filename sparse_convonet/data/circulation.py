@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sparse_convonet.data.floorplan import Wall
-from sparse_convonet.data.scene import Place
+from sparse_convonet.data.place import Place
 
 _LANE_HALF_WIDTH_M = 0.4
 _DOOR_DEPTH_M = (0.8, 1.4)

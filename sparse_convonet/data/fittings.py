@@ -10,7 +10,7 @@ import numpy as np
 from sparse_convonet.data.assembly import Assembly
 from sparse_convonet.data.floorplan import Opening, Rectangle, Wall
 from sparse_convonet.data.footprints import Footprints, overlaps
-from sparse_convonet.data.scene import Place
+from sparse_convonet.data.place import Place
 
 
 def add_room_fittings(

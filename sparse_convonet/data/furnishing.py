@@ -11,8 +11,8 @@ from sparse_convonet.data.floorplan import Wall
 from sparse_convonet.data.footprints import Footprints
 from sparse_convonet.data.furniture import FurnitureLibrary, FurnitureModel
 from sparse_convonet.data.joinery import KINDS, Joinery, build
+from sparse_convonet.data.place import Place
 from sparse_convonet.data.placement import PlacedFurniture
-from sparse_convonet.data.scene import Place
 from sparse_convonet.data.solids import yaw_matrix
 
 _ATTEMPTS = 12

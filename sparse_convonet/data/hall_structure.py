@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 
 from sparse_convonet.data.interiors import Interior, add_column
+from sparse_convonet.data.place import Place
 from sparse_convonet.data.railings import RailingStyle, add_railing
-from sparse_convonet.data.scene import Place
 
 _MOST_COLUMNS = 60
 _MOST_BARS = 60  # of a railing; longer ones have rails or panels

@@ -11,7 +11,8 @@ from sparse_convonet.data.furnishing import Furnisher, Stock
 from sparse_convonet.data.hall_fittings import FITTINGS
 from sparse_convonet.data.hall_structure import add_beams
 from sparse_convonet.data.interiors import Interior
-from sparse_convonet.data.scene import Place, Scene
+from sparse_convonet.data.place import Place
+from sparse_convonet.data.scene import Scene
 from sparse_convonet.data.shells import (
     Shell,
     add_air,

@@ -12,7 +12,8 @@ from sparse_convonet.data.hall_fittings import add_goods, add_partitions, add_ra
 from sparse_convonet.data.interiors import Interior
 from sparse_convonet.data.large_halls import furnish
 from sparse_convonet.data.openings import OpeningStyle, add_doors, add_windows
-from sparse_convonet.data.scene import Place, Scene
+from sparse_convonet.data.place import Place
+from sparse_convonet.data.scene import Scene
 from sparse_convonet.data.shells import SLAB_M, WALL_M, Shell, add_air, build_shell, centred, log_uniform, posed
 from sparse_convonet.data.splitting import SplitStyle, outline, split_rooms
 

@@ -13,7 +13,8 @@ from sparse_convonet.data.footprints import Footprints
 from sparse_convonet.data.furnishing import Stock
 from sparse_convonet.data.hall_fittings import add_goods, add_rails
 from sparse_convonet.data.interiors import Interior
-from sparse_convonet.data.scene import Place, Scene
+from sparse_convonet.data.place import Place
+from sparse_convonet.data.scene import Scene
 from sparse_convonet.data.shells import WALL_M, add_air, add_window_row, centred, grown, log_uniform, posed
 from sparse_convonet.data.splitting import subtract
 

@@ -13,7 +13,8 @@ from sparse_convonet.data.floorplan import OUTSIDE, Region, Wall, build_slab, bu
 from sparse_convonet.data.furnishing import Furnisher, Stock
 from sparse_convonet.data.furniture import FurnitureLibrary
 from sparse_convonet.data.openings import OpeningStyle, add_windows, fit_openings
-from sparse_convonet.data.scene import Place, Scene
+from sparse_convonet.data.place import Place
+from sparse_convonet.data.scene import Scene
 
 _SHIFT_M = 2.0  # scenes stand up to this far from the origin, so that nothing is tied to a voxel grid
 

@@ -22,6 +22,7 @@ from sparse_convonet.data.scanner import ScannerSettings, VirtualScanner
 from sparse_convonet.data.scene import Scene
 from sparse_convonet.data.surroundings import Surroundings, WatchedScene, chebyshev, draw_core, thin_scan
 from sparse_convonet.data.visible_surface import SeenPoints, draw_seen
+from sparse_convonet.data.walks import choose_stations, walk_through
 from sparse_convonet.structures import PointCloud, TrainingSample
 
 logger = logging.getLogger(__name__)
@@ -218,7 +219,7 @@ class SceneSource:
             scene = make_large_scene(int(rng.integers(2**31)), self.library)
             triangles = TriangleScene(*scene.mesh())
             try:
-                stations = scene.stations(rng, float(np.exp(rng.uniform(*np.log(_STATION_SPACING_M)))))
+                stations = choose_stations(scene, rng, float(np.exp(rng.uniform(*np.log(_STATION_SPACING_M)))))
             except ValueError as error:  # no place to stand
                 logger.info("large scene %d skipped: %s", index, error)
                 continue
@@ -272,10 +273,10 @@ def _scan(scene: Scene, rays: int, rng: np.random.Generator) -> PointCloud:
     scanner = VirtualScanner(*scene.mesh())
     settings = ScannerSettings.draw(rng)
     if rng.random() < 0.5:
-        stations = scene.stations(rng, float(rng.uniform(1.5, 4.0)))
+        stations = choose_stations(scene, rng, float(rng.uniform(1.5, 4.0)))
         cloud = scanner.scan_stations(stations, max(1, rays // len(stations)), settings, rng)
     else:
-        cloud = scanner.scan_path(scene.path(rng, 0.5), rays, settings, rng)
+        cloud = scanner.scan_path(walk_through(scene, rng, 0.5), rays, settings, rng)
     return cloud.select(rng.permutation(len(cloud)))
 
 

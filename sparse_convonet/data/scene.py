@@ -1,4 +1,4 @@
-"""A furnished room or building as a union of solids: occupancy, surface samples, a mesh, and ways to walk through."""
+"""A furnished room or building as a union of solids: occupancy, surface samples and a mesh."""
 
 from __future__ import annotations
 
@@ -8,38 +8,12 @@ from functools import cached_property
 import numpy as np
 
 from sparse_convonet.data.patches import Patches, solid_patches
+from sparse_convonet.data.place import Place
 from sparse_convonet.data.placement import PlacedFurniture
 from sparse_convonet.data.solids import Solids, yaw_matrix
-from sparse_convonet.data.walks import choose_stations, walk_through
 
 _BOUNDARY_EPSILON_M = 5e-4  # below every gap and thickness in a scene, far above the rounding of coordinates
 _SAMPLING_ROUNDS = 60
-
-
-@dataclass(frozen=True)
-class Place:
-    """A part of one storey where one can walk.
-
-    kind: "room", "corridor", "hall", "gallery", "stairs" ...  rectangles: (R, 4) low x, low y, high x, high y in the
-    building's frame, whose union is the place.  floor_z, height: metres.  storey: 0 is the lowest.
-    """
-
-    kind: str
-    rectangles: np.ndarray
-    floor_z: float
-    height: float
-    storey: int = 0
-
-    def contains(self, points: np.ndarray) -> np.ndarray:
-        """Which points (Q, 2 or 3), building frame, stand on the floor of this place: (Q,) bool."""
-        low, high = self.rectangles[None, :, :2], self.rectangles[None, :, 2:]
-        planar = points[:, None, :2]
-        inside = np.all((planar >= low) & (planar <= high), axis=2)  # (Q, R)
-        return np.any(inside, axis=1)
-
-    @property
-    def area_m2(self) -> float:
-        return float(np.prod(self.rectangles[:, 2:] - self.rectangles[:, :2], axis=1).sum())
 
 
 @dataclass(frozen=True)
@@ -204,14 +178,6 @@ class Scene:
         vertices = np.concatenate([vertices for vertices, _ in parts])
         faces = np.concatenate([faces + offset for (_, faces), offset in zip(parts, offsets, strict=False)])
         return self.to_world(vertices), faces.astype(np.int64)
-
-    def stations(self, rng: np.random.Generator, spacing_m: float) -> np.ndarray:
-        """Free positions (S, 3) at eye height, about one per `spacing_m` squared in each place, world metres."""
-        return self.to_world(choose_stations(self, rng, spacing_m))
-
-    def path(self, rng: np.random.Generator, step_m: float) -> np.ndarray:
-        """A walk (P, 3) through all places, by doors and stairs, about one position per `step_m`, world metres."""
-        return self.to_world(walk_through(self, rng, step_m))
 
 
 def _corners(low: np.ndarray, high: np.ndarray) -> np.ndarray:

@@ -17,8 +17,9 @@ from sparse_convonet.data.floorplan import (
     build_walls,
     find_walls,
 )
+from sparse_convonet.data.place import Place
 from sparse_convonet.data.roofs import add_pitched_roof
-from sparse_convonet.data.scene import Place, Scene
+from sparse_convonet.data.scene import Scene
 
 WALL_M = (0.1, 0.4)
 SLAB_M = (0.15, 0.4)

@@ -10,8 +10,9 @@ from sparse_convonet.data.floorplan import OUTSIDE, Rectangle, Region, Wall, bui
 from sparse_convonet.data.furnishing import Stock
 from sparse_convonet.data.hall_structure import draw_railing
 from sparse_convonet.data.interiors import add_column
+from sparse_convonet.data.place import Place
 from sparse_convonet.data.roofs import add_pitched_roof
-from sparse_convonet.data.scene import Place, Scene
+from sparse_convonet.data.scene import Scene
 from sparse_convonet.data.shells import SLAB_M, WALL_M, add_window_row, centred, log_uniform, pierce, posed
 from sparse_convonet.data.splitting import connected_parts, subtract
 

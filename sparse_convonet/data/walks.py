@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-from typing import TYPE_CHECKING
 
 import numpy as np
 from scipy.ndimage import uniform_filter1d
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components, dijkstra
 
-if TYPE_CHECKING:
-    from sparse_convonet.data.scene import Place, Scene
+from sparse_convonet.data.place import Place
+from sparse_convonet.data.scene import Scene
 
 _LOG = logging.getLogger(__name__)
 _CELL_M = 0.2  # of the grid walked on
@@ -28,7 +27,7 @@ _STATION_ATTEMPTS = 40
 
 
 def choose_stations(scene: Scene, rng: np.random.Generator, spacing_m: float) -> np.ndarray:
-    """Free positions (S, 3), building frame: about one per spacing_m squared in each place, one on each flight of stairs.
+    """Free positions (S, 3), world metres: about one per spacing_m squared in each place, one on each flight of stairs.
 
     A place too full to stand in gets none. Raises ValueError when no place has room.
     """
@@ -44,7 +43,7 @@ def choose_stations(scene: Scene, rng: np.random.Generator, spacing_m: float) ->
         stations += list(free[rng.integers(len(free), size=min(len(free), 1))])
     if not stations:
         raise ValueError(f"no place to stand: all {len(scene.places)} places of the scene are full; use less furniture")
-    return np.array(stations)
+    return scene.to_world(np.array(stations))
 
 
 def _first_apart(points: np.ndarray, gap_m: float, wanted: int) -> list[int]:
@@ -58,7 +57,7 @@ def _first_apart(points: np.ndarray, gap_m: float, wanted: int) -> list[int]:
 
 
 def walk_through(scene: Scene, rng: np.random.Generator, step_m: float) -> np.ndarray:
-    """Scanner positions (P, 3), building frame, on a walk from the first place through every place that can be reached.
+    """Scanner positions (P, 3), world metres, on a walk from the first place through every place that can be reached.
 
     The walk follows the tree of shortest ways from its start, so it comes back through corridors as people do.
     Raises ValueError when no place has room.
@@ -78,7 +77,7 @@ def walk_through(scene: Scene, rng: np.random.Generator, step_m: float) -> np.nd
     walk = _resample(smooth, step_m)
     free = ~scene.occupied_in_building(walk, 0.02)
     _LOG.debug("%d of %d positions of the walk met something and were left out", int((~free).sum()), len(walk))
-    return walk[free] if free.any() else held[:1]
+    return scene.to_world(walk[free] if free.any() else held[:1])
 
 
 class WalkGraph:

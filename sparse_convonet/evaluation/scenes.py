@@ -21,6 +21,7 @@ from sparse_convonet.data.furniture import FurnitureLibrary
 from sparse_convonet.data.raycast import TriangleScene
 from sparse_convonet.data.scanner import ScannerSettings, VirtualScanner
 from sparse_convonet.data.stations import find_stations
+from sparse_convonet.data.walks import choose_stations
 from sparse_convonet.data.winding import WindingNumbers
 from sparse_convonet.evaluation.data_set import limited, open_scans, score_model
 from sparse_convonet.evaluation.predictors import Prediction
@@ -219,7 +220,7 @@ def building_scene(area_m2: float, voxel_size_m: float, seed: int) -> Known:
     building = building_of_area(area_m2, FurnitureLibrary.load().split("test"))
     area = sum(place.area_m2 for place in building.places)
     rng = np.random.default_rng(seed)
-    stations = building.stations(rng, _STATION_SPACING_M)
+    stations = choose_stations(building, rng, _STATION_SPACING_M)
     mesh = Mesh(*building.mesh())
     cloud = virtual_scan(mesh, stations, int(area * _RAYS_PER_M2) // len(stations), rng)
     scene = ScannedScene(

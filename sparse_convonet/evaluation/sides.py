@@ -13,6 +13,7 @@ from sparse_convonet.data.empty_halls import EmptyHall
 from sparse_convonet.data.furniture import FurnitureLibrary
 from sparse_convonet.data.raycast import TriangleScene
 from sparse_convonet.data.scene import Scene
+from sparse_convonet.data.walks import choose_stations
 from sparse_convonet.evaluation.scenes import virtual_scan
 from sparse_convonet.metrics.seen_surface import station_rays
 from sparse_convonet.metrics.sides import SideShares, side_shares
@@ -93,7 +94,7 @@ def building_sides(
     faces down as ceiling, and all else as wall: furniture as well.  Rays that meet nothing within 20 m are left out.
     """
     rng = np.random.default_rng(seed)
-    stations = scene.stations(rng, _STATION_SPACING_M)
+    stations = choose_stations(scene, rng, _STATION_SPACING_M)
     truth = Mesh(*scene.mesh())
     area = sum(place.area_m2 for place in scene.places)
     points = virtual_scan(truth, stations, int(area * rays_per_m2) // len(stations), rng).points

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from sparse_convonet.data.walks import choose_stations
 from sparse_convonet.isolated import call_isolated
 from tests.benchmarks.tables import column
 
@@ -81,7 +82,7 @@ def write_scan(area_m2: float, rays_per_m2: int, folder: str) -> dict[str, Any]:
     storeys = 1 + max(place.storey for place in building.places)
     area = sum(place.area_m2 for place in building.places)
     rng = np.random.default_rng(0)
-    stations = building.stations(rng, _STATION_SPACING_M)
+    stations = choose_stations(building, rng, _STATION_SPACING_M)
     vertices, faces = building.mesh()
     scanner = VirtualScanner(vertices, faces, threads=0)
     cloud = scanner.scan_stations(stations, int(area * rays_per_m2) // len(stations), ScannerSettings(), rng)

@@ -10,6 +10,7 @@ from sparse_convonet.data.buildings import building_of_area
 from sparse_convonet.data.furniture import FurnitureLibrary
 from sparse_convonet.data.raycast import TriangleScene
 from sparse_convonet.data.scanner import ScannerSettings, VirtualScanner
+from sparse_convonet.data.walks import choose_stations
 from sparse_convonet.reconstruct import ReconstructionSettings, Reconstructor
 from tests.benchmarks.tables import column
 
@@ -36,7 +37,7 @@ class NormalsRow:
 def run(quick: bool) -> list[NormalsRow]:
     building = building_of_area(50 if quick else 100, FurnitureLibrary.load().split("test"))
     rng = np.random.default_rng(0)
-    stations = building.stations(rng, _STATION_SPACING_M)
+    stations = choose_stations(building, rng, _STATION_SPACING_M)
     vertices, faces = building.mesh()
     rays = 20_000 if quick else _RAYS
     cloud = VirtualScanner(vertices, faces).scan_stations(stations, rays // len(stations), ScannerSettings(), rng)

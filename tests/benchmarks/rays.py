@@ -10,6 +10,7 @@ from sparse_convonet.data.buildings import building_of_area
 from sparse_convonet.data.furniture import FurnitureLibrary
 from sparse_convonet.data.raycast_open3d import Open3dEngine
 from sparse_convonet.data.raycast_tree import TreeEngine
+from sparse_convonet.data.walks import choose_stations
 from tests.benchmarks.tables import column
 from tests.benchmarks.timing import interleaved_seconds
 
@@ -38,7 +39,7 @@ def run(quick: bool) -> list[RaysRow]:
     centre = vertices.mean(axis=0)
     vertices = vertices - centre
     rng, count = np.random.default_rng(0), 1000 if quick else 200_000
-    stations = building.stations(rng, _STATION_SPACING_M) - centre
+    stations = choose_stations(building, rng, _STATION_SPACING_M) - centre
     origins = stations[rng.integers(len(stations), size=count)]
     directions = rng.normal(size=(count, 3))
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)

@@ -14,7 +14,7 @@ from sparse_convonet.data.railings import RailingStyle
 from sparse_convonet.data.scene import Scene
 from sparse_convonet.data.splitting import SplitStyle, carve, outline, split_rooms, subtract
 from sparse_convonet.data.stairs import StairPose, StairStyle, build_stairs, plan_stairs
-from sparse_convonet.data.walks import WalkGraph
+from sparse_convonet.data.walks import WalkGraph, choose_stations, walk_through
 from tests.data.test_rooms import assert_no_furniture_overlaps, assert_same_scene, assert_surface_separates
 from tests.data.tiny_library import tiny_library
 
@@ -53,7 +53,7 @@ def test_every_place_can_be_reached_from_the_first(buildings: list[Scene]) -> No
 
 def test_the_walk_visits_every_place_and_never_enters_a_solid(buildings: list[Scene], rng: np.random.Generator) -> None:
     for building in buildings:
-        walk = building.path(rng, 0.5)
+        walk = walk_through(building, rng, 0.5)
         assert not building.occupied(walk).any()
         local = building.to_building(walk)
         for place in building.places:
@@ -63,7 +63,7 @@ def test_the_walk_visits_every_place_and_never_enters_a_solid(buildings: list[Sc
 
 def test_stations_are_free_and_on_every_storey(buildings: list[Scene], rng: np.random.Generator) -> None:
     for building in buildings:
-        stations = building.stations(rng, 3.0)
+        stations = choose_stations(building, rng, 3.0)
         assert not building.occupied(stations).any()
         heights = building.to_building(stations)[:, 2]
         for storey in {place.storey for place in building.places}:

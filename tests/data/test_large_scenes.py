@@ -8,7 +8,9 @@ import pytest
 from sparse_convonet.data.furnishing import Stock
 from sparse_convonet.data.large_halls import make_hall
 from sparse_convonet.data.large_scenes import LARGE_KINDS, large_scene_kind, make_large_scene
-from sparse_convonet.data.scene import Place, Scene
+from sparse_convonet.data.place import Place
+from sparse_convonet.data.scene import Scene
+from sparse_convonet.data.walks import choose_stations
 from tests.data.test_rooms import assert_same_scene
 from tests.data.tiny_library import tiny_library
 
@@ -116,7 +118,7 @@ def test_open_ground_alone_is_one_slab_of_the_stated_thickness() -> None:
 
 def test_stations_stand_free_in_their_places(scenes: list[Scene], rng: np.random.Generator) -> None:
     for scene in scenes:
-        stations = scene.stations(rng, 6.0)
+        stations = choose_stations(scene, rng, 6.0)
         assert not scene.occupied(stations).any()
         local = scene.to_building(stations)
         above = np.array([local[:, 2] - place.floor_z for place in scene.places])  # (places, stations)
@@ -130,7 +132,7 @@ def test_stations_of_a_large_empty_hall_are_as_many_and_as_far_apart_as_asked(rn
     )
     assert hall.places[0].area_m2 > 1000.0
     for spacing in (4.0, 12.0):
-        stations = hall.to_building(hall.stations(rng, spacing))
+        stations = hall.to_building(choose_stations(hall, rng, spacing))
         stations = stations[np.abs(stations[:, 2] - 1.45) < 0.3]  # without those in the air over a hall without a roof
         gaps = np.linalg.norm(stations[:, None] - stations[None], axis=2)[np.triu_indices(len(stations), 1)]
         assert gaps.min() > 0.6 * spacing
@@ -143,7 +145,7 @@ def test_air_is_a_place_over_scenes_without_a_roof_and_gets_stations(scenes: lis
         for place in (place for place in scene.places if place.kind == "air"):
             flown += 1
             assert sum(other.storey == place.storey for other in scene.places) == 1
-            local = scene.to_building(scene.stations(np.random.default_rng(0), 6.0))
+            local = scene.to_building(choose_stations(scene, np.random.default_rng(0), 6.0))
             assert (local[:, 2] > place.floor_z + 1.0).any()
     assert flown >= 5
 

@@ -11,6 +11,7 @@ from sparse_convonet.data.footprints import Footprints, overlaps
 from sparse_convonet.data.furniture import FurnitureLibrary
 from sparse_convonet.data.rooms import RoomSettings, make_room
 from sparse_convonet.data.scene import Scene
+from sparse_convonet.data.walks import choose_stations, walk_through
 from tests.data.tiny_library import VOXEL_M, tiny_library
 
 SEEDS = range(12)
@@ -103,7 +104,7 @@ def test_floor_standing_furniture_stands_on_the_floor_and_small_things_on_someth
 
 def test_stations_and_walks_are_free_and_inside(rooms: list[Scene], rng: np.random.Generator) -> None:
     for room in rooms:
-        stations, walk = room.stations(rng, 2.0), room.path(rng, 0.5)
+        stations, walk = choose_stations(room, rng, 2.0), walk_through(room, rng, 0.5)
         assert not room.occupied(stations).any()
         assert not room.occupied(walk).any()
         place = room.places[0]

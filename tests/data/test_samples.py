@@ -12,8 +12,9 @@ from sparse_convonet.config import DataConfig
 from sparse_convonet.data import samples
 from sparse_convonet.data.assembly import Assembly
 from sparse_convonet.data.furniture import FurnitureLibrary
+from sparse_convonet.data.place import Place
 from sparse_convonet.data.samples import SceneSource
-from sparse_convonet.data.scene import Place, Scene
+from sparse_convonet.data.scene import Scene
 from sparse_convonet.structures import TrainingSample
 from tests.data.tiny_library import tiny_library
 

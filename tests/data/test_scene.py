@@ -8,9 +8,11 @@ import trimesh
 
 from sparse_convonet.data.assembly import Assembly
 from sparse_convonet.data.furniture import FurnitureLibrary
+from sparse_convonet.data.place import Place
 from sparse_convonet.data.placement import PlacedFurniture
-from sparse_convonet.data.scene import Place, Scene
+from sparse_convonet.data.scene import Scene
 from sparse_convonet.data.solids import Solids, yaw_matrix
+from sparse_convonet.data.walks import choose_stations, walk_through
 from tests.data.tiny_library import VOXEL_M, tiny_library
 
 
@@ -190,7 +192,7 @@ def test_stations_and_walk_stay_outside_solids_and_pass_the_door(rng: np.random.
     for x, height in ((0.0, 0.0), (4.0, 0.0)):
         assembly.places.append(Place("room", np.array([[x, 0, x + 4.0, 4.0]]), height, 2.5))
     scene = assembly.finish(0.4, (3, 3, 0))
-    stations, walk = scene.stations(rng, 1.5), scene.path(rng, 0.5)
+    stations, walk = choose_stations(scene, rng, 1.5), walk_through(scene, rng, 0.5)
     assert not scene.occupied(stations).any()
     assert not scene.occupied(walk).any()
     local = scene.to_building(walk)
@@ -206,9 +208,9 @@ def test_a_scene_without_room_to_stand_says_so(rng: np.random.Generator) -> None
     assembly.places.append(Place("room", np.array([[0.0, 0.0, 2.0, 2.0]]), 0.0, 2.5))
     scene = assembly.finish(0.0, (0, 0, 0))
     with pytest.raises(ValueError, match="no place to stand"):
-        scene.stations(rng, 1.0)
+        choose_stations(scene, rng, 1.0)
     with pytest.raises(ValueError, match="no place to walk"):
-        scene.path(rng, 0.5)
+        walk_through(scene, rng, 0.5)
 
 
 def test_no_points_give_no_answers() -> None:
