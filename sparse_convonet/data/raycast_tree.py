@@ -9,6 +9,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 
 from sparse_convonet.data import raycast_numba
+from sparse_convonet.data.raycast_build_numba import build_tree
 
 _ROWS_PER_PART = 4096  # of rays or points that one thread works on at a time
 
@@ -24,7 +25,7 @@ class TreeEngine:
         links = np.empty((2 * count, 2), dtype=np.int32)
         order = np.empty(count, dtype=np.int32)
         extents = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)  # (F, 6)
-        nodes = raycast_numba.build_tree(extents, boxes, links, order)
+        nodes = build_tree(extents, boxes, links, order)
         self._tree = boxes[:nodes].copy(), links[:nodes].copy(), corners[order].reshape(count, 9)
         self._normals = _unit_normals(vertices[faces[order]])  # (F, 3), in the order of the leaves
 

@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import logging
-import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import Literal
 
 import numpy as np
-from scipy.spatial.transform import Rotation
 
 from sparse_convonet.config import REFERENCE_VOXEL_M, DataConfig
+from sparse_convonet.data.augmentation import augmented
 from sparse_convonet.data.buildings import make_building
 from sparse_convonet.data.crop_errors import draw_hints, with_errors
 from sparse_convonet.data.furniture import FurnitureLibrary
@@ -41,7 +40,6 @@ _DENSE_PER_VOXEL = (0.7, 6.0)  # points per voxel of surface in the core of a dr
 _MOST_CORE_POINTS, _FEWEST_CORE_POINTS = 30_000, 50
 _SURROUNDINGS = (0.15, 0.4)  # points per voxel of surface just outside the core
 _BUILDING_ATTEMPTS = 10
-_TILT_RAD = math.radians(0.7)  # standard deviation about each level axis: scans are levelled by hand
 
 
 @dataclass(frozen=True)
@@ -156,7 +154,7 @@ class SceneSource:
             around_world=points[far],
             around_hints=None if hints is None else hints[far],
         )
-        return _augment(sample, rng)
+        return augmented(sample, rng)
 
     def _queries_around(
         self, clean: SeenPoints, box: tuple[np.ndarray, np.ndarray], voxel_size_m: float, rng: np.random.Generator
@@ -193,7 +191,7 @@ class SceneSource:
         anchors = inside if len(inside) else points
         near = anchors[rng.integers(len(anchors), size=near_count)] + rng.normal(0, sigma, (near_count, 3))
         queries = np.concatenate([rng.uniform(low, high, (self.settings.queries - near_count, 3)), near])
-        return _augment(TrainingSample(points, queries.astype(np.float32), scene.occupied(queries), voxel_size_m), rng)
+        return augmented(TrainingSample(points, queries.astype(np.float32), scene.occupied(queries), voxel_size_m), rng)
 
     def _draw_voxel_size(self, rng: np.random.Generator) -> float:
         low, high = self.settings.voxel_size_m
@@ -278,33 +276,3 @@ def _scan(scene: Scene, rays: int, rng: np.random.Generator) -> PointCloud:
     else:
         cloud = scanner.scan_path(walk_through(scene, rng, 0.5), rays, settings, rng)
     return cloud.select(rng.permutation(len(cloud)))
-
-
-def _augment(sample: TrainingSample, rng: np.random.Generator) -> TrainingSample:
-    """Turn about the mean point: about z by any angle, out of level by about a degree; mirror in x with
-    probability 1/2; scale by up to 10 %."""
-    angle = rng.uniform(0, 2 * np.pi)
-    cosine, sine = np.cos(angle), np.sin(angle)
-    turn = np.array([[cosine, -sine, 0], [sine, cosine, 0], [0, 0, 1]]) * rng.uniform(0.9, 1.1)
-    turn[:, 0] *= rng.choice([-1.0, 1.0])
-    turn = turn @ Rotation.from_rotvec([*rng.normal(0, _TILT_RAD, 2), 0]).as_matrix()
-    centre = sample.points_world.mean(axis=0)
-
-    def move(points: np.ndarray) -> np.ndarray:
-        return ((points - centre) @ turn.T + centre).astype(np.float32)
-
-    return replace(
-        sample,
-        points_world=move(sample.points_world),
-        queries_world=move(sample.queries_world),
-        hints=None if sample.hints is None else _turned(sample.hints, turn),
-        around_world=None if sample.around_world is None else move(sample.around_world),
-        around_hints=None if sample.around_hints is None else _turned(sample.around_hints, turn),
-    )
-
-
-def _turned(hints: np.ndarray, turn: np.ndarray) -> np.ndarray:
-    """Pairs of unit vectors (N, 6) turned, mirrored and stretched by a matrix (3, 3); zeros stay zeros."""
-    vectors = hints.reshape(-1, 3) @ turn.T
-    vectors /= np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-9)
-    return vectors.reshape(-1, 6).astype(np.float32)

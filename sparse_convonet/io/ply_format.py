@@ -7,23 +7,16 @@ truncated lists.  Format: Greg Turk's PLY 1.0 (ascii, binary_little_endian, bina
 from __future__ import annotations
 
 import math
-import re
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from sparse_convonet.io.number_text import parse_numbers
+from sparse_convonet.io.ply_header import Element, Property, parse_header
 from sparse_convonet.io.refusals import unreadable
 
-KIND = "a PLY file"
-SCALARS = {
-    "char": "i1", "int8": "i1", "uchar": "u1", "uint8": "u1", "short": "i2", "int16": "i2", "ushort": "u2",
-    "uint16": "u2", "int": "i4", "int32": "i4", "uint": "u4", "uint32": "u4", "float": "f4", "float32": "f4",
-    "double": "f8", "float64": "f8", "int64": "i8", "uint64": "u8",
-}  # fmt: skip
 _LARGEST_RECORD = 1 << 24  # bytes: numpy's own sizes of records wrap around beyond 2^31
-ORDERS = {"ascii": "", "binary_little_endian": "<", "binary_big_endian": ">"}
 
 
 @dataclass(frozen=True)
@@ -37,24 +30,6 @@ class ListColumn:
 Column = np.ndarray | ListColumn
 
 
-@dataclass
-class _Property:
-    name: str
-    kind: str  # numpy type without byte order
-    length_kind: str | None = None  # numpy type of the length of a list, None for a scalar
-
-
-@dataclass
-class _Element:
-    name: str
-    count: int
-    properties: list[_Property] = field(default_factory=list)
-
-    @property
-    def has_lists(self) -> bool:
-        return any(item.length_kind for item in self.properties)
-
-
 def read_elements(path: Path, content: bytes) -> dict[str, dict[str, Column]]:
     """The elements of a PLY file by name, each with its properties by name.
 
@@ -62,7 +37,7 @@ def read_elements(path: Path, content: bytes) -> dict[str, dict[str, Column]]:
     ascii files are float64.
     Raises ValueError for a damaged header, a truncated body or text where numbers belong.
     """
-    order, elements, start = _parse_header(path, content)
+    order, elements, start = parse_header(path, content)
     if not order:
         return _read_ascii(path, content[start:], elements, content[:start].count(b"\n") + 1)
     found: dict[str, dict[str, Column]] = {}
@@ -72,46 +47,7 @@ def read_elements(path: Path, content: bytes) -> dict[str, dict[str, Column]]:
     return found
 
 
-def _parse_header(path: Path, content: bytes) -> tuple[str, list[_Element], int]:
-    """(byte order, elements, offset of the body)."""
-    if not re.match(rb"ply[ \t]*[\r\n]", content):
-        raise unreadable(path, f"{KIND} (first line 'ply')", f"{content[:12]!r}")
-    # The body of a binary file may begin with the byte of a line end, so the header's own line end decides.
-    end = re.search(rb"[\r\n]end_header[ \t]*(\r\n|\n|\r)", content[: 1 << 20])
-    if end is None:
-        raise unreadable(path, KIND, "no line 'end_header'")
-    start = end.end()
-    if end.group(1) == b"\r\n" and b"\r\n" not in content[: end.start() + 1]:
-        start -= 1
-    order, elements = None, []
-    for line in content[: end.start()].decode("latin-1").splitlines()[1:]:
-        words = line.split()
-        if not words or words[0] in ("comment", "obj_info"):
-            continue
-        try:
-            if words[0] == "format":
-                order = ORDERS[words[1]]
-            elif words[0] == "element":
-                elements.append(_Element(words[1], int(words[2])))
-            elif words[0] == "property" and words[1] == "list":
-                length_kind = SCALARS[words[2]]
-                if length_kind[0] == "f":
-                    raise ValueError("a list has a whole number of entries")
-                elements[-1].properties.append(_Property(words[4], SCALARS[words[3]], length_kind))
-            elif words[0] == "property":
-                elements[-1].properties.append(_Property(words[2], SCALARS[words[1]]))
-            else:
-                raise KeyError(words[0])
-        except (KeyError, IndexError, ValueError) as error:
-            raise unreadable(path, f"{KIND} header", f"the line {line!r}") from error
-        if elements and elements[-1].count < 0:
-            raise unreadable(path, f"{KIND} header", f"the negative count {line!r}")
-    if order is None:
-        raise unreadable(path, f"{KIND} header", "no line 'format'")
-    return order, elements, start
-
-
-def _truncated(path: Path, element: _Element, found: int) -> ValueError:
+def _truncated(path: Path, element: Element, found: int) -> ValueError:
     return unreadable(path, f"{element.count} rows of element {element.name!r}", f"only {found}: the file is truncated")
 
 
@@ -135,7 +71,7 @@ def locate_fixed(path: Path, head: bytes, size: int, name: str) -> FixedRows | N
     head: at least the first 2^20 bytes of the file, or all.  size: of the file, bytes.
     Raises ValueError as read_elements.
     """
-    order, elements, start = _parse_header(path, head)
+    order, elements, start = parse_header(path, head)
     if not order or any(element.has_lists and element.count for element in elements):
         return None
     found = None
@@ -157,10 +93,10 @@ class TextRows:
     offset: int
     first_line: int
     count: int
-    properties: tuple[_Property, ...]
+    properties: tuple[Property, ...]
 
     def truncated(self, path: Path, name: str, found: int) -> ValueError:
-        return _truncated(path, _Element(name, self.count), found)
+        return _truncated(path, Element(name, self.count), found)
 
     @property
     def has_integers(self) -> bool:
@@ -179,7 +115,7 @@ def locate_text(path: Path, head: bytes, name: str) -> TextRows | None:
 
     head: as for locate_fixed.  Raises ValueError as read_elements.
     """
-    order, elements, start = _parse_header(path, head)
+    order, elements, start = parse_header(path, head)
     filled = [element for element in elements if element.count]
     if order or len(filled) != 1 or filled[0].name != name or sum(each.name == name for each in elements) != 1:
         return None
@@ -208,14 +144,14 @@ class ValueRange:
         return ValueRange(float(low), float(high))
 
 
-def _fixed_rows(path: Path, start: int, element: _Element, order: str, size: int) -> FixedRows:
+def _fixed_rows(path: Path, start: int, element: Element, order: str, size: int) -> FixedRows:
     dtype = np.dtype([(f"{index}", order + item.kind) for index, item in enumerate(element.properties)])
     if start + element.count * dtype.itemsize > size:
         raise _truncated(path, element, max(0, size - start) // max(1, dtype.itemsize))
     return FixedRows(start, element.count, dtype, tuple(item.name for item in element.properties))
 
 
-def _read_fixed(path: Path, content: bytes, start: int, element: _Element, order: str) -> tuple[dict[str, Column], int]:
+def _read_fixed(path: Path, content: bytes, start: int, element: Element, order: str) -> tuple[dict[str, Column], int]:
     """A binary element of scalars only: one structured array."""
     found = _fixed_rows(path, start, element, order, len(content))
     dtype = found.dtype
@@ -230,7 +166,7 @@ def _native(values: np.ndarray) -> np.ndarray:
 
 
 def _read_varying(
-    path: Path, content: bytes, start: int, element: _Element, order: str
+    path: Path, content: bytes, start: int, element: Element, order: str
 ) -> tuple[dict[str, Column], int]:
     """A binary element with lists: at once where all rows have the lengths of the first, else row by row."""
     uniform = _read_uniform_lists(content, start, element, order)
@@ -253,7 +189,7 @@ def _read_varying(
     return _columns(element, pieces), offset
 
 
-def _columns(element: _Element, pieces: list[list[np.ndarray]]) -> dict[str, Column]:
+def _columns(element: Element, pieces: list[list[np.ndarray]]) -> dict[str, Column]:
     columns: dict[str, Column] = {}
     for item, arrays in zip(element.properties, pieces, strict=True):
         values = _native(np.concatenate(arrays)) if arrays else np.zeros(0, item.kind)
@@ -263,7 +199,7 @@ def _columns(element: _Element, pieces: list[list[np.ndarray]]) -> dict[str, Col
 
 
 def _read_uniform_lists(
-    content: bytes, start: int, element: _Element, order: str
+    content: bytes, start: int, element: Element, order: str
 ) -> tuple[dict[str, Column], int] | None:
     """The element, provided that every row's lists are as long as those of the first row; else None."""
     fields: list[tuple] = []
@@ -299,7 +235,7 @@ def _read_uniform_lists(
     return columns, end
 
 
-def _read_ascii(path: Path, body: bytes, elements: list[_Element], first_line: int) -> dict[str, dict[str, Column]]:
+def _read_ascii(path: Path, body: bytes, elements: list[Element], first_line: int) -> dict[str, dict[str, Column]]:
     numbers = parse_numbers(path, body, first_line)
     found: dict[str, dict[str, Column]] = {}
     start = 0
@@ -330,7 +266,7 @@ def _read_ascii(path: Path, body: bytes, elements: list[_Element], first_line: i
     return found
 
 
-def _as_declared(path: Path, values: np.ndarray, item: _Property, found: ValueRange) -> np.ndarray:
+def _as_declared(path: Path, values: np.ndarray, item: Property, found: ValueRange) -> np.ndarray:
     """Whole numbers in their declared type; fractions stay float64, since text may hold more than a float."""
     if item.kind[0] == "f" or not math.isfinite(found.low) or not math.isfinite(found.high):
         return values
