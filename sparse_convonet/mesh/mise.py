@@ -21,11 +21,11 @@ from sparse_convonet.mesh.lattice import (
     axis_shift,
     cells_in,
     pack_lattice,
-    padded_rows,
     unpack_lattice,
 )
 from sparse_convonet.mesh.marching_cubes import marching_cubes
-from sparse_convonet.mesh.mise_numba import grow, list_points, need_corners, settle_border, store_logits
+from sparse_convonet.mesh.mise_numba import list_points, settle_border, store_logits
+from sparse_convonet.mesh.mise_spread import cells_reached, corners_needed
 from sparse_convonet.mesh.query_chunks import QUERIES_AT_ONCE
 from sparse_convonet.structures import Mesh
 
@@ -219,8 +219,8 @@ class Search:
         active = np.flatnonzero(fresh.any(axis=(1, 2)))
         while len(active):
             level.cells[active] |= level.fresh[active]
-            self._ask(level, _corners_needed(level, active))
-            reached = _cells_reached(level, active)
+            self._ask(level, corners_needed(level, active))
+            reached = cells_reached(level, active)
             level.fresh[active] = 0
             own = self.own_blocks(level, reached)
             self._note_leaving(level, reached[~own])
@@ -265,42 +265,3 @@ class Search:
             if self._progress is not None:
                 self._progress(1 << level.shift, start + count, total)
         level.needed[blocks] = 0
-
-
-def _corners_needed(level: LatticeLevel, active: np.ndarray) -> np.ndarray:
-    """Mark the unknown corners of the fresh cells of blocks as needed; returns the blocks that hold some."""
-    scratch = np.empty((9, 9), dtype=np.int64)
-
-    def mark(absent: np.ndarray, marked: np.ndarray) -> tuple[int, int]:
-        masks = (level.fresh, level.known, level.needed)
-        return need_corners(active, level.index.keys, level.neighbours, *masks, level.queued, scratch, absent, marked)
-
-    return _spread(level, mark, len(active))
-
-
-def _cells_reached(level: LatticeLevel, active: np.ndarray) -> np.ndarray:
-    """Mark crossing cells, and as wanted the cells the surface leaves the fresh ones for; returns the latter's blocks."""
-    padded, scratch = padded_rows(level, active), np.empty((10, 10), dtype=np.int64)
-
-    def mark(absent: np.ndarray, marked: np.ndarray) -> tuple[int, int]:
-        masks = (level.within, level.cells, level.fresh, level.crossing, level.wanted)
-        return grow(active, padded, level.index.keys, level.neighbours, *masks, level.queued, scratch, absent, marked)
-
-    return _spread(level, mark, len(active))
-
-
-def _spread(
-    level: LatticeLevel, mark: Callable[[np.ndarray, np.ndarray], tuple[int, int]], active_count: int
-) -> np.ndarray:
-    """Mark points or cells in blocks and their neighbours, and make the neighbours that are absent; the marked blocks."""
-    found = []
-    absent, marked = np.empty(8 * active_count, dtype=np.int64), np.empty(8 * active_count, dtype=np.int64)
-    while True:
-        absent_count, marked_count = mark(absent, marked)
-        found.append(marked[:marked_count].copy())
-        if absent_count == 0:
-            break
-        level.add(np.unique(absent[:absent_count]))
-    blocks = np.concatenate(found)
-    level.queued[blocks] = False
-    return blocks
