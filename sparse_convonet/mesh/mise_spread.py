@@ -1,4 +1,4 @@
-"""The steps of the search in mise.py that reach into neighbouring blocks: corners to ask, and cells the surface leads to."""
+"""Steps of the search in mise.py that reach into neighbouring blocks: corners to ask, cells the surface leads to."""
 
 from __future__ import annotations
 
