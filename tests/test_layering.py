@@ -44,9 +44,8 @@ def _violations(source: str, path: Path) -> list[str]:
     found = []
     for name in sorted(NAMES_FOR_NOTHING & set(parts)):
         found.append(f"{path}: {name} names no concept")
-    for node in ast.walk(tree):
-        prints = isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print"
-        if isinstance(node, ast.Call) and prints and parts[0] not in SPEAKING:
+    for node in () if parts[0] in SPEAKING else ast.walk(tree):
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "print":
             found.append(f"{path}:{node.lineno}: library code prints")
     if path == Path("__init__.py"):  # the public API stands above all stages
         return found

@@ -7,7 +7,6 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from sparse_convonet import __version__
 from sparse_convonet.commands.listing import COMMANDS, GROUPS, Command
 from sparse_convonet.commands.parsing import PROGRAM, example_lines
 from sparse_convonet.io.cli import starting
@@ -31,9 +30,6 @@ _HELP = ("-h", "--help")
 def main(arguments: list[str] | None = None) -> int | None:
     """Call the subcommand with what follows its name.  Raises ValueError where there is no such subcommand."""
     words = sys.argv[1:] if arguments is None else arguments
-    if words[:1] == ["--version"]:
-        print(f"{PROGRAM} {__version__}")
-        return 0
     group = words[0] if words[:1] and words[0] in GROUPS else ""
     rest = words[1:] if group else words
     if not rest or rest[0] in _HELP:
@@ -51,24 +47,24 @@ def main(arguments: list[str] | None = None) -> int | None:
 
 def help_text(group: str = "") -> str:
     """The subcommands of a group ("": those outside of groups, and the groups), a line each, and examples."""
+    start = f"{PROGRAM} {group}".rstrip()
+    about = GROUPS.get(group, "from a noisy scan of a whole building to one mesh")
     rows = [(each.name.split()[-1], each.summary) for each in _in_group(group)]
     if not group:
-        rows += [(name, f"{about}: {', '.join(_words(name))}") for name, about in GROUPS.items()]
+        rows += [(name, f"{summary}: {', '.join(_words(name))}") for name, summary in GROUPS.items()]
     width = max(len(name) for name, _ in rows)
     return "\n".join(
         [
-            f"usage: {' '.join([PROGRAM, group]).rstrip()} COMMAND ...",
+            f"usage: {start} COMMAND ...",
             "",
-            f"{GROUPS[group][0].upper()}{GROUPS[group][1:]}."
-            if group
-            else "From a noisy scan of a whole building to one mesh.",
+            f"{about[0].upper()}{about[1:]}.",
             "",
             "commands:",
-            *(f"  {name:<{width}}  {about}" for name, about in rows),
+            *(f"  {name:<{width}}  {summary}" for name, summary in rows),
             "",
             example_lines(_EXAMPLES[group]),
             "",
-            f"`{' '.join([PROGRAM, group]).rstrip()} COMMAND --help` explains a command, with examples.",
+            f"`{start} COMMAND --help` explains a command, with examples.",
         ]
     )
 

@@ -41,7 +41,8 @@ def starting() -> Iterator[None]:
     """For the imports of a tool: Ctrl-C and SIGTERM end the process at once with their codes and one sentence.
 
     An exception would not do: it can come up anywhere within an import, and be taken for a missing package there.
-    Handlers other than Python's own and that of run_tool stay.  Workers, which import the tool of their parent too, leave Ctrl-C to it.
+    Handlers other than Python's own and that of run_tool stay.  Workers, which import the tool of their parent too, leave
+    Ctrl-C to it.
     """
     before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
