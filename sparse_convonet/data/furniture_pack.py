@@ -117,7 +117,8 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     except ValueError as error:
         reason = str(error).removeprefix(f"{path}: ").split(";")[0]
         raise ValueError(
-            f"{path}: expected a furniture pack, but it cannot be read ({reason}); make one with sparse-convonet data furniture"
+            f"{path}: expected a furniture pack, but it cannot be read ({reason}); make one with sparse-convonet data "
+            "furniture"
         ) from error
 
 
