@@ -79,12 +79,12 @@ def _words(group: str) -> Sequence[str]:
 
 def _hint(word: str, group: str) -> str:
     """The nearest command, by its name, its last word or the name of its script; else all that there are."""
-    near: dict[str, str] = {name: name for name in GROUPS}
+    everywhere = {name: name for name in GROUPS}
     for each in COMMANDS:
-        near |= {each.name: each.name, each.name.split()[-1]: each.name, each.tool: each.name}
-    here = {name.split()[-1]: name for name in (each.name for each in _in_group(group))}
-    for known in (here, near):
-        found = difflib.get_close_matches(word.removesuffix(".py"), known, n=1)
-        if found:
-            return f"did you mean {PROGRAM} {known[found[0]]}?"
+        everywhere |= {each.name: each.name, each.name.split()[-1]: each.name, each.tool: each.name}
+    of_group = {each.name.split()[-1]: each.name for each in _in_group(group)} if group else {}
+    for known in (of_group, everywhere):
+        near = difflib.get_close_matches(word.removesuffix(".py"), known, n=1)
+        if near:
+            return f"did you mean {PROGRAM} {known[near[0]]}?"
     return f"known: {', '.join([*_words(group), *([] if group else GROUPS)])}"

@@ -82,11 +82,11 @@ def test_alone_it_lists_the_subcommands_with_examples(
     out, err, code = said_and_code(capsys, *group.split(), *words)
     assert (out, err, code) == (help_text(group) + "\n", "", 0)
     for each in COMMANDS:
-        word = each.name.removeprefix(group).split()
-        if len(word) == 1:
-            assert f"\n  {word[0]} " in out and each.summary in out
-        else:
-            assert f" {word[1]}" in out
+        of, _, word = each.name.rpartition(" ")
+        if of == group:
+            assert f"\n  {word} " in out and each.summary in out
+        elif group == "":
+            assert f" {word}" in next(line for line in out.splitlines() if line.startswith(f"  {of} "))
     examples = [line.split() for line in out.splitlines() if line.startswith("  sparse-convonet ")]
     assert 3 <= len(examples) <= 4
     names = [each.name for each in COMMANDS]
@@ -107,6 +107,7 @@ def test_alone_it_lists_the_subcommands_with_examples(
         ("dta", "data"),
         ("data room --out x", "data rooms"),
         ("data prepare_scans", "data scans"),
+        ("data scan", "data scans"),
         ("data train", "train"),
         ("Train", "train"),
     ],
@@ -156,9 +157,6 @@ import sys
 from sparse_convonet.commands.dispatch import main
 from sparse_convonet.commands.listing import COMMANDS
 main([])
-assert [name for name in sys.modules if name.startswith("sparse_convonet.commands.")] == [
-    "sparse_convonet.commands." + name for name in ("dispatch", "listing", "parsing")
-]
 for command in COMMANDS:
     for words in (["--help"], ["--no-such-option"]):
         try:
