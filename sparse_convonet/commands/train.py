@@ -1,7 +1,7 @@
 """Train a model on synthetic scenes that are generated on the fly, or on a data set.
 
-A run that was stopped goes on with --resume.  Several processes share each batch: torchrun --nproc_per_node=2
-tools/train.py CONFIG.
+A run that was stopped goes on with --resume.  Several processes share each batch:
+torchrun --nproc_per_node=2 -m sparse_convonet train CONFIG
 """
 
 from __future__ import annotations
