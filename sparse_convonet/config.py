@@ -95,7 +95,7 @@ class ExperimentConfig:
     data: DataConfig = field(default_factory=DataConfig)
     training: TrainingConfig = field(default_factory=TrainingConfig)
     mesh: MeshConfig = field(default_factory=MeshConfig)
-    # Instead of a network: a method without learning, for tools/evaluate.py.
+    # Instead of a network: a method without learning, for `sparse-convonet evaluate`.
     baseline: PoissonSettings | BallPivotingSettings | AlphaShapeSettings | None = None
 
 

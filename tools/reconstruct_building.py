@@ -1,114 +1,11 @@
-"""Turn a scan of a building into one mesh: mesh.ply, preview.png and report.json in --out."""
+"""Turn a scan into one mesh: the same as `sparse-convonet reconstruct`."""
 
 from __future__ import annotations
 
 from sparse_convonet.io.cli import run_tool, starting
 
 with starting():
-    import argparse
-    from pathlib import Path
-
-    import torch
-
-    from sparse_convonet.plan import memory_amount
-    from sparse_convonet.reconstruct import ReconstructionSettings
-    from sparse_convonet.scan import ScanRequest, reconstruct_scan
-    from sparse_convonet.scan_messages import show_messages
-
-
-def parse(arguments: list[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
-    add = parser.add_argument
-    add("inputs", nargs="+", type=Path, metavar="INPUT", help="point clouds, meshes or a Matterport3D scan folder")
-    add("--out", type=Path, required=True, help="folder for mesh.ply, preview.png and report.json")
-    add("--model", default="building", help="name of a shipped model, or a .safetensors file")
-    add("--voxel-size", type=float, help="metres; default: from the density of the points")
-    add("--cell-size", type=float, help="metres; default: half a voxel")
-    add("--up", default="auto", choices=["auto", "x", "y", "z"], help="the axis that points up in the scan")
-    add(
-        "--scale",
-        type=float,
-        help="metres per unit of the scan (0.001 for millimetres); default: 1, if the size is likely",
-    )
-    add("--tau", type=float, help="occupancy probability of the surface; default: stored with the model")
-    add("--observed-only", type=float, metavar="VOXELS", help="cut surface farther than this from every point")
-    add(
-        "--smallest-piece",
-        type=float,
-        metavar="M2",
-        help="remove pieces of less surface; default: 0.1, and 2 if few points show it",
-    )
-    add("--simplify", metavar="FACES|MM", help="a number of faces (200000), or an error in mm (5mm)")
-    add("--refine", type=int, default=0, metavar="STEPS", help="steps that move vertices onto the surface")
-    add(
-        "--memory",
-        metavar="AMOUNT",
-        help="what the run may take (4GB): beyond, it goes through the disk, in tiles; default: most of what is available",
-    )
-    add("--work", type=Path, metavar="FOLDER", help="where points and tiles are kept meanwhile; default: work in --out")
-    add(
-        "--cluster", metavar="local|ADDRESS", help="do the tiles on a Ray cluster: one started here, or HOST:PORT, auto"
-    )
-    add("--tiles", action="store_true", help="also write the mesh as 3D Tiles: a folder of .glb files and tileset.json")
-    add("--engine", choices=["auto", "minkowski", "native"], help="sparse convolution engine; default: the model's")
-    add("--device", default="auto", help="auto, cpu, cuda, ...")
-    add("--threads", type=int, help="CPU threads; default: all")
-    add("--seed", type=int, default=0, help="for sampling points on input meshes")
-    add("--overwrite", action="store_true", help="replace an existing result")
-    return parser.parse_args(arguments)
-
-
-def simplification(text: str | None) -> tuple[int | None, float | None]:
-    """'200000' -> faces; '5mm' -> error in mm."""
-    if text is None:
-        return None, None
-    try:
-        return (None, float(text[:-2])) if text.endswith("mm") else (int(text), None)
-    except ValueError as error:
-        raise ValueError(
-            f"--simplify: expected a number of faces (200000) or an error (5mm), found {text!r}"
-        ) from error
-
-
-def main(arguments: list[str] | None = None) -> None:
-    options = parse(arguments)
-    show_messages()
-    if options.threads is not None:
-        if options.threads < 1:
-            raise ValueError(f"--threads: expected at least 1, found {options.threads}")
-        torch.set_num_threads(options.threads)
-    faces, error_mm = simplification(options.simplify)
-    settings = ReconstructionSettings(
-        voxel_size_m=options.voxel_size,
-        cell_size_m=options.cell_size,
-        threshold=options.tau,
-        observed_only_voxels=options.observed_only,
-        smallest_piece_m2=options.smallest_piece,
-        simplify_faces=faces,
-        simplify_error_mm=error_mm,
-        refine_steps=options.refine,
-        memory_bytes=None if options.memory is None else memory_amount(options.memory),
-    )
-    device = options.device
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
-    request = ScanRequest(
-        options.inputs,
-        options.out,
-        settings,
-        up=None if options.up == "auto" else options.up,
-        scale=options.scale,
-        model=options.model,
-        engine=options.engine,
-        device=device,
-        seed=options.seed,
-        overwrite=options.overwrite,
-        work=options.work,
-        cluster=options.cluster,
-        tiles=options.tiles,
-    )
-    reconstruct_scan(request)
-
+    from sparse_convonet.commands.reconstruct import main
 
 if __name__ == "__main__":
     run_tool(main)

@@ -123,7 +123,7 @@ class FurnitureLibrary:
 
     @classmethod
     def load(cls, path: Path | None = None) -> FurnitureLibrary:
-        """Read a pack made by tools/make_furniture.py; None reads the pack that is shipped with the package.
+        """Read a pack made by sparse-convonet data furniture; None reads the pack that is shipped with the package.
 
         Raises ValueError when the file is no sound pack.
         """

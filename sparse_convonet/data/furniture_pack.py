@@ -117,7 +117,8 @@ def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     except ValueError as error:
         reason = str(error).removeprefix(f"{path}: ").split(";")[0]
         raise ValueError(
-            f"{path}: expected a furniture pack, but it cannot be read ({reason}); make one with tools/make_furniture.py"
+            f"{path}: expected a furniture pack, but it cannot be read ({reason}); make one with sparse-convonet data "
+            "furniture"
         ) from error
 
 
@@ -130,7 +131,9 @@ def _is_text(array: np.ndarray) -> bool:
 def _check_arrays(path: Path, arrays: dict[str, np.ndarray]) -> None:
     def require(condition: bool, what: str) -> None:
         if not condition:
-            raise ValueError(f"{path}: not a sound furniture pack: {what}; make it again with tools/make_furniture.py")
+            raise ValueError(
+                f"{path}: not a sound furniture pack: {what}; make it again with sparse-convonet data furniture"
+            )
 
     texts = ("format", *_TEXTS)
     require(all(arrays[key].dtype.kind == "U" and _is_text(arrays[key]) for key in texts), f"expected texts in {texts}")

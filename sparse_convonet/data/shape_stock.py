@@ -96,7 +96,7 @@ class PackStock:
                 if not pieces:
                     raise ValueError(
                         f"furniture pack: expected a {CLASSES[synset]} in the split {split}, found none; "
-                        "make a larger pack with tools/make_furniture.py"
+                        "make a larger pack with sparse-convonet data furniture"
                     )
                 self._models[synset, split] = pieces
         self.load = lru_cache(maxsize=_SHAPES_REMEMBERED)(self._load)

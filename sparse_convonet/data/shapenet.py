@@ -151,7 +151,7 @@ class WatertightShapes:
         if missing and not self.skip_broken:
             raise ValueError(
                 f"{path}: expected {len(listed)} watertight models in {folder}, found no {missing[0]}.off and "
-                f"{len(missing) - 1} others missing; make them with tools/make_watertight.py, or skip broken ones"
+                f"{len(missing) - 1} others missing; make them with sparse-convonet data watertight, or skip broken ones"
             )
         if missing:
             self.skipped[synset, split] = len(missing)

@@ -14,12 +14,12 @@ import torch
 from sparse_convonet.baseline_config import AlphaShapeSettings
 from sparse_convonet.config import ExperimentConfig, load_config
 from sparse_convonet.evaluation.predictors import (
-    PUBLISHED_CELLS,
     BaselinePredictor,
     NetworkPredictor,
     Predictor,
     WindowPredictor,
 )
+from sparse_convonet.evaluation.published import PUBLISHED_CELLS
 from sparse_convonet.model import build
 from sparse_convonet.weights import TrainedModel, load_model, pretrained_path
 

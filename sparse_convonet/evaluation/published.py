@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+PUBLISHED_CELLS = 128  # of the meshes, along the padded cube
 _SCANNET_F = 0.015
 
 

@@ -23,8 +23,6 @@ from sparse_convonet.weights import TrainedModel
 
 Reconstruct = Callable[[np.ndarray, float], Mesh]  # points (N, 3) metres, voxel size in metres -> mesh, metres
 
-DEFAULT_HALLS = ("12x0", "6x2.7", "12x2.7", "20x4", "30x8")
-DEFAULT_VOXELS_M = (0.04, 0.06, 0.08, 0.12)
 RAYS = 30_000
 TARGETS = ("floor", "ceiling", "wall")
 

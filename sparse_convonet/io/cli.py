@@ -19,7 +19,6 @@ EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130  # 128 + SIGINT, as shells report it
 EXIT_TERMINATED = 143  # 128 + SIGTERM
 _AGAIN_S = 0.02
-_PYTHONS_OWN = {signal.SIGINT: signal.default_int_handler, signal.SIGTERM: signal.SIG_DFL}
 
 logger = logging.getLogger(__name__)
 
@@ -28,19 +27,30 @@ class Terminated(KeyboardInterrupt):
     """SIGTERM: whatever cleans up after Ctrl-C does so after this too."""
 
 
+def _raise_terminated(number: int, frame: FrameType | None) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not stop the clearing up
+    raise Terminated
+
+
+# Python's own handlers, and that of run_tool.
+_REPLACEABLE = {signal.SIGINT: (signal.default_int_handler,), signal.SIGTERM: (signal.SIG_DFL, _raise_terminated)}
+
+
 @contextmanager
 def starting() -> Iterator[None]:
     """For the imports of a tool: Ctrl-C and SIGTERM end the process at once with their codes and one sentence.
 
     An exception would not do: it can come up anywhere within an import, and be taken for a missing package there.
-    Handlers other than Python's own stay.  Workers, which import the tool of their parent too, leave Ctrl-C to it.
+    Handlers other than Python's own and that of run_tool stay.  Workers, which import the tool of their parent too, leave
+    Ctrl-C to it.
     """
     before: dict[int, Any] = {}
     if threading.current_thread() is threading.main_thread():
         if _is_worker():
             signal.signal(signal.SIGINT, signal.SIG_IGN)
         else:
-            before = {number: own for number, own in _PYTHONS_OWN.items() if signal.getsignal(number) == own}
+            handlers = {number: signal.getsignal(number) for number in _REPLACEABLE}
+            before = {number: own for number, own in handlers.items() if own in _REPLACEABLE[number]}
     for number in before:
         signal.signal(number, _end_at_once)
     try:
@@ -94,11 +104,7 @@ def _terminated_as_interrupted() -> Iterator[None]:
         yield
         return
 
-    def stop(number: int, frame: FrameType | None) -> None:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second one must not stop the clearing up
-        raise Terminated
-
-    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGTERM, _raise_terminated)
     try:
         yield
     finally:

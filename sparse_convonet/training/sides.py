@@ -1,6 +1,6 @@
 """Whether the field has the room's side of floors, ceilings and walls free: a cheap look at empty halls, without meshes.
 
-tools/validate.py --sides measures the same on meshes, of scans with all their points.
+`sparse-convonet validate --sides` measures the same on meshes, of scans with all their points.
 """
 
 from __future__ import annotations

@@ -8,14 +8,13 @@ from dataclasses import dataclass
 from sparse_convonet.data.empty_halls import EmptyHall
 from sparse_convonet.data.furniture import FurnitureLibrary
 from sparse_convonet.evaluation.sides import (
-    DEFAULT_HALLS,
-    DEFAULT_VOXELS_M,
     SidesRow,
     building_sides,
     building_with_hall,
     hall_sides,
     reconstruction_of,
 )
+from sparse_convonet.evaluation.usual_halls import DEFAULT_HALLS, DEFAULT_VOXELS_M
 from sparse_convonet.weights import load_model
 from tests.benchmarks.tables import column
 

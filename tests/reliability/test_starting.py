@@ -62,6 +62,34 @@ def test_handlers_are_as_before_when_everything_is_imported() -> None:
         signal.signal(signal.SIGINT, before)
 
 
+# As a command does that has read its options and imports what does the work.
+_IMPORTS_LATE = """
+import os, signal, sys
+from sparse_convonet.io.cli import run_tool, starting
+def main(arguments):
+    before = signal.getsignal(signal.SIGTERM)
+    with starting():
+        pass
+    assert signal.getsignal(signal.SIGTERM) == before != signal.SIG_DFL
+    with starting():
+        try:
+            os.kill(os.getpid(), int(sys.argv[1]))
+        except BaseException:  # as imports do that have something else to fall back on
+            pass
+run_tool(main)
+"""
+
+
+@pytest.mark.parametrize("number", _CODES, ids=lambda number: number.name)
+def test_a_tool_that_is_stopped_while_it_imports_late_ends_at_once(number: signal.Signals) -> None:
+    command = [sys.executable, "-c", _IMPORTS_LATE, str(int(number))]
+    found = subprocess.run(
+        command, capture_output=True, cwd=TOOLS.parent, preexec_fn=listen_to_ctrl_c, text=True, timeout=120
+    )
+    assert found.returncode == _CODES[number]
+    assert found.stderr == f"error: {_WORDS[number]} while starting; nothing has been done\n"
+
+
 # Is stopped in what a C library calls, as compiled code does when it is loaded, and where an object is thrown away.
 _CALLED_BACK = """
 import ctypes, os, sys, time

@@ -1,0 +1,1 @@
+"""`sparse-convonet data ...`: what makes, prepares and inspects data sets."""

@@ -1,0 +1,58 @@
+"""Score models on a data set by the papers' protocol: IoU, Chamfer-L1, normal consistency, F-scores."""
+
+from __future__ import annotations
+
+import argparse
+import logging
+from pathlib import Path
+
+from sparse_convonet.commands.parsing import command_parser
+from sparse_convonet.evaluation.published import PUBLISHED_CELLS, TABLES
+from sparse_convonet.io.cli import starting
+
+MESHES = (".ply", ".obj", ".off", ".stl", ".glb")
+EXAMPLES = (
+    "runs/sparse64/best.safetensors --out scores --papers rooms",
+    "configs/rooms/grid64.yaml configs/rooms/sparse64.yaml --set data.folder=/data/rooms --out scores",
+    "prediction.ply truth.ply --metres",
+)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.WARNING, format="%(message)s")
+    pair = all(path.suffix.lower() in MESHES for path in options.what)
+    if pair and len(options.what) != 2:
+        raise ValueError(f"expected two meshes, the prediction and the truth, found {len(options.what)}")
+    if not pair and options.tau is not None and options.choose_threshold:
+        raise ValueError("expected --tau or --choose-threshold, found both; leave one out")
+    if not pair and options.out is None:
+        raise ValueError("--out: expected a folder for the scores, found none; name one")
+    with starting():
+        from sparse_convonet.commands.evaluating import score_models, score_pair
+
+    (score_pair if pair else score_models)(options)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = command_parser("evaluate", __doc__, EXAMPLES)
+    add = parser.add_argument
+    add("what", nargs="+", type=Path, metavar="CONFIG", help="configurations or .safetensors files; or two meshes")
+    add("--checkpoint", nargs="+", type=Path, default=[], help="weights, one file for each configuration that learns; "
+        "default: runs/<config>/best.safetensors")  # fmt: skip
+    add("--set", dest="overrides", nargs="+", action="extend", default=[], metavar="KEY=VALUE")
+    add("--out", type=Path, help="folder for the scores; a stopped run goes on there")
+    add("--split", default="test")
+    add("--limit", type=int, help="models per class")
+    add("--cells", type=int, default=PUBLISHED_CELLS, help="of the mesh along the padded cube; 0: as the configuration "
+        "says (default 128, as published)")  # fmt: skip
+    add("--tau", type=float, help="occupancy probability of the surface; default: stored with the weights")
+    add("--choose-threshold", type=int, metavar="MODELS", help="choose tau by the IoU on so many models of the val "
+        "split; it is kept in settings.json")  # fmt: skip
+    add("--only-surface", action="store_true", help="no inside to compare: real scans")
+    add("--save-meshes", action="store_true")
+    add("--papers", choices=sorted(TABLES), help="add the rows that were published for this data")
+    add("--metres", action="store_true", help="two meshes: their unit is the metre")
+    add("--device", default="auto", help="auto (default), cpu, cuda, ...")
+    add("--seed", type=int, default=0)
+    return parser

@@ -1,0 +1,78 @@
+"""What `sparse-convonet evaluate` does, once its options are read."""
+
+from __future__ import annotations
+
+import argparse
+from typing import Any
+
+import torch
+from tqdm import tqdm
+
+from sparse_convonet.commands.devices import chosen_device
+from sparse_convonet.data.convonet.stream import evaluation_samples
+from sparse_convonet.evaluation.contenders import Contender, contenders_of, load_contender, open_predictor
+from sparse_convonet.evaluation.data_set import EvaluationSettings, evaluate
+from sparse_convonet.evaluation.mesh_scores import METRIC_THRESHOLDS_M, UNIT_THRESHOLDS, evaluate_mesh
+from sparse_convonet.evaluation.predictors import NetworkPredictor, Predictor
+from sparse_convonet.evaluation.published import TABLES
+from sparse_convonet.evaluation.tables import OVER_CLASSES, Summary, markdown, summarise, write_rows
+from sparse_convonet.io.atomic import atomic_path
+from sparse_convonet.io.meshes import read_mesh
+from sparse_convonet.training.validation import validate
+
+
+def score_models(options: argparse.Namespace) -> None:
+    """Scores of every model in its own folder, and one table of all."""
+    device = chosen_device(options.device)
+    settings = EvaluationSettings(options.split, options.limit, options.seed, options.only_surface, options.save_meshes)
+    summaries: list[Summary] = []
+    for contender in contenders_of(options.what, options.overrides, options.checkpoint):
+        predictor, identity = _predictor(contender, options, device)
+        folder = options.out / contender.name
+        with tqdm(desc=contender.name, unit="model") as bar:
+
+            def show(done: int, total: int, bar: tqdm = bar) -> None:
+                bar.total = total
+                bar.update(done - bar.n)
+
+            rows = evaluate(predictor, contender.config.data, folder, settings, identity=identity, finished=show)
+        found = summarise(contender.name, rows)
+        write_rows(folder, rows, found)
+        with atomic_path(folder / "table.md") as temporary:
+            temporary.write_text(markdown(found), encoding="utf-8")
+        summaries += found
+    table = markdown(
+        [each for each in summaries if each.category == OVER_CLASSES], TABLES[options.papers] if options.papers else ()
+    )
+    with atomic_path(options.out / "table.md") as temporary:
+        temporary.write_text(table, encoding="utf-8")
+    print(table, end="")
+
+
+def _predictor(contender: Contender, options: argparse.Namespace, device: str) -> tuple[Predictor, dict[str, Any]]:
+    """What makes the meshes, and what decides the scores beside the data."""
+    config, identity = contender.config, contender.identity()
+    if config.baseline is not None:
+        return open_predictor(contender, device), identity
+    threshold = options.tau
+    if options.choose_threshold:
+        model = load_contender(contender, device)
+        held_out = evaluation_samples(config.data, "val", options.choose_threshold, options.seed)
+        score = validate(model.network, held_out, torch.device(device))
+        threshold = score.best_threshold
+        print(f"{model.name}: tau {threshold:g}, IoU {score.best_iou:.4f} on {len(held_out)} models of the val split")
+    predictor = open_predictor(contender, device, cells=options.cells or None, threshold=threshold)
+    assert isinstance(predictor, NetworkPredictor)
+    return predictor, {**identity, "threshold": predictor.threshold, "cells": predictor.cells}
+
+
+def score_pair(options: argparse.Namespace) -> None:
+    """One mesh against another."""
+    predicted, truth = (read_mesh(path) for path in options.what)
+    thresholds = METRIC_THRESHOLDS_M if options.metres else UNIT_THRESHOLDS
+    scores = evaluate_mesh(predicted, truth, thresholds=thresholds, seed=options.seed)
+    unit = "m" if options.metres else "of the unit cube"
+    print(f"accuracy {scores.accuracy:.5g} {unit}, completeness {scores.completeness:.5g} {unit}")
+    print(f"Chamfer-L1 {scores.chamfer_l1:.5g} {unit}, normal consistency {scores.normal_consistency:.4f}")
+    for threshold, value in zip(thresholds, scores.f_scores, strict=True):
+        print(f"F-score {value:.4f} at {threshold:g} {unit}")

@@ -1,0 +1,39 @@
+"""All subcommands of `sparse-convonet`, one line each, known without importing them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Command:
+    """name: what follows `sparse-convonet`, such as "data rooms".  tool: the script in tools/ that is the same."""
+
+    name: str
+    tool: str
+    summary: str
+
+    @property
+    def module(self) -> str:
+        """Where its `main` is."""
+        return "sparse_convonet.commands." + self.name.replace(" ", ".")
+
+
+COMMANDS = (
+    Command("reconstruct", "reconstruct_building", "a scan in; one mesh, a picture and a report out"),
+    Command("train", "train", "train a model from a YAML file, on generated scenes or a data set"),
+    Command("evaluate", "evaluate", "scores by the papers' protocol on a data set, or of two meshes"),
+    Command("compare", "compare", "methods side by side on the same scans: scores, time, memory, pictures"),
+    Command("validate", "validate", "validation IoU, and on which side of a surface the room lies"),
+    Command("scan", "make_scan", "scan the mesh of a building virtually"),
+    Command("score", "score_scan", "score a mesh against the surfaces that a scanner saw"),
+    Command("export", "export_model", "the weights of a run in half the size, to ship"),
+    Command("data rooms", "make_rooms", "make the papers' rooms, or rooms and buildings in metres"),
+    Command("data scannet", "prepare_scannet", "ScanNet, as it is handed out, to a data set"),
+    Command("data matterport3d", "prepare_matterport3d", "Matterport3D, as it is handed out, to a data set"),
+    Command("data scans", "prepare_scans", "any folder of scans to a data set"),
+    Command("data watertight", "make_watertight", "closed surfaces around raw ShapeNet models"),
+    Command("data furniture", "make_furniture", "pack libraries of furniture as solid voxels"),
+    Command("data inspect", "inspect_data", "counts, sizes and broken files of a data set; a contact sheet"),
+)
+GROUPS = {"data": "make, prepare and inspect data sets"}

@@ -1,0 +1,115 @@
+"""Turn a scan of a building into one mesh: mesh.ply, preview.png and report.json in --out."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from sparse_convonet.commands.parsing import command_parser
+from sparse_convonet.io.cli import starting
+
+EXAMPLES = (
+    "scan.laz --out out/hall",
+    "east.e57 west.e57 --out out/hall --voxel-size 0.05 --simplify 5mm",
+    "campus.las --out out/campus --memory 4GB --tiles",
+)
+
+
+def main(arguments: list[str] | None = None) -> None:
+    options = _parser().parse_args(arguments)
+    if options.threads is not None and options.threads < 1:
+        raise ValueError(f"--threads: expected at least 1, found {options.threads}")
+    faces, error_mm = simplification(options.simplify)
+    with starting():
+        import torch
+
+        from sparse_convonet.commands.devices import chosen_device
+        from sparse_convonet.plan import memory_amount
+        from sparse_convonet.reconstruct import ReconstructionSettings
+        from sparse_convonet.scan import ScanRequest, reconstruct_scan
+        from sparse_convonet.scan_messages import show_messages
+
+    show_messages()
+    if options.threads is not None:
+        torch.set_num_threads(options.threads)
+    settings = ReconstructionSettings(
+        voxel_size_m=options.voxel_size,
+        cell_size_m=options.cell_size,
+        threshold=options.tau,
+        observed_only_voxels=options.observed_only,
+        smallest_piece_m2=options.smallest_piece,
+        simplify_faces=faces,
+        simplify_error_mm=error_mm,
+        refine_steps=options.refine,
+        memory_bytes=None if options.memory is None else memory_amount(options.memory),
+    )
+    request = ScanRequest(
+        options.inputs,
+        options.out,
+        settings,
+        up=None if options.up == "auto" else options.up,
+        scale=options.scale,
+        model=options.model,
+        engine=options.engine,
+        device=chosen_device(options.device),
+        seed=options.seed,
+        overwrite=options.overwrite,
+        work=options.work,
+        cluster=options.cluster,
+        tiles=options.tiles,
+    )
+    reconstruct_scan(request)
+
+
+def simplification(text: str | None) -> tuple[int | None, float | None]:
+    """'200000' -> faces; '5mm' -> error in mm."""
+    if text is None:
+        return None, None
+    try:
+        return (None, float(text[:-2])) if text.endswith("mm") else (int(text), None)
+    except ValueError as error:
+        raise ValueError(
+            f"--simplify: expected a number of faces (200000) or an error (5mm), found {text!r}"
+        ) from error
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = command_parser("reconstruct", __doc__, EXAMPLES, defaults_shown=True)
+    add = parser.add_argument
+    add("inputs", nargs="+", type=Path, metavar="INPUT", help="point clouds, meshes or a Matterport3D scan folder")
+    add("--out", type=Path, required=True, help="folder for mesh.ply, preview.png and report.json")
+    add("--model", default="building", help="name of a shipped model, or a .safetensors file")
+    add("--voxel-size", type=float, help="metres; default: from the density of the points")
+    add("--cell-size", type=float, help="metres; default: half a voxel")
+    add("--up", default="auto", choices=["auto", "x", "y", "z"], help="the axis that points up in the scan")
+    add(
+        "--scale",
+        type=float,
+        help="metres per unit of the scan (0.001 for millimetres); default: 1, if the size is likely",
+    )
+    add("--tau", type=float, help="occupancy probability of the surface; default: stored with the model")
+    add("--observed-only", type=float, metavar="VOXELS", help="cut surface farther than this from every point")
+    add(
+        "--smallest-piece",
+        type=float,
+        metavar="M2",
+        help="remove pieces of less surface; default: 0.1, and 2 if few points show it",
+    )
+    add("--simplify", metavar="FACES|MM", help="a number of faces (200000), or an error in mm (5mm)")
+    add("--refine", type=int, default=0, metavar="STEPS", help="steps that move vertices onto the surface")
+    add(
+        "--memory",
+        metavar="AMOUNT",
+        help="what the run may take (4GB): beyond, it goes through the disk, in tiles; default: most of what is available",
+    )
+    add("--work", type=Path, metavar="FOLDER", help="where points and tiles are kept meanwhile; default: work in --out")
+    add(
+        "--cluster", metavar="local|ADDRESS", help="do the tiles on a Ray cluster: one started here, or HOST:PORT, auto"
+    )
+    add("--tiles", action="store_true", help="also write the mesh as 3D Tiles: a folder of .glb files and tileset.json")
+    add("--engine", choices=["auto", "minkowski", "native"], help="sparse convolution engine; default: the model's")
+    add("--device", default="auto", help="auto, cpu, cuda, ...")
+    add("--threads", type=int, help="CPU threads; default: all")
+    add("--seed", type=int, default=0, help="for sampling points on input meshes")
+    add("--overwrite", action="store_true", help="replace an existing result")
+    return parser

@@ -1,0 +1,80 @@
+"""What `sparse-convonet scan` does, once its options are read."""
+
+from __future__ import annotations
+
+import argparse
+import dataclasses
+import logging
+
+import numpy as np
+
+from sparse_convonet.coordinates import up_rotation
+from sparse_convonet.data.scanner import ScannerSettings, VirtualScanner
+from sparse_convonet.data.stations import find_stations, find_walks
+from sparse_convonet.io.atomic import require_writable
+from sparse_convonet.io.meshes import read_mesh
+from sparse_convonet.io.points import write_points
+from sparse_convonet.structures import PointCloud
+
+_NOISE_PER_METRE_SHARE = 0.05  # noise grows by this share of --noise-cm with each metre of range
+_SPARE = 1.05  # rays beyond what the last scan says are needed
+_LEAST_RETURN = 50
+
+
+def scan_mesh(options: argparse.Namespace) -> None:
+    """The file of points at --out."""
+    require_writable(options.out.parent)
+    mesh = read_mesh(options.mesh)
+    rotation = up_rotation(options.up)
+    vertices = mesh.vertices @ rotation.T
+    settings = dataclasses.replace(
+        ScannerSettings(),
+        noise_m=options.noise_cm / 100,
+        noise_per_metre=options.noise_cm / 100 * _NOISE_PER_METRE_SHARE,
+        max_range_m=options.max_range_m,
+    )
+    # The places depend on seed and spacing alone, so that `sparse-convonet score` finds the same ones.
+    places_rng = np.random.default_rng(options.seed)
+    walk = options.mode == "walk"
+    places: list[np.ndarray]  # of walks (P, 3), or of stations (3,)
+    if walk:
+        places = find_walks(vertices, mesh.faces, options.spacing_m, places_rng)
+    else:
+        places = list(find_stations(vertices, mesh.faces, options.spacing_m, places_rng))
+    logging.info("%d %s in %s", len(places), "separate walk(s)" if walk else "stations", options.mesh)
+    for field in dataclasses.fields(settings):
+        logging.info("  %s: %s", field.name, getattr(settings, field.name))
+
+    scanner = VirtualScanner(vertices, mesh.faces, threads=0)
+
+    def scan(rays: int) -> PointCloud:
+        rng = np.random.default_rng([options.seed, rays])
+        if not walk:
+            return scanner.scan_stations(np.stack(places), -(-rays // len(places)), settings, rng)
+        parts = [
+            scanner.scan_path(path, max(1, int(rays * share)), settings, rng).points
+            for path, share in zip(places, _walk_shares(places), strict=True)
+        ]
+        return PointCloud(np.concatenate(parts))
+
+    rays, cloud = options.points, scan(options.points)
+    while len(cloud) < options.points:
+        if len(cloud) * _LEAST_RETURN < options.points:
+            raise ValueError(
+                f"{options.mesh}: expected that at least 1 of {_LEAST_RETURN} rays comes back, found {len(cloud)} of "
+                f"{rays}; check --up and --max-range-m, and that the mesh is in metres"
+            )
+        rays = int(rays * _SPARE * options.points / len(cloud)) + len(places)
+        cloud = scan(rays)
+    if len(cloud) > options.points:
+        kept = np.random.default_rng(options.seed).choice(len(cloud), options.points, replace=False)
+        cloud = cloud.select(np.sort(kept))
+    write_points(options.out, PointCloud(cloud.points @ rotation))
+    logging.info("%d points written to %s", len(cloud), options.out)
+
+
+def _walk_shares(walks: list[np.ndarray]) -> np.ndarray:
+    """(W,) shares of the rays, in proportion to the walks' lengths; a single place counts as one metre."""
+    lengths = np.array([np.linalg.norm(np.diff(walk, axis=0), axis=1).sum() for walk in walks])
+    weights = np.maximum(lengths, 1.0)
+    return weights / weights.sum()
