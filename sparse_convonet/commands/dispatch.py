@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import difflib
 import importlib
+import importlib.metadata
 import sys
 from collections.abc import Sequence
 
@@ -34,6 +35,9 @@ def main(arguments: list[str] | None = None) -> int | None:
     rest = words[1:] if group else words
     if not rest or rest[0] in _HELP:
         print(help_text(group))
+        return 0
+    if words == ["--version"]:
+        print(f"{PROGRAM} {importlib.metadata.version('sparse_convonet')}")
         return 0
     name = f"{group} {rest[0]}".lstrip()
     command = next((each for each in COMMANDS if each.name == name), None)

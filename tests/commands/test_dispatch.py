@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+import sparse_convonet
 from sparse_convonet.commands.dispatch import help_text, main
 from sparse_convonet.commands.listing import COMMANDS, GROUPS, Command
 from sparse_convonet.io.cli import run_tool
@@ -181,3 +182,7 @@ def test_only_the_module_of_the_subcommand_is_imported() -> None:
     )
     said = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert said.stdout.splitlines()[-1] == "['dispatch', 'export', 'listing', 'parsing']"
+
+
+def test_the_version_is_that_of_the_package(capsys: pytest.CaptureFixture[str]) -> None:
+    assert said_and_code(capsys, "--version") == (f"sparse-convonet {sparse_convonet.__version__}\n", "", 0)
