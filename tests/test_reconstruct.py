@@ -15,7 +15,8 @@ import trimesh
 from sparse_convonet import Reconstructor
 from sparse_convonet.coordinates import VoxelFrame, up_rotation
 from sparse_convonet.metrics.surface import nearest_distance
-from sparse_convonet.reconstruct import Reconstruction, ReconstructionSettings
+from sparse_convonet.reconstruct import Reconstruction
+from sparse_convonet.reconstruction_settings import ReconstructionSettings
 from sparse_convonet.structures import PointCloud
 from sparse_convonet.weights import TrainedModel, load_model
 from tests.synthetic_scan import room_points

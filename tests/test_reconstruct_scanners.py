@@ -13,7 +13,7 @@ import torch
 from sparse_convonet import Reconstructor
 from sparse_convonet.config import ExperimentConfig
 from sparse_convonet.encode.voxelise import Voxels
-from sparse_convonet.reconstruct import ReconstructionSettings
+from sparse_convonet.reconstruction_settings import ReconstructionSettings
 from sparse_convonet.structures import PointCloud
 from sparse_convonet.weights import TrainedModel, load_model
 from tests.synthetic_scan import room_points

@@ -18,7 +18,8 @@ from sparse_convonet.mesh.topology import is_watertight
 from sparse_convonet.model import build_sparse
 from sparse_convonet.model.sparse import SparseOccupancyNetwork
 from sparse_convonet.model_config import SparseModelConfig
-from sparse_convonet.reconstruct import Reconstruction, ReconstructionSettings
+from sparse_convonet.reconstruct import Reconstruction
+from sparse_convonet.reconstruction_settings import ReconstructionSettings
 from sparse_convonet.structures import PointCloud
 from sparse_convonet.tile_grid import TiledRows, TileGrid
 from sparse_convonet.tiling import encode_tiled, encoding_grid, largest_load

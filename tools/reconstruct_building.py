@@ -11,7 +11,7 @@ with starting():
     import torch
 
     from sparse_convonet.plan import memory_amount
-    from sparse_convonet.reconstruct import ReconstructionSettings
+    from sparse_convonet.reconstruction_settings import ReconstructionSettings
     from sparse_convonet.scan import ScanRequest, reconstruct_scan
     from sparse_convonet.scan_messages import show_messages
 

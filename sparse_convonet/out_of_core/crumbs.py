@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from sparse_convonet.mesh.cleanup import points_wanted, supported_places
+from sparse_convonet.mesh.cleanup import CrumbRule, PieceRules, points_wanted, supported_places
 from sparse_convonet.mesh.joining import label_tile
-from sparse_convonet.out_of_core.pieces import Pieces
+from sparse_convonet.out_of_core.pieces import Pieces, without_small
 from sparse_convonet.out_of_core.tile_folder import TileFolder
 from sparse_convonet.out_of_core.tile_frame import TileFrame
 from sparse_convonet.out_of_core.tile_notes import PointSource, TileNotes, reporting, tag_of, tiles_within
@@ -21,18 +21,14 @@ logger = logging.getLogger(__name__)
 _SNAP_VOXELS = 0.01  # more than points move when they are rounded to fractions of a voxel
 
 
-@dataclass(frozen=True)
-class CrumbRule:
-    """Which pieces go for want of points, see mesh.cleanup.remove_unsupported.
-
-    below_m2, below_share: pieces of less surface than either, square metres or share of the whole surface, are looked
-    at.  points_share: of the mean number of points per surface that they need.  reach_voxels: of points to vertices.
-    """
-
-    below_m2: float
-    below_share: float
-    points_share: float
-    reach_voxels: float
+def without_crumbs(
+    pieces: Pieces, folder: TileFolder, points: PointSource, frame: TileFrame, rules: PieceRules, progress: Progress
+) -> Pieces:
+    """Without the pieces that mesh.cleanup.remove_pieces removes by the same rules."""
+    pieces = without_small(pieces, rules.least_m2 / frame.voxels.voxel_size_m**2, rules.least_share)
+    if rules.crumbs is None or not pieces.kept.any():
+        return pieces
+    return without_unsupported(pieces, folder, points, frame, rules.crumbs, progress)
 
 
 def without_unsupported(

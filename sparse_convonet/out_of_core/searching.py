@@ -13,11 +13,14 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparse_convonet.fields.sparse import SparseField
+from sparse_convonet.memory import return_freed_memory
 from sparse_convonet.mesh.border_memory import BorderMemory
 from sparse_convonet.mesh.lattice import pack_lattice, unpack_lattice
 from sparse_convonet.mesh.mise import SearchSpace, cells_of_points
+from sparse_convonet.mesh.normals import gradients_at
+from sparse_convonet.mesh.refine import approach
 from sparse_convonet.mesh.seeds import seed_cells
-from sparse_convonet.mesh.tiles import TileState, leaving_by_tile, mesh_of_tile, not_among, search_box
+from sparse_convonet.mesh.tiles import TileMesh, TileState, leaving_by_tile, mesh_of_tile, not_among, search_box
 from sparse_convonet.out_of_core.encoding import field_around
 from sparse_convonet.out_of_core.search_files import (
     SEARCH,
@@ -27,11 +30,10 @@ from sparse_convonet.out_of_core.search_files import (
     save_search,
     tiles_around,
 )
-from sparse_convonet.out_of_core.tile_folder import MESH, NO_MESH
+from sparse_convonet.out_of_core.tile_folder import MESH, MOVED, save_arrays
 from sparse_convonet.out_of_core.work import Work, shared_work
 from sparse_convonet.out_of_core.work_plan import WorkPlan
 from sparse_convonet.tile_grid import TileName
-from sparse_convonet.tiling import return_freed_memory
 
 logger = logging.getLogger(__name__)
 
@@ -79,7 +81,7 @@ def _search(work: Work, tile: TileName, starts: list[np.ndarray], borders: Mappi
     box, (low, high) = plan.meshing.box(tile), plan.meshing_finest.box(tile)
     field = _field_around(work, tile)
     seeds = _seeds_around(plan, field, box)
-    evaluate = BorderMemory(lambda queries: work.logits(field, queries), plan.extraction, plan.meshing_finest)
+    evaluate = BorderMemory(work.queries(field).logits, plan.extraction, plan.meshing_finest)
     for border in (*borders.values(), own):
         evaluate.know(border.point_keys, border.logits)
     points = cells_of_points(work.points_within(low * plan.cell - 1, high * plan.cell + 1), plan.extraction)
@@ -140,15 +142,42 @@ def _field_around(work: Work, tile: TileName) -> SparseField:
 
 
 def mesh_tile(job: TileJob) -> bool:
-    """The surface in the cells of a tile whose search is finished; whether it has any."""
+    """The surface in the cells of a tile whose search is finished; whether it has any.
+
+    Where vertices are to be refined, or to have the field's normals, what the field says of them is kept beside it.
+    """
     work = shared_work(job.folder)
     folder, plan = work.meshes, work.plan
-    if not (folder.has(job.tile, MESH) or folder.has(job.tile, NO_MESH)):
+    if not folder.has_result(job.tile):
         found = load_search(folder, job.tile, plan.levels)
         if found is None:
             raise RuntimeError(f"tile {job.tile}: meshed before it was searched")
         seeds, state, _ = found
         space = SearchSpace.around(seeds, plan.levels)
-        folder.save_mesh(job.tile, mesh_of_tile(state, space, plan.extraction, plan.meshing.box(job.tile)))
+        mesh = mesh_of_tile(state, space, plan.extraction, plan.meshing.box(job.tile))
+        del found, seeds, state, space
+        if (plan.refine_steps or plan.field_normals) and len(mesh.faces):
+            save_arrays(folder.path(job.tile, MOVED), _asked_of_field(work, job.tile, mesh))
+        folder.save_mesh(job.tile, mesh)
         return_freed_memory()
     return folder.has(job.tile, MESH)
+
+
+def _asked_of_field(work: Work, tile: TileName, mesh: TileMesh) -> dict[str, np.ndarray]:
+    """Of the vertices that a tile owns: where they move to, and the gradients of the logit before and after."""
+    plan, vertices = work.plan, mesh.vertices[mesh.own]
+    queries = work.queries(_field_around(work, tile))
+    found = {"moved": vertices}
+    if plan.refine_steps:
+        found["moved"] = approach(
+            vertices,
+            queries.value_and_gradient,
+            plan.refine_steps,
+            cell=plan.cell,
+            threshold=plan.extraction.threshold,
+        )
+    if plan.field_normals:
+        found["gradients"] = gradients_at(vertices, queries.gradient).astype(np.float32)
+        if plan.refine_steps:
+            found["moved_gradients"] = gradients_at(found["moved"], queries.gradient).astype(np.float32)
+    return found

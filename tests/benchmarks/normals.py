@@ -10,7 +10,8 @@ from sparse_convonet.data.buildings import building_of_area
 from sparse_convonet.data.furniture import FurnitureLibrary
 from sparse_convonet.data.raycast import TriangleScene
 from sparse_convonet.data.scanner import ScannerSettings, VirtualScanner
-from sparse_convonet.reconstruct import ReconstructionSettings, Reconstructor
+from sparse_convonet.reconstruct import Reconstructor
+from sparse_convonet.reconstruction_settings import ReconstructionSettings
 from tests.benchmarks.tables import column
 
 TEXT = (

@@ -16,7 +16,7 @@ from sparse_convonet.io.meshes import read_mesh
 from sparse_convonet.io.points import write_points
 from sparse_convonet.out_of_core import planning, run, schedule
 from sparse_convonet.out_of_core.encoding import Stage, run_stage
-from sparse_convonet.reconstruct import ReconstructionSettings
+from sparse_convonet.reconstruction_settings import ReconstructionSettings
 from sparse_convonet.scan import ScanRequest, reconstruct_scan
 from sparse_convonet.structures import PointCloud
 from sparse_convonet.tile_grid import TileName
