@@ -16,8 +16,8 @@ from sparse_convonet.encode.voxelise import Voxels
 from sparse_convonet.reconstruction_settings import ReconstructionSettings
 from sparse_convonet.structures import PointCloud
 from sparse_convonet.weights import TrainedModel, load_model
+from tests.small_network import MODEL, network
 from tests.synthetic_scan import room_points
-from tests.test_tiling import MODEL, network
 
 SCANNER = np.array([1.5, 1.0, 1.2])
 

@@ -10,13 +10,11 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from sparse_convonet.mesh.topology import face_areas, keep_faces, undirected_edges, vertex_components
+from sparse_convonet.mesh.topology import face_areas, keep_faces, vertex_components
 from sparse_convonet.mesh.topology_numba import measure_pieces
 from sparse_convonet.structures import Mesh
 
 logger = logging.getLogger(__name__)
-
-TOOTH_PASSES = 3  # a jagged border of marching-cubes faces is even after that many
 
 
 @dataclass(frozen=True)
@@ -181,8 +179,8 @@ def _measure(mesh: Mesh, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np
 def observed_only(mesh: Mesh, points: np.ndarray, max_distance: float) -> Cleaned:
     """Cut away the surface that lies farther than `max_distance` from every input point.
 
-    A face goes when all its vertices are too far.  Two rules keep the border tidy: a patch smaller across
-    than `max_distance` stays (no pinholes), and faces that the cut leaves hanging by one edge go as well.
+    A face goes when all its vertices are too far; a patch smaller across than `max_distance` stays (no pinholes).  So no
+    face is left hanging by one edge: with two neighbours that go, all its vertices are too far, and it is of their patch.
     points: (N, 3), in the frame of the mesh.  Removed components are the patches cut.
     """
     if len(mesh.faces) == 0:
@@ -191,7 +189,6 @@ def observed_only(mesh: Mesh, points: np.ndarray, max_distance: float) -> Cleane
         raise ValueError("observed_only: expected at least one input point, found none; do not cut without points")
     cut = far_from_points(mesh.vertices, points, max_distance)[mesh.faces].all(axis=1)
     cut, patches = _without_small_patches(mesh, cut, max_distance)
-    cut = with_teeth(mesh.faces, cut, len(mesh.vertices))
     cleaned = Cleaned(keep_faces(mesh, ~cut), patches, int(cut.sum()), float(face_areas(mesh)[cut].sum()))
     logger.info(
         "cut %d unobserved patches: %d of %d faces, area %.3f",
@@ -220,21 +217,6 @@ def _without_small_patches(mesh: Mesh, cut: np.ndarray, min_diameter: float) -> 
     without = cut.copy()
     without[cut] = large[labels[patch_mesh.faces[:, 0]]]
     return without, int(large.sum())
-
-
-def with_teeth(faces: np.ndarray, cut: np.ndarray, vertex_count: int) -> np.ndarray:
-    """(F,) bool: the cut and the faces of which it takes at least two of the three neighbours, TOOTH_PASSES times."""
-    _, edge_of = np.unique(undirected_edges(faces, vertex_count), return_inverse=True)
-    edge_of = edge_of.reshape(-1, 3)
-    cut = cut.copy()
-    for _ in range(TOOTH_PASSES):
-        at_cut = np.zeros(int(edge_of.max()) + 1, dtype=bool)
-        at_cut[edge_of[cut]] = True
-        teeth = ~cut & (at_cut[edge_of].sum(axis=1) >= 2)
-        if not teeth.any():
-            break
-        cut |= teeth
-    return cut
 
 
 def no_surface() -> ValueError:

@@ -44,13 +44,13 @@ class Strips:
     ) -> None:
         """mesh: of the tile; faces: (F,) bool, those that are there; rows: (K,) of vertices that are kept anyway.
 
-        more: arrays of all vertices (V, ...) or, by names that begin with "face_", of all faces (F, ...), to keep too.
+        more: arrays of all vertices (V, ...), to keep too.
         """
         near = faces & self._near_border(mesh, name)[mesh.faces].any(axis=1)
         used = np.zeros(len(mesh.vertices), dtype=bool)
         used[mesh.faces[near]] = used[rows] = True
         number = np.cumsum(used) - 1
-        kept = {field: array[near if field.startswith("face_") else used] for field, array in more.items()}
+        kept = {field: array[used] for field, array in more.items()}
         self.notes.write(name, {"keys": mesh.keys[used], "faces": number[mesh.faces[near]], **kept})
 
     def around(self, name: TileName, *fields: str) -> Iterator[list[np.ndarray]]:
@@ -65,10 +65,7 @@ class Strips:
             places = unpack_lattice(keys >> 2)
             inside: np.ndarray = np.all((places >= low - self.reach) & (places <= high + self.reach), axis=1)
             near = inside[faces].any(axis=1)
-            chosen = [
-                each[near] if field.startswith("face_") else each for field, each in zip(fields, more, strict=True)
-            ]
-            yield [keys, faces[near], *chosen]
+            yield [keys, faces[near], *more]
 
     def _near_border(self, mesh: TileMesh, name: TileName) -> np.ndarray:
         """(V,) bool."""

@@ -1,7 +1,7 @@
 """Stage out_of_core: the surface of tiles that lies far from every point, cut away as mesh.cleanup.observed_only does.
 
 A patch of far faces may reach across tiles; so each tile's are kept as a mesh, whose connected pieces are found as those
-of the surface are.  The teeth that a cut leaves depend on the faces around, see strips.
+of the surface are.
 """
 
 from __future__ import annotations
@@ -10,11 +10,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from sparse_convonet.mesh.cleanup import TOOTH_PASSES, far_from_points, with_teeth
+from sparse_convonet.mesh.cleanup import far_from_points
 from sparse_convonet.mesh.joining import label_tile
 from sparse_convonet.mesh.tiles import TileMesh
 from sparse_convonet.out_of_core.pieces import Pieces, find_pieces, shared_rows
-from sparse_convonet.out_of_core.strips import Strips, surround
 from sparse_convonet.out_of_core.tile_folder import TileFolder
 from sparse_convonet.out_of_core.tile_frame import TileFrame
 from sparse_convonet.out_of_core.tile_notes import PointSource, TileNotes, reporting
@@ -43,7 +42,6 @@ class Unobserved:
         self._max_distance = max_distance
         self._far = TileFolder(folder.folder / f"unobserved_{tag[:16]}", folder.grid)
         self._far_faces = TileNotes(self._far, "far.npz", tag)
-        self._strips = Strips(TileNotes(folder, "patches.npz", tag), TOOTH_PASSES + 1)
         self._kept = TileNotes(folder, "observed.npz", tag)
         self._tiles = {name: n for n, name in enumerate(pieces.names) if pieces.stays(n).any()}
 
@@ -56,11 +54,8 @@ class Unobserved:
         patch_tiles = {name: n for n, name in enumerate(patches.names)}
         patches = replace(patches, kept=_diameters(patches) >= self._max_distance)
         for name in reporting(progress, "unobserved patches", list(self._tiles)):
-            if not self._strips.notes.has(name):
-                self._cut_patches(name, patches, patch_tiles.get(name))
-        for name in reporting(progress, "unobserved borders", list(self._tiles)):
             if not self._kept.has(name):
-                self._cut_teeth(name)
+                self._cut(name, patches, patch_tiles.get(name))
         return self._kept
 
     def _staying(self, name: TileName, mesh: TileMesh) -> np.ndarray:
@@ -88,25 +83,13 @@ class Unobserved:
             return np.ones(len(vertices), dtype=bool)
         return far_from_points(vertices, voxels.snap_to_voxels(near), self._max_distance)
 
-    def _cut_patches(self, name: TileName, patches: Pieces, patch_tile: int | None) -> None:
-        """Of the far faces cut those of patches that are large enough, and keep what the tiles around need of them."""
+    def _cut(self, name: TileName, patches: Pieces, patch_tile: int | None) -> None:
+        """Of the far faces cut those of patches that are large enough."""
         mesh, (cut,) = self._folder.mesh(name), self._far_faces.read(name, "far")
         if patch_tile is not None and cut.any():
             far = self._far.mesh(name)
             cut[cut] = patches.stays(patch_tile)[label_tile(far)[0]][far.faces[:, 0]]
-        stays = self._staying(name, mesh)[mesh.faces[:, 0]]
-        self._far_faces.write(name, {"far": self._far_faces.read(name, "far")[0], "cut": cut})
-        self._strips.write(name, mesh, stays, np.zeros(0, dtype=np.int64), {"face_cut": cut})
-
-    def _cut_teeth(self, name: TileName) -> None:
-        mesh, (cut,) = self._folder.mesh(name), self._far_faces.read(name, "cut")
-        faces = self._staying(name, mesh)[mesh.faces[:, 0]]
-        strips = list(self._strips.around(name, "face_cut"))
-        around = surround(mesh.keys, mesh.faces[faces], strips)
-        cut_around = np.concatenate([cut[faces], *(strip[2] for strip in strips)])
-        if cut_around.any():
-            faces[faces] = ~with_teeth(around.faces, cut_around, len(around.keys))[: np.count_nonzero(faces)]
-        self._kept.write(name, {"faces": faces})
+        self._kept.write(name, {"faces": self._staying(name, mesh)[mesh.faces[:, 0]] & ~cut})
 
 
 def part_of(mesh: TileMesh, vertices: np.ndarray, faces: np.ndarray) -> TileMesh:

@@ -20,7 +20,7 @@ from sparse_convonet.reconstruction_settings import ReconstructionSettings
 from sparse_convonet.scan import ScanRequest, reconstruct_scan
 from sparse_convonet.structures import PointCloud
 from sparse_convonet.tile_grid import TileName
-from tests.mesh.test_tiles import assert_same_surface
+from tests.oracles.same_surface import assert_same_surface
 from tests.synthetic_scan import room_points
 
 SETTINGS = ReconstructionSettings(voxel_size_m=0.12)

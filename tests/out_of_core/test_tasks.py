@@ -19,10 +19,8 @@ from sparse_convonet.coordinates import VoxelFrame
 from sparse_convonet.encode.sparse_unet import SparseUNet
 from sparse_convonet.fields.sparse import SparseField
 from sparse_convonet.io.points import write_points
-from sparse_convonet.mesh.joining import joined
 from sparse_convonet.mesh.mise import extract_mesh
 from sparse_convonet.mesh.seeds import seed_cells
-from sparse_convonet.mesh.tiles import TiledMesh
 from sparse_convonet.model.sparse import SparseOccupancyNetwork
 from sparse_convonet.out_of_core import encoding, searching
 from sparse_convonet.out_of_core.encoding import Stage
@@ -35,9 +33,9 @@ from sparse_convonet.out_of_core.work import forget_work
 from sparse_convonet.out_of_core.work_plan import MODEL_FILE, POINTS, WorkPlan, mesh_tiles
 from sparse_convonet.structures import Mesh, PointCloud
 from sparse_convonet.tile_grid import TiledRows, TileGrid, TileName
-from sparse_convonet.tiling import encoding_grid
 from sparse_convonet.weights import load_model, save_weights
-from tests.test_tiling import MODEL, network, sheets
+from tests.oracles.same_surface import joined_by_keys
+from tests.small_network import MODEL, encoding_grid, network, sheets
 
 VOXEL_M, CELL_M = 0.1, 0.1
 FINEST_PER_SEED = 2
@@ -87,7 +85,7 @@ def prepare(folder: Path, rng: np.random.Generator, tile: int = 16, seeds_per_ti
     model = load_model(folder / MODEL_FILE).sparse
     frame = VoxelFrame.from_lowest(store.low, VOXEL_M)
     points = frame.snap_to_voxels(store.within(store.low - 1, store.high + 1).points_world)
-    tiles = encoding_grid(points, model.unet, tile)
+    tiles = encoding_grid(points, model, tile)
     reach = model.unet.expansion_voxels() + model.unet.total_stride
     low, high = (np.floor(end / FINEST_PER_SEED).astype(np.int64) for end in (points.min(axis=0), points.max(axis=0)))
     meshing = TileGrid.over(low - reach, high + reach, seeds_per_tile, 8)
@@ -147,7 +145,7 @@ def run_all(work: Work, runner: Any = None) -> int:
 
 def found_mesh(work: Work) -> Mesh:
     folder = mesh_tiles(work.folder, work.plan)
-    return joined(TiledMesh(folder.grid, {name: folder.mesh(name) for name in folder.mesh_names()})).mesh
+    return joined_by_keys({name: folder.mesh(name) for name in folder.mesh_names()})
 
 
 def contents(work: Work) -> dict[str, bytes]:
