@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 import numpy as np
+from scipy.spatial import cKDTree
 
 from sparse_convonet.mesh.tiles import TileMesh
 from sparse_convonet.structures import Mesh
@@ -18,6 +19,16 @@ def assert_same_surface(found: Mesh, expected: Mesh) -> None:
     assert len(np.unique(expected.vertices, axis=0)) == len(expected.vertices)  # so the order names each vertex
     faces = [_sorted_faces(mesh.faces, order) for mesh, order in zip((found, expected), orders, strict=True)]
     np.testing.assert_array_equal(faces[0], faces[1])
+
+
+def assert_nearly_same_surface(found: Mesh, expected: Mesh, distance: float) -> None:
+    """The same faces on the same vertices, which rounding may have moved by less than a distance."""
+    assert len(found.vertices) == len(expected.vertices) and len(found.faces) == len(expected.faces)
+    moved, same = cKDTree(expected.vertices).query(found.vertices)
+    assert moved.max() < distance and len(np.unique(same)) == len(same)
+    every = np.arange(len(same))
+    ours, theirs = _sorted_faces(same[found.faces], every), _sorted_faces(expected.faces, every)
+    np.testing.assert_array_equal(ours, theirs)
 
 
 def _sorted_faces(faces: np.ndarray, order: np.ndarray) -> np.ndarray:

@@ -10,14 +10,16 @@ import pytest
 
 from sparse_convonet.io.meshes import read_mesh
 from sparse_convonet.mesh.cleanup import observed_only, remove_pieces
+from sparse_convonet.mesh.lattice import unpack_lattice
 from sparse_convonet.mesh.mise import extract_mesh
 from sparse_convonet.mesh.normals import with_field_normals
 from sparse_convonet.mesh.refine import approach, refine, without_flips
 from sparse_convonet.mesh.topology import mesh_statistics
-from sparse_convonet.out_of_core import finishing
 from sparse_convonet.out_of_core.assembly import assemble
 from sparse_convonet.out_of_core.finishing import FinishedTiles, finish_tiles
 from sparse_convonet.out_of_core.joined_tiles import join_tiles
+from sparse_convonet.out_of_core.strips import Strips, surround
+from sparse_convonet.out_of_core.tile_notes import TileNotes
 from sparse_convonet.progress import untold
 from sparse_convonet.reconstruction_settings import ReconstructionSettings
 from sparse_convonet.structures import Mesh
@@ -129,18 +131,30 @@ def test_vertices_on_borders_are_the_same_from_all_tiles(scene: Scene, tmp_path:
     assert shared > 500
 
 
-def test_cuts_of_any_width_are_exact_and_strips_that_are_too_narrow_are_not(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def is_exact(settings: ReconstructionSettings) -> bool:
-        found, (expected, _) = join_tiles(scene.finished(settings)), scene.whole(settings)
-        return np.array_equal(found.vertices, expected.vertices) and np.array_equal(found.faces, expected.faces)
+@pytest.mark.parametrize("reach", [0.5, 0.8, 2.0])
+def test_cuts_of_any_width_are_those_of_the_whole(scene: Scene, reach: float) -> None:
+    cut = replace(OBSERVED, observed_only_voxels=reach)
+    found, (expected, _) = join_tiles(scene.finished(cut)), scene.whole(cut)
+    np.testing.assert_array_equal(found.vertices, expected.vertices)
+    np.testing.assert_array_equal(found.faces, expected.faces)
 
-    cuts = [replace(OBSERVED, observed_only_voxels=reach) for reach in (0.5, 0.8, 2.0)]
-    assert all(is_exact(cut) for cut in cuts)
-    assert is_exact(REFINED)
-    monkeypatch.setattr(finishing, "UNFLIP_PASSES", -1)
-    assert not is_exact(replace(REFINED, field_normals=True))  # which moves nothing, but names other files
+
+@pytest.mark.parametrize("reach", [1, 10])
+def test_strips_hold_all_faces_around_a_tile(scene: Scene, reach: int) -> None:
+    strips = Strips(TileNotes(scene.folder, f"strip{reach}.npz", "test"), reach)
+    meshes = {name: scene.folder.mesh(name) for name in scene.folder.mesh_names()}
+    every = np.concatenate([mesh.keys[mesh.faces] for mesh in meshes.values()])
+    places = unpack_lattice((every >> 2).ravel()).reshape(-1, 3, 3)
+    for name, mesh in meshes.items():
+        strips.write(name, mesh, np.ones(len(mesh.faces), dtype=bool), np.zeros(0, dtype=np.int64), {})
+    for name, mesh in meshes.items():
+        low, high = scene.folder.grid.box(name)
+        around = surround(mesh.keys, mesh.faces, list(strips.around(name)))
+        found = around.keys[around.faces]
+        np.testing.assert_array_equal(found[: len(mesh.faces)], mesh.keys[mesh.faces])
+        wanted = every[((places >= low - reach) & (places <= high + reach)).all(axis=2).any(axis=1)]
+        np.testing.assert_array_equal(np.unique(found, axis=0), np.unique(wanted, axis=0))
+        assert len(found) == len(wanted)
 
 
 @pytest.mark.parametrize("settings", [OBSERVED, ALL])
