@@ -127,8 +127,8 @@ class Reconstructor:
         short way for whoever has an array and goes on with trimesh.  A scan that would take more memory than the
         settings allow goes through the disk, in a folder of the system's for temporary files (TMPDIR) that is removed
         in the end: the same mesh.
-        Raises ValueError where even the smallest tiles would take more, and for a scan with scanners that the model
-        takes and that does not fit; OSError where the disk has no room.
+        Raises ValueError where even the smallest tiles would take more, and for a scan that does not fit and whose
+        scanners the model takes: tiles do not know them yet.  OSError where the disk has no room.
         """
         plan, budget = plan or self.plan(cloud), memory_budget(self.settings.memory_bytes)
         return self.run_in_one_piece(cloud, plan) if plan.memory_bytes <= budget else self._on_disk(cloud, plan, budget)
@@ -155,7 +155,7 @@ class Reconstructor:
 
     def _on_disk(self, cloud: PointCloud, plan: Plan, budget: int) -> Reconstruction:
         """`run` through the disk, up to the tiles; the mesh of all of them is finished in memory."""
-        if cloud.scanners is not None and self._network.takes_hints:
+        if self._takes_scanners(cloud):
             raise ValueError(
                 f"scanners: expected a scan that fits {budget / 1e9:.1f} GB of memory in one piece, found one that takes "
                 f"{plan.memory_bytes / 1e9:.1f} GB; use larger voxels, allow more, or leave the scanners out"
@@ -185,12 +185,15 @@ class Reconstructor:
     def _threshold(self) -> float:
         return self.settings.threshold or self.model.threshold
 
+    def _takes_scanners(self, cloud: PointCloud) -> bool:
+        """Whether the network is told of the cloud's scanners; logs where it has some and is not."""
+        if cloud.scanners is not None and not self._network.takes_hints:
+            logger.info("scanners  the model %s does not take their positions, which are left out", self.model.name)
+        return cloud.scanners is not None and self._network.takes_hints
+
     def _hints(self, cloud: PointCloud, points_world: np.ndarray) -> torch.Tensor | None:
         """(N, 6) what the network takes besides the points: the direction to the scanner, where that is known."""
-        if cloud.scanners is None:
-            return None
-        if not self._network.takes_hints:
-            logger.info("scanners  the model %s does not take their positions, which are left out", self.model.name)
+        if cloud.scanners is None or not self._takes_scanners(cloud):
             return None
         known = np.isfinite(cloud.scanners).all(axis=1, keepdims=True)
         way = self._to_world(np.where(known, cloud.scanners, 0.0)) - points_world

@@ -123,6 +123,14 @@ def test_a_model_without_hints_leaves_scanners_out_and_says_so(caplog: pytest.Lo
     assert "left out" not in caplog.text
 
 
+def test_scanners_of_a_scan_that_does_not_fit_the_memory_are_refused(hinted: TrainedModel) -> None:
+    settings = ReconstructionSettings(voxel_size_m=0.4, memory_bytes=800_000_000)
+    with pytest.raises(
+        ValueError, match=r"scanners: expected a scan that fits 0.8 GB of memory in one piece, found one"
+    ):
+        Reconstructor(hinted, settings).reconstruct(room_points(200), SCANNER)
+
+
 def test_points_keep_their_scanners_when_some_are_selected() -> None:
     scanners = np.arange(15.0).reshape(5, 3)
     cloud = PointCloud(np.zeros((5, 3)), scanners=scanners).select(np.array([4, 0]))

@@ -9,9 +9,11 @@ from sparse_convonet.coordinates import one_scene
 from sparse_convonet.fields.sparse import SparseField
 from sparse_convonet.model.sparse import SparseOccupancyNetwork
 
+_GRADIENTS_AT_ONCE = 1 << 15  # autograd keeps some 4 kB for each
+
 
 class FieldQueries:
-    """Asks a network about its field of one scene.  Queries are (Q, 3) voxel coordinates, on any device's field."""
+    """Asks a network about its field of one scene, on its device.  Queries are (Q, 3) voxel coordinates."""
 
     def __init__(self, network: SparseOccupancyNetwork, scene_field: SparseField) -> None:
         self._network = network
@@ -31,12 +33,16 @@ class FieldQueries:
         return logits.cpu().numpy(), known.cpu().numpy()
 
     def value_and_gradient(self, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Logits (Q,) and their gradients (Q, 3), per voxel."""
-        with torch.enable_grad():
-            points = self._on_device(queries).requires_grad_()
-            logits, _ = self._network.occupancy(self._scene_field, points, one_scene(points))
-            (gradient,) = torch.autograd.grad(logits.sum(), points)
-        return logits.detach().cpu().numpy(), gradient.cpu().numpy()
+        """Logits (Q,) and their gradients (Q, 3), per voxel; a bounded number at a time."""
+        values, gradients = np.empty(len(queries), dtype=np.float32), np.empty((len(queries), 3), dtype=np.float32)
+        for start in range(0, len(queries), _GRADIENTS_AT_ONCE):
+            chunk = slice(start, start + _GRADIENTS_AT_ONCE)
+            with torch.enable_grad():
+                points = self._on_device(queries[chunk]).requires_grad_()
+                logits, _ = self._network.occupancy(self._scene_field, points, one_scene(points))
+                (gradient,) = torch.autograd.grad(logits.sum(), points)
+            values[chunk], gradients[chunk] = logits.detach().cpu().numpy(), gradient.cpu().numpy()
+        return values, gradients
 
     def gradient(self, queries: np.ndarray) -> np.ndarray:
         """(Q, 3)."""

@@ -165,8 +165,8 @@ class WorkFolder:
     def join_in_memory(
         self, planned: TiledPlan, store: PointStore, settings: ReconstructionSettings, progress: Progress
     ) -> tuple[Mesh, int]:
-        """The mesh of all tiles in world metres, as it is in one piece before it is simplified and coloured; and how
-        many pieces were removed, which are all where it is empty."""
+        """(mesh of all tiles in world metres, how many pieces were removed): as it is in one piece before it is
+        simplified and coloured; it may be empty."""
         tiles, frame = mesh_tiles(self.folder, planned.work), _frame(planned, settings)
         finished = finish_tiles(tiles, store, frame, settings.piece_rules, settings, progress)
         mesh = join_tiles(finished)

@@ -63,10 +63,6 @@ class TileFolder:
         """The mesh of a tile of mesh_names."""
         return TileMesh(**load_arrays(self.path(name, MESH)))
 
-    def mesh_keys(self, name: TileName) -> np.ndarray:
-        """(V,) int64: the keys of such a mesh alone."""
-        return load_arrays(self.path(name, MESH), "keys")["keys"]
-
 
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """Write arrays by name as .npz, uncompressed."""

@@ -15,12 +15,10 @@ from sparse_convonet.mesh.joining import label_tile
 from sparse_convonet.mesh.tiles import TileMesh
 from sparse_convonet.out_of_core.pieces import Pieces, find_pieces, shared_rows
 from sparse_convonet.out_of_core.tile_folder import TileFolder
-from sparse_convonet.out_of_core.tile_frame import TileFrame
+from sparse_convonet.out_of_core.tile_frame import SNAP_VOXELS, TileFrame
 from sparse_convonet.out_of_core.tile_notes import PointSource, TileNotes, reporting
 from sparse_convonet.progress import Progress
 from sparse_convonet.tile_grid import TileName
-
-_SNAP_VOXELS = 0.01  # more than points move when they are rounded to fractions of a voxel
 
 
 class Unobserved:
@@ -76,7 +74,7 @@ class Unobserved:
         self._far.save_mesh(name, part_of(mesh, used, chosen))
 
     def _far_vertices(self, vertices: np.ndarray) -> np.ndarray:
-        voxels, margin = self._frame.voxels, self._max_distance + _SNAP_VOXELS
+        voxels, margin = self._frame.voxels, self._max_distance + SNAP_VOXELS
         low, high = vertices.min(axis=0) - margin, vertices.max(axis=0) + margin
         near = self._points.within(voxels.to_world(low), voxels.to_world(high)).points_world
         if len(near) == 0:
