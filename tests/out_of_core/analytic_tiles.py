@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from sparse_convonet.cluster import TaskNeeds
-from sparse_convonet.mesh.lattice import EDGE
+from sparse_convonet.mesh.lattice import EDGE, unpack_lattice
 from sparse_convonet.mesh.mise import SearchSpace
 from sparse_convonet.mesh.normals import central_differences
 from sparse_convonet.mesh.tiles import TileMesh
@@ -130,3 +130,24 @@ def tiles_in_memory(
     with tempfile.TemporaryDirectory() as folder:
         plan = analytic_plan(seeds, finest_per_seed, tile, cell=cell)
         return loaded(search_analytic(known, seeds, plan, Path(folder), points)[0])
+
+
+def cut_into_tiles(
+    known: Field, seeds: np.ndarray, finest_per_seed: int, tile: int, *, cell: float, points: np.ndarray = NO_POINTS
+) -> TiledMesh:
+    """The meshes that tiles_in_memory gives, but cut from one that is searched whole, which is faster."""
+    plan = analytic_plan(seeds, finest_per_seed, tile, cell=cell)
+    largest = EDGE * max(1, *(-(-int(edge) // EDGE) for edge in np.ptp(seeds, axis=0) + 3))
+    (whole,) = tiles_in_memory(known, seeds, finest_per_seed, 2 * largest, cell=cell, points=points).tiles.values()
+    grid = plan.meshing_finest
+    places = unpack_lattice(whole.keys >> 2)
+    tile_of_face = grid.tiles_of(places[whole.faces].min(axis=1))
+    tile_of_vertex = grid.tiles_of(places)
+    tiles = {}
+    for name in np.unique(tile_of_face, axis=0):
+        faces = whole.faces[(tile_of_face == name).all(axis=1)]
+        used = np.unique(faces)
+        own = (tile_of_vertex[used] == name).all(axis=1)
+        mesh = TileMesh(whole.vertices[used], np.searchsorted(used, faces).astype(np.int32), whole.keys[used], own)
+        tiles[(int(name[0]), int(name[1]), int(name[2]))] = mesh
+    return TiledMesh(grid, tiles)

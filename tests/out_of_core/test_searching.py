@@ -14,7 +14,14 @@ from sparse_convonet.mesh.mise import ExtractionSettings, extract_mesh
 from sparse_convonet.mesh.topology import is_watertight
 from tests.mesh.analytic_fields import Counting, Field, block_of_cells, box, boxes_with_ripples, sphere, union
 from tests.oracles.same_surface import assert_same_surface, joined_by_keys
-from tests.out_of_core.analytic_tiles import NO_POINTS, analytic_plan, loaded, search_analytic, tiles_in_memory
+from tests.out_of_core.analytic_tiles import (
+    NO_POINTS,
+    analytic_plan,
+    cut_into_tiles,
+    loaded,
+    search_analytic,
+    tiles_in_memory,
+)
 
 
 @hypothesis_settings(max_examples=20, deadline=None)
@@ -89,3 +96,12 @@ def test_progress_ends_at_the_last_tile_and_an_empty_middle_is_not_visited(tmp_p
 def test_no_seeds_give_no_surface() -> None:
     nothing = np.zeros((0, 3), dtype=np.int64)
     assert tiles_in_memory(sphere((0, 0, 0), 1), nothing, 1, 8, cell=1.0).tiles == {}
+
+
+def test_meshes_of_tiles_are_those_cut_from_the_whole() -> None:
+    field, seeds = union(sphere((0.1, 0.2, 0.3), 6.0), sphere((8.1, 8.2, 0.0), 1.2)), block_of_cells(-8, 10)
+    searched, cut = (make(field, seeds, 2, 8, cell=0.5) for make in (tiles_in_memory, cut_into_tiles))
+    assert searched.grid == cut.grid and searched.tiles.keys() == cut.tiles.keys() and len(cut.tiles) > 7
+    for name, mesh in searched.tiles.items():
+        for part in ("vertices", "faces", "keys", "own"):
+            np.testing.assert_array_equal(getattr(mesh, part), getattr(cut.tiles[name], part))

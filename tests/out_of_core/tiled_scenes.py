@@ -19,7 +19,7 @@ from sparse_convonet.out_of_core.tile_frame import TileFrame
 from sparse_convonet.structures import Mesh, PointCloud
 from tests.mesh.analytic_fields import Field, block_of_cells, box, sphere, union
 from tests.oracles.same_surface import joined_by_keys
-from tests.out_of_core.analytic_tiles import VOXEL_M, TiledMesh, tiles_in_memory
+from tests.out_of_core.analytic_tiles import VOXEL_M, TiledMesh, cut_into_tiles
 
 CELL = 0.5  # voxels
 TILE = 16  # seed cells, of two finest ones: 16 voxels
@@ -66,7 +66,7 @@ def tiled_mesh(field: Field, reach: tuple[int, int, int] = (16, 16, 16), tile: i
     """A field around the origin, up to `reach` voxels from it, in tiles of as many seed cells."""
     seeds = block_of_cells(-max(reach), max(reach))
     seeds = seeds[(np.abs(seeds + 0.5) < reach).all(axis=1)]
-    return tiles_in_memory(field, seeds, 2, tile, cell=CELL)
+    return cut_into_tiles(field, seeds, 2, tile, cell=CELL)
 
 
 def saved(tiled: TiledMesh, path: Path) -> TileFolder:
