@@ -152,7 +152,8 @@ def test_strips_hold_all_faces_around_a_tile(scene: Scene, reach: int) -> None:
         around = surround(mesh.keys, mesh.faces, list(strips.around(name)))
         found = around.keys[around.faces]
         np.testing.assert_array_equal(found[: len(mesh.faces)], mesh.keys[mesh.faces])
-        wanted = every[((places >= low - reach) & (places <= high + reach)).all(axis=2).any(axis=1)]
+        inside: np.ndarray = np.all((places >= low - reach) & (places <= high + reach), axis=2)
+        wanted = every[np.any(inside, axis=1)]
         np.testing.assert_array_equal(np.unique(found, axis=0), np.unique(wanted, axis=0))
         assert len(found) == len(wanted)
 
