@@ -14,8 +14,8 @@ if TYPE_CHECKING:  # what type checkers and editors see; each name is loaded at 
     from sparse_convonet.model import build as build_model
     from sparse_convonet.occupancy_field import OccupancyField as OccupancyField
     from sparse_convonet.reconstruct import Reconstruction as Reconstruction
-    from sparse_convonet.reconstruct import ReconstructionSettings as ReconstructionSettings
     from sparse_convonet.reconstruct import Reconstructor as Reconstructor
+    from sparse_convonet.reconstruction_settings import ReconstructionSettings as ReconstructionSettings
     from sparse_convonet.scan import ScanRequest as ScanRequest
     from sparse_convonet.scan import reconstruct_scan as reconstruct_scan
     from sparse_convonet.structures import Mesh as Mesh
@@ -30,7 +30,7 @@ _HOMES = {
     "OccupancyField": "occupancy_field",
     "PointCloud": "structures",
     "Reconstruction": "reconstruct",
-    "ReconstructionSettings": "reconstruct",
+    "ReconstructionSettings": "reconstruction_settings",
     "Reconstructor": "reconstruct",
     "ScanRequest": "scan",
     "build_model": "model:build",

@@ -1,7 +1,8 @@
-"""How much memory this process holds and held, and how much the machine can still give."""
+"""How much memory this process holds and held, how much the machine can still give, and what is given back to it."""
 
 from __future__ import annotations
 
+import ctypes
 import sys
 from pathlib import Path
 
@@ -33,6 +34,14 @@ def memory_of_process(process: int) -> int | None:
 def available_memory_bytes() -> int:
     """What this machine can give a process now, without moving others out of the memory."""
     return int(psutil.virtual_memory().available)
+
+
+def return_freed_memory() -> None:
+    """Let glibc give freed memory back to the system: what one stage left behind in pieces does not fit the next."""
+    if sys.platform == "linux":
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # other C libraries have none
+        if trim is not None:
+            trim(0)
 
 
 def _peak_on_linux() -> int | None:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from sparse_convonet.coordinates import VoxelFrame, one_scene, up_rotation
+from sparse_convonet.coordinates import VoxelFrame, up_rotation
 from sparse_convonet.fields.sparse import SparseField
 from sparse_convonet.mesh.query_chunks import query_chunks
+from sparse_convonet.model.field_queries import FieldQueries
 from sparse_convonet.model.sparse import SparseOccupancyNetwork
 
 
@@ -31,8 +32,7 @@ class OccupancyField:
         scale: float = 1.0,
     ) -> None:
         self.threshold = threshold
-        self._network = network
-        self._scene_field = scene_field
+        self._queries = FieldQueries(network, scene_field)
         self._frame = frame
         self._rotation = up_rotation(up)
         self._scale = scale
@@ -62,25 +62,18 @@ class OccupancyField:
         queries = self._to_voxels(points)
         normals = np.zeros(queries.shape, dtype=np.float32)
         for chunk in query_chunks(len(queries)):
-            with torch.enable_grad():
-                places = self._on_device(queries[chunk]).requires_grad_()
-                logits, _ = self._network.occupancy(self._scene_field, places, one_scene(places))
-                (gradient,) = torch.autograd.grad(logits.sum(), places)
-            way = -gradient.cpu().numpy().astype(np.float64)
+            way = -self._queries.gradient(queries[chunk]).astype(np.float64)
             length = np.linalg.norm(way, axis=1, keepdims=True)
             unit = np.divide(way, length, out=np.zeros_like(way), where=np.isfinite(length) & (length > 0))
             normals[chunk] = unit @ self._rotation  # the rows of a rotation are its inverse's columns
         return normals
 
-    @torch.no_grad()
     def _ask(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Logits (Q,) and known (Q,) of points (Q, 3)."""
         queries = self._to_voxels(points)
         logits, known = np.empty(len(queries), dtype=np.float32), np.empty(len(queries), dtype=bool)
         for chunk in query_chunks(len(queries)):
-            places = self._on_device(queries[chunk])
-            found = self._network.occupancy(self._scene_field, places, one_scene(places))
-            logits[chunk], known[chunk] = (values.cpu().numpy() for values in found)
+            logits[chunk], known[chunk] = self._queries.logits_and_known(queries[chunk])
         return logits, known
 
     def _to_voxels(self, points: np.ndarray) -> np.ndarray:
@@ -91,6 +84,3 @@ class OccupancyField:
         if not np.isfinite(points).all():
             raise ValueError("queries: expected finite coordinates, found NaN or infinite ones; leave those rows out")
         return self._frame.to_voxels((points * self._scale) @ self._rotation.T)
-
-    def _on_device(self, queries: np.ndarray) -> torch.Tensor:
-        return torch.from_numpy(np.ascontiguousarray(queries)).to(self._scene_field.levels[0].features.device)

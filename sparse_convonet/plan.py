@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
 import torch
 
-from sparse_convonet.coordinates import VoxelFrame, pack_keys, unpack_keys
-from sparse_convonet.encode.sparse_unet import SparseUNet
+from sparse_convonet.coordinates import VoxelFrame, pack_keys
 from sparse_convonet.memory import available_memory_bytes
-from sparse_convonet.tile_grid import TileGrid
-from sparse_convonet.tiling import encoding_grid, largest_load
 
 CANDIDATE_VOXELS_M = (0.04, 0.05, 0.06, 0.08, 0.10, 0.12)  # the range the building model is trained for
 _POINTS_PER_VOXEL = 2.5  # wanted median; with fewer, surfaces break up into single voxels
@@ -23,9 +20,6 @@ _POINTS_PER_VOXEL = 2.5  # wanted median; with fewer, surfaces break up into sin
 _BASE_BYTES, _BYTES_PER_POINT, _BYTES_PER_VOXEL = 0.9e9, 170, 2300
 _BASE_SECONDS, _SECONDS_PER_POINT, _SECONDS_PER_VOXEL = 2.0, 6e-7, 1.7e-5
 _REFERENCE_CELL_SHARE = 0.5
-# In tiles: what is held of every voxel while encoding, what the mesh takes beyond, and one tile with its halo.
-_TILED_BYTES_PER_VOXEL, _TILED_BYTES_PER_RESULT_VOXEL, _BYTES_PER_LOADED_VOXEL = 300, 1500, 2000
-_SECONDS_PER_LOADED_VOXEL = 7e-6
 TILE_EDGES = (2048, 1536, 1024, 768, 512, 384, 256, 192, 128)  # voxels; smaller ones are all halo
 _SHARE_OF_AVAILABLE = 0.9
 
@@ -66,49 +60,20 @@ def holds_points(points: int, budget_bytes: int) -> bool:
     return _BASE_BYTES + _BYTES_PER_POINT * points <= budget_bytes
 
 
-def require_memory(plan: Plan, asked_bytes: int | None = None) -> None:
-    """Raise ValueError, naming a voxel size that would fit, where a plan needs more memory than it may take."""
-    budget = memory_budget(asked_bytes)
-    if plan.memory_bytes > budget:
+def require_memory(plan: Plan, budget_bytes: int, *, was_asked: bool) -> None:
+    """Raise ValueError, naming a voxel size that would fit, where a plan needs more memory than the budget.
+
+    was_asked: whether the user set it, who is then told of what is allowed, not of what is available.
+    """
+    if plan.memory_bytes > budget_bytes:
         # Cells and voxels lie on surfaces, so their number falls with the square of the size.
-        fits = plan.voxel_size_m * math.sqrt(plan.memory_bytes / max(budget - _BASE_BYTES, _BASE_BYTES))
+        fits = plan.voxel_size_m * math.sqrt(plan.memory_bytes / max(budget_bytes - _BASE_BYTES, _BASE_BYTES))
         how = "" if plan.tile_voxels is None else f" in tiles of {plan.tile_voxels} voxels, which take the least"
         raise ValueError(
             f"memory: expected at least {plan.memory_bytes / 1e9:.1f} GB for voxels of {plan.voxel_size_m:g} m{how}, "
-            f"found {budget / 1e9:.1f} GB {'allowed' if asked_bytes else 'available'}; "
+            f"found {budget_bytes / 1e9:.1f} GB {'allowed' if was_asked else 'available'}; "
             f"use --voxel-size {fits:.2g} or more, or split the scan"
         )
-
-
-def with_tiles(plan: Plan, points_voxel: np.ndarray, unet: SparseUNet, budget_bytes: int) -> Plan:
-    """The plan with the largest tiles whose memory stays within the budget, or those that take the least.
-
-    A plan that fits as it is, and one that tiles would not help, comes back unchanged.  points_voxel: (N, 3).
-    """
-    if plan.memory_bytes <= budget_bytes:
-        return plan
-    index = np.floor(points_voxel).astype(np.int64)
-    batched = np.concatenate([np.zeros((len(index), 1), dtype=np.int64), index], axis=1)
-    voxels = unpack_keys(torch.unique(pack_keys(torch.from_numpy(batched))))[:, 1:].numpy()
-    finer = max(1.0, finer_cells(plan.voxel_size_m, plan.cell_size_m))
-    held = _BASE_BYTES + _BYTES_PER_POINT * len(points_voxel) + _TILED_BYTES_PER_VOXEL * len(voxels)
-    result = _TILED_BYTES_PER_RESULT_VOXEL * finer * len(voxels)
-    made, last_grid = plan, None
-    for edge in TILE_EDGES:
-        grid: TileGrid = encoding_grid(points_voxel, unet, edge)
-        if grid == last_grid:
-            continue
-        last_grid = grid
-        tiles, load = largest_load(voxels, unet, grid)
-        if tiles == 1:
-            continue
-        memory = held + max(result, _BYTES_PER_LOADED_VOXEL * load)
-        seconds = plan.seconds + _SECONDS_PER_LOADED_VOXEL * load * tiles
-        if memory < made.memory_bytes:
-            made = replace(plan, tile_voxels=edge, tiles=tiles, memory_bytes=int(memory), seconds=seconds)
-        if memory <= budget_bytes:
-            break
-    return made
 
 
 class Density(Protocol):

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sparse_convonet.cluster import TaskRunner, runner_for
+from sparse_convonet.cluster import runner_for
 from sparse_convonet.io.atomic import atomic_paths, require_writable
 from sparse_convonet.io.cleaning import CloudSummary, clean_points, describe
 from sparse_convonet.io.expected_points import expected_points
@@ -23,15 +23,17 @@ from sparse_convonet.mesh.compile_ahead import compile_ahead
 from sparse_convonet.mesh.topology import mesh_statistics
 from sparse_convonet.metrics.coverage import shares_within
 from sparse_convonet.model_config import EngineName
-from sparse_convonet.out_of_core.planning import plan_tiles
-from sparse_convonet.out_of_core.run import WorkFolder, settings_for_one_piece
+from sparse_convonet.out_of_core.planning import TiledPlan, plan_tiles
+from sparse_convonet.out_of_core.point_store import PointStore
+from sparse_convonet.out_of_core.run import WorkFolder
 from sparse_convonet.plan import Plan, holds_points, memory_budget, require_memory
-from sparse_convonet.reconstruct import ReconstructionSettings, Reconstructor
+from sparse_convonet.reconstruct import Reconstructor
+from sparse_convonet.reconstruction_settings import ReconstructionSettings
 from sparse_convonet.report.picture import render_cutaway
 from sparse_convonet.scan_messages import StageBars, tell_input, tell_model, tell_plan, tell_result
 from sparse_convonet.scan_report import ScanInput, ScanOutcome, report_of
 from sparse_convonet.structures import PointCloud
-from sparse_convonet.weights import TrainedModel, load_model
+from sparse_convonet.weights import TrainedModel, load_model, weights_path
 
 RESULT_FILES = ("mesh.ply", "preview.png", "report.json")  # the last says that the others are of one run
 WORK_FOLDER, TILES_FOLDER = "work", "tiles"
@@ -70,74 +72,69 @@ def reconstruct_scan(request: ScanRequest) -> dict[str, Any]:
     Raises ValueError or OSError, in one sentence, for input that cannot be used and results that would be
     overwritten; then nothing has been written.
     """
+    started = time.monotonic()
     if not request.overwrite:
         _require_no_result(request)
     require_writable(request.out)
     compile_ahead()
     trained = load_model(request.model, engine=request.engine, device=request.device)
     tell_model(trained, request.device)
-    run = _Run(request, trained)
-    report = run.through_disk() if run.must_go_through_disk() else run.in_memory()
+    run = _Run(request, trained, memory_budget(request.settings.memory_bytes), started)
+    report = None if run.must_go_through_disk() else run.in_memory()
+    report = report or run.through_disk()
     tell_result(report, [request.out / name for name in (*RESULT_FILES, *([TILES_FOLDER] if request.tiles else []))])
     return report
 
 
-class _Run:
-    """One run, in memory or through the disk."""
+@dataclass(frozen=True)
+class _Planned:
+    """What is known of a scan before it is reconstructed.  settings: with the axis and scale that it turned out to have."""
 
-    def __init__(self, request: ScanRequest, trained: TrainedModel) -> None:
-        self._started = time.monotonic()
-        self._request = request
-        self._trained = trained
-        self._settings = request.settings
-        self._budget = memory_budget(request.settings.memory_bytes)
+    given: ScanInput
+    settings: ReconstructionSettings
+    plan: Plan
+    read_seconds: float
+
+
+@dataclass(frozen=True)
+class _Run:
+    """One run, in memory or through the disk.  budget: bytes.  started: of time.monotonic."""
+
+    request: ScanRequest
+    trained: TrainedModel
+    budget: int
+    started: float
 
     def must_go_through_disk(self) -> bool:
-        """Whether it was asked for, or the points alone would take more memory than they may.
+        """Whether it was asked for, or the points alone would take more memory than they may."""
+        request = self.request
+        asked = request.work or request.cluster or request.tiles
+        return bool(asked) or not holds_points(sum(expected_points(path) for path in request.inputs), self.budget)
 
-        Raises ValueError where settings ask for the whole mesh at once.
-        """
-        request = self._request
-        asked = [name for name in ("work", "cluster", "tiles") if getattr(request, name)]
-        points = sum(expected_points(path) for path in request.inputs)
-        needed = bool(asked) or not holds_points(points, self._budget)
-        for_one_piece = settings_for_one_piece(request.settings)
-        if needed and for_one_piece:
-            why = f"--{asked[0]}" if asked else f"{points} points, which do not fit {self._budget / 1e9:.1f} GB"
-            raise ValueError(
-                f"{', '.join(for_one_piece)}: expected a scan that is reconstructed in one piece, found {why}; "
-                "leave one of them out"
-            )
-        return needed
-
-    def in_memory(self) -> dict[str, Any]:
-        """In one piece; through the disk after all where the plan says that it would take too much."""
-        request = self._request
+    def in_memory(self) -> dict[str, Any] | None:
+        """In one piece; None, and nothing done, where the plan says that it would take too much."""
+        request = self.request
         cloud, points_read = _read(request.inputs, request.seed)
         cloud, dropped = clean_points(cloud)
         summary = describe(cloud)
         if request.scale is None:
             _require_metres(summary)
-        self._settings = replace(self._settings, up=request.up or summary.up, scale=request.scale or 1.0)
+        settings = self._settings(summary)
         bars = StageBars()
-        reconstructor = Reconstructor(self._trained, self._settings, bars)
+        reconstructor = Reconstructor(self.trained, settings, bars)
         plan = reconstructor.plan(cloud)
-        if plan.tile_voxels is not None or plan.memory_bytes > self._budget:
-            if not settings_for_one_piece(self._settings):
-                del cloud, reconstructor
-                return self.through_disk()
+        if plan.memory_bytes > self.budget:
+            return None
         given = ScanInput(points_read, len(cloud), dropped, summary)
-        self._tell(given, plan)
-        read_seconds = time.monotonic() - self._started
+        planned = self._planned(given, settings, plan)
         with bars:
-            result = reconstructor.run(cloud, plan)
+            result = reconstructor.run_in_one_piece(cloud, plan)
         if len(result.mesh.faces) == 0:
             raise no_surface()
         measuring = time.monotonic()
-        sizes = [size_m / self._settings.scale for size_m in (plan.cell_size_m, plan.voxel_size_m)]
+        sizes = [size_m / settings.scale for size_m in (plan.cell_size_m, plan.voxel_size_m)]
         near_cell, near_voxel = shares_within(cloud.points, result.mesh.vertices, result.mesh.faces, sizes)
         measured = time.monotonic()
-        seconds = {"read": read_seconds, **result.seconds, "coverage": measured - measuring}
 
         def write(mesh_path: Path, preview_path: Path) -> ScanOutcome:
             write_mesh(mesh_path, result.mesh)
@@ -148,20 +145,42 @@ class _Run:
                 result.level_cells,
                 result.threshold,
                 result.removed_pieces,
-                {**seconds, "write": time.monotonic() - measured},
+                {**result.seconds, "coverage": measured - measuring, "write": time.monotonic() - measured},
             )
 
-        return self._write(given, plan, write)
+        return self._write(planned, write)
 
     def through_disk(self) -> dict[str, Any]:
         """In tiles, on this machine or on a cluster."""
-        request = self._request
+        request = self.request
         work = WorkFolder(request.work or request.out / WORK_FOLDER)
         with closing(runner_for(request.cluster)) as runner, StageBars() as bars:
-            return self._through_disk(work, runner, bars)
+            tiles, store, planned = self._plan_tiles(work, bars)
+            work.prepare(tiles, planned.settings, weights_path(request.model))
+            made = work.make_tiles(tiles, self.trained.sparse.unet, runner, bars)
 
-    def _through_disk(self, work: WorkFolder, runner: TaskRunner, bars: StageBars) -> dict[str, Any]:
-        request, is_new = self._request, not self._request.out.exists()
+            def write(mesh_path: Path, preview_path: Path) -> ScanOutcome:
+                joining = time.monotonic()
+                tiles_path = request.out / TILES_FOLDER if request.tiles else None
+                paths = mesh_path, preview_path, tiles_path
+                mesh = work.join(tiles, store, planned.settings, *paths, self.budget, bars)
+                near_cell, near_voxel = mesh.coverage
+                return ScanOutcome(
+                    mesh.statistics,
+                    (near_cell, near_voxel),
+                    made.level_cells,
+                    tiles.work.threshold,
+                    mesh.removed_pieces,
+                    {**made.seconds, "join": time.monotonic() - joining},
+                )
+
+            report = self._write(planned, write)
+        work.remove()
+        return report
+
+    def _plan_tiles(self, work: WorkFolder, bars: StageBars) -> tuple[TiledPlan, PointStore, _Planned]:
+        """Bring the points to the disk and plan; what is refused leaves nothing behind."""
+        request, is_new = self.request, not self.request.out.exists()
         try:
             read = work.read(
                 request.inputs,
@@ -171,53 +190,43 @@ class _Run:
                 check=_require_metres,
                 progress=bars,
             )
-            self._settings = replace(self._settings, up=request.up or read.summary.up, scale=request.scale or 1.0)
-            planned = plan_tiles(read.store, self._settings, self._trained, self._budget)
+            settings = self._settings(read.summary)
+            tiles = plan_tiles(read.store, settings, self.trained, self.budget)
             bars.close()
             given = ScanInput(read.points_read, read.store.count, read.dropped, read.summary)
-            self._tell(given, planned.plan)
+            return tiles, read.store, self._planned(given, settings, tiles.plan)
         except ValueError:
-            if request.work is None:  # what was refused leaves nothing behind
+            if request.work is None:
                 work.remove()
                 if is_new and request.out.is_dir():
                     request.out.rmdir()
             raise
-        work.prepare(planned, self._settings, request.model)
-        seconds = {"read": time.monotonic() - self._started}
-        made = work.make_tiles(planned, self._trained.sparse.unet, runner, bars)
 
-        def write(mesh_path: Path, preview_path: Path) -> ScanOutcome:
-            joining = time.monotonic()
-            tiles_path = request.out / TILES_FOLDER if request.tiles else None
-            mesh = work.join(planned, read.store, self._settings, mesh_path, preview_path, tiles_path, bars)
-            near_cell, near_voxel = mesh.coverage
-            return ScanOutcome(
-                mesh.statistics,
-                (near_cell, near_voxel),
-                made.level_cells,
-                planned.work.threshold,
-                mesh.removed_pieces,
-                {**seconds, **made.seconds, "join": time.monotonic() - joining},
-            )
+    def _settings(self, summary: CloudSummary) -> ReconstructionSettings:
+        return replace(self.request.settings, up=self.request.up or summary.up, scale=self.request.scale or 1.0)
 
-        report = self._write(given, planned.plan, write)
-        work.remove()
-        return report
+    def _planned(self, given: ScanInput, settings: ReconstructionSettings, plan: Plan) -> _Planned:
+        """Tell what was read and planned.  Raises ValueError where it takes too much memory."""
+        tell_input(given.summary, given.points_read, given.dropped, settings, guessed=self.request.up is None)
+        tell_plan(plan, self.budget)
+        require_memory(plan, self.budget, was_asked=settings.memory_bytes is not None)
+        return _Planned(given, settings, plan, time.monotonic() - self.started)
 
-    def _tell(self, given: ScanInput, plan: Plan) -> None:
-        guessed = self._request.up is None
-        tell_input(given.summary, given.points_read, given.dropped, self._settings, guessed=guessed)
-        tell_plan(plan, self._budget)
-        require_memory(plan, self._settings.memory_bytes)
-
-    def _write(self, given: ScanInput, plan: Plan, write: Callable[[Path, Path], ScanOutcome]) -> dict[str, Any]:
+    def _write(self, planned: _Planned, write: Callable[[Path, Path], ScanOutcome]) -> dict[str, Any]:
         """Let `write` make the mesh and its picture, and put the report beside them; all three appear together."""
-        out = self._request.out
-        out.mkdir(parents=True, exist_ok=True)
-        with atomic_paths([out / name for name in RESULT_FILES]) as (mesh_path, preview_path, report_path):
+        request = self.request
+        request.out.mkdir(parents=True, exist_ok=True)
+        with atomic_paths([request.out / name for name in RESULT_FILES]) as (mesh_path, preview_path, report_path):
             outcome = write(mesh_path, preview_path)
-            total = time.monotonic() - self._started
-            report = report_of(self._request.inputs, given, self._settings, plan, outcome, self._trained, total)
+            seconds = {"read": planned.read_seconds, **outcome.seconds, "total": time.monotonic() - self.started}
+            report = report_of(
+                request.inputs,
+                planned.given,
+                planned.settings,
+                planned.plan,
+                replace(outcome, seconds=seconds),
+                self.trained,
+            )
             report_path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
         return report
 

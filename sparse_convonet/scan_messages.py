@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from sparse_convonet.io.cleaning import CloudSummary, Dropped
 from sparse_convonet.plan import Plan
-from sparse_convonet.reconstruct import ReconstructionSettings
+from sparse_convonet.reconstruction_settings import ReconstructionSettings
 from sparse_convonet.weights import TrainedModel
 
 logger = logging.getLogger(__name__)

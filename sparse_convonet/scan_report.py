@@ -13,7 +13,7 @@ from sparse_convonet.io.cleaning import CloudSummary, Dropped
 from sparse_convonet.memory import peak_memory_bytes
 from sparse_convonet.mesh.topology import MeshStatistics
 from sparse_convonet.plan import Plan
-from sparse_convonet.reconstruct import ReconstructionSettings
+from sparse_convonet.reconstruction_settings import ReconstructionSettings
 from sparse_convonet.weights import TrainedModel
 
 _VERSIONS_OF = ("sparse_convonet", "torch", "numpy", "open3d-cpu", "open3d", "MinkowskiEngine", "numba")
@@ -48,10 +48,9 @@ def report_of(
     plan: Plan,
     outcome: ScanOutcome,
     trained: TrainedModel,
-    total_s: float,
 ) -> dict[str, Any]:
     """What report.json says of a run."""
-    mesh, seconds = outcome.statistics, {**outcome.seconds, "total": total_s}
+    mesh = outcome.statistics
     return {
         "input": {
             "files": [path.name for path in inputs],
@@ -69,7 +68,7 @@ def report_of(
         "levels": [{"stride": stride, "cells": cells} for stride, cells in outcome.level_cells.items()],
         "tiles": {"count": plan.tiles, "edge_voxels": plan.tile_voxels},
         "predicted": {"seconds": plan.seconds, "memory_bytes": plan.memory_bytes},
-        "seconds": {name: round(value, 3) for name, value in seconds.items()},
+        "seconds": {name: round(value, 3) for name, value in outcome.seconds.items()},
         "peak_memory_bytes": peak_memory_bytes(),
         "mesh": {
             "vertices": mesh.vertices,

@@ -12,8 +12,8 @@ PACKAGE = Path(__file__).parents[1] / "sparse_convonet"
 STAGES = (
     "numba_cache progress coordinates tile_grid structures memory isolated strict_yaml model_config baseline_config config "
     "io cluster data engine encode fields decoder_numba conditional_decoder decoder model weights mesh metrics baselines "
-    "training gpu_run report tiling plan occupancy_field reconstruct out_of_core scan_messages scan_report scan evaluation "
-    "commands __main__"
+    "training gpu_run report plan occupancy_field reconstruction_settings out_of_core reconstruct scan_messages "
+    "scan_report scan evaluation commands __main__"
 ).split()
 SPEAKING = {"commands"}  # these print and read arguments
 NAMES_FOR_NOTHING = {"utils", "util", "common", "misc", "helpers", "helper"}

@@ -94,14 +94,12 @@ def test_answers_do_not_depend_on_how_many_queries_there_are(
     assert field.logits(places[:0]).shape == (0,) and field.normals(places[:0]).shape == (0, 3)
 
 
-def test_a_scan_in_tiles_gives_the_same_field(
-    model: TrainedModel, field: OccupancyField, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    reconstructor = Reconstructor(model, SETTINGS)
-    in_tiles = replace(reconstructor.plan(PointCloud(room_points())), tile_voxels=16)
-    monkeypatch.setattr(reconstructor, "plan", lambda cloud: in_tiles)
-    places = queries(500)
-    np.testing.assert_array_equal(reconstructor.encode(room_points()).logits(places), field.logits(places))
+def test_a_scan_that_does_not_fit_the_memory_is_refused(model: TrainedModel) -> None:
+    reconstructor = Reconstructor(model, replace(SETTINGS, memory_bytes=800_000_000))
+    with pytest.raises(
+        ValueError, match=r"encode: expected a scan that fits 0.8 GB of memory in one piece, found one of"
+    ):
+        reconstructor.encode(room_points())
 
 
 def test_gradients_are_not_kept_and_the_field_works_where_they_are_on(field: OccupancyField) -> None:

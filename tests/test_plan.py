@@ -8,15 +8,13 @@ import numpy as np
 import pytest
 
 from sparse_convonet import plan
-from sparse_convonet.encode.sparse_unet import SparseUNet
-from sparse_convonet.engine import native
 from sparse_convonet.plan import (
     CloudDensity,
     choose_voxel_size,
     make_plan,
     memory_amount,
+    memory_budget,
     require_memory,
-    with_tiles,
 )
 from tests.synthetic_scan import room_points
 
@@ -60,9 +58,12 @@ def test_a_plan_beyond_the_memory_is_refused_with_a_size_that_fits(monkeypatch: 
     made = replace(make_plan(CloudDensity(room_points(2000)), 0.05, None, 0.5), memory_bytes=40_000_000_000)
     monkeypatch.setattr(plan, "available_memory_bytes", lambda: 10_000_000_000)
     with pytest.raises(ValueError, match=r"of 0.05 m, found 9.0 GB available; use --voxel-size 0.11"):
-        require_memory(made)
-    require_memory(replace(made, memory_bytes=8_900_000_000))
+        require_memory(made, memory_budget(None), was_asked=False)
+    require_memory(replace(made, memory_bytes=8_900_000_000), memory_budget(None), was_asked=False)
     assert np.isfinite(made.seconds)
+    in_tiles = replace(made, tile_voxels=128, tiles=9)
+    with pytest.raises(ValueError, match=r"in tiles of 128 voxels, which take the least, found 0.0 GB allowed; use"):
+        require_memory(in_tiles, memory_budget(1_000_000), was_asked=True)
 
 
 def test_amounts_of_memory_are_read_with_their_unit() -> None:
@@ -70,20 +71,3 @@ def test_amounts_of_memory_are_read_with_their_unit() -> None:
     for text in ("4", "GB", "-1GB", "0GB", "4 apples", "1e3GB"):
         with pytest.raises(ValueError, match="--memory: expected an amount such as 4GB"):
             memory_amount(text)
-
-
-def test_tiles_get_smaller_with_the_budget_and_none_are_made_where_all_fits(rng: np.random.Generator) -> None:
-    unet = SparseUNet(engine=native, width_in=4, widths=(4, 4, 4), blocks_per_level=1, dilate_from_stride=4)
-    points = rng.uniform(0, 1500, (200_000, 3)) * [1, 1, 0.01]
-    # So many points a voxel would need that one piece takes 40 GB.
-    whole = replace(make_plan(CloudDensity(points * 0.05), 0.05, None, 0.5), memory_bytes=40_000_000_000)
-    assert with_tiles(whole, points, unet, 40_000_000_000) is whole
-    edges = []
-    for budget in (1_450_000_000, 1_400_000_000, 1_000_000):
-        made = with_tiles(whole, points, unet, budget)
-        assert made.tile_voxels is not None and made.tiles > 1 and made.seconds > whole.seconds
-        assert made.memory_bytes <= budget or budget == 1_000_000
-        edges.append(made.tile_voxels)
-    assert edges == sorted(edges, reverse=True) and edges[-1] < edges[0]
-    with pytest.raises(ValueError, match=r"in tiles of [0-9]+ voxels, which take the least, found 0.0 GB allowed; use"):
-        require_memory(made, 1_000_000)

@@ -5,6 +5,10 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import open3d as o3d
@@ -15,12 +19,16 @@ import trimesh
 from sparse_convonet import Reconstructor
 from sparse_convonet.coordinates import VoxelFrame, up_rotation
 from sparse_convonet.metrics.surface import nearest_distance
-from sparse_convonet.reconstruct import Reconstruction, ReconstructionSettings
+from sparse_convonet.model.field_queries import FieldQueries
+from sparse_convonet.out_of_core import planning
+from sparse_convonet.reconstruct import Reconstruction
+from sparse_convonet.reconstruction_settings import ReconstructionSettings
 from sparse_convonet.structures import PointCloud
 from sparse_convonet.weights import TrainedModel, load_model
 from tests.synthetic_scan import room_points
 
 VOXEL_M = 0.08
+DISK_BYTES = 800_000_000  # less than a scan takes in one piece, enough for small tiles
 
 
 @pytest.fixture(scope="module")
@@ -135,11 +143,42 @@ def test_refinement_brings_vertices_nearer_to_the_level_set(model: TrainedModel)
         frame = VoxelFrame.around(points, VOXEL_M)
         with torch.no_grad():
             field = reconstructor._encode(frame.to_voxels(points))
-            logits = reconstructor._logits(field, frame.to_voxels(result.mesh.vertices))
+            logits = FieldQueries(model.sparse, field).logits(frame.to_voxels(result.mesh.vertices))
         level = np.log(result.threshold / (1 - result.threshold))
         return float(np.abs(logits - level).mean())
 
     assert mean_error(3) < 0.5 * mean_error(0)
+
+
+@pytest.mark.parametrize("more", [{}, {"observed_only_voxels": 1.0, "simplify_faces": 2000}])
+def test_a_scan_that_does_not_fit_the_memory_goes_through_the_disk_to_the_same_mesh(
+    model: TrainedModel, more: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(planning, "TILE_EDGES", (48,))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    points = room_points(5000)
+    points = np.concatenate([points, points[:40]])  # repeated points count, as in one piece
+    points = points[:, [0, 2, 1]] * [1, 1, -1] * 1000
+    colours = np.arange(3 * len(points)).reshape(-1, 3).astype(np.uint8)
+    chosen = ReconstructionSettings(voxel_size_m=0.12, up="y", scale=0.001, **more)
+    cloud = PointCloud(points, colours)
+    whole = Reconstructor(model, chosen).run(cloud)
+    tiled = Reconstructor(model, replace(chosen, memory_bytes=DISK_BYTES)).run(cloud)
+    assert whole.plan.tile_voxels is None and tiled.plan.tiles > 1 and tiled.plan.reason == whole.plan.reason
+    for name in ("vertices", "faces", "normals", "colours"):
+        np.testing.assert_array_equal(getattr(tiled.mesh, name), getattr(whole.mesh, name))
+    assert (tiled.level_cells, tiled.removed_pieces) == (whole.level_cells, whole.removed_pieces)
+    assert set(tiled.seconds) == set(whole.seconds)
+    assert not list(tmp_path.iterdir())
+
+
+def test_what_no_tile_fits_is_refused_and_leaves_nothing_behind(
+    model: TrainedModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    with pytest.raises(ValueError, match="which take the least, found 0.0 GB allowed; use --voxel-size"):
+        run(model, room_points(2000), memory_bytes=1_000_000)
+    assert not list(tmp_path.iterdir())
 
 
 MEMORY_SCRIPT = """
@@ -180,6 +219,9 @@ def test_an_empty_kilometre_costs_no_memory() -> None:
         ({"observed_only_voxels": -1.0}, "observed-only: expected a positive distance"),
         ({"simplify_faces": 10, "simplify_error_mm": 1.0}, "found both"),
         ({"refine_steps": -1}, "refine: expected 0 or more"),
+        ({"simplify_faces": 3}, "simplify: expected at least 4 faces to keep, found 3"),
+        ({"simplify_error_mm": 0.0}, "simplify: expected a positive error in mm, found 0.0"),
+        ({"smallest_piece_m2": -1.0}, "smallest piece: expected square metres of at least 0, found -1.0"),
         ({"up": "w"}, "expected 'x', 'y' or 'z'"),
     ],
 )

@@ -13,11 +13,11 @@ import torch
 from sparse_convonet import Reconstructor
 from sparse_convonet.config import ExperimentConfig
 from sparse_convonet.encode.voxelise import Voxels
-from sparse_convonet.reconstruct import ReconstructionSettings
+from sparse_convonet.reconstruction_settings import ReconstructionSettings
 from sparse_convonet.structures import PointCloud
 from sparse_convonet.weights import TrainedModel, load_model
+from tests.small_network import MODEL, network
 from tests.synthetic_scan import room_points
-from tests.test_tiling import MODEL, network
 
 SCANNER = np.array([1.5, 1.0, 1.2])
 
@@ -121,6 +121,14 @@ def test_a_model_without_hints_leaves_scanners_out_and_says_so(caplog: pytest.Lo
     with caplog.at_level(logging.INFO):
         assert told(model, None, points) is None
     assert "left out" not in caplog.text
+
+
+def test_scanners_of_a_scan_that_does_not_fit_the_memory_are_refused(hinted: TrainedModel) -> None:
+    settings = ReconstructionSettings(voxel_size_m=0.4, memory_bytes=800_000_000)
+    with pytest.raises(
+        ValueError, match=r"scanners: expected a scan that fits 0.8 GB of memory in one piece, found one"
+    ):
+        Reconstructor(hinted, settings).reconstruct(room_points(200), SCANNER)
 
 
 def test_points_keep_their_scanners_when_some_are_selected() -> None:

@@ -15,7 +15,7 @@ with starting():
     from sparse_convonet.data.scanner import ScannerSettings, VirtualScanner
     from sparse_convonet.data.walks import choose_stations
     from sparse_convonet.io.points import write_points
-    from sparse_convonet.reconstruct import ReconstructionSettings
+    from sparse_convonet.reconstruction_settings import ReconstructionSettings
     from sparse_convonet.scan import ScanRequest, reconstruct_scan
     from sparse_convonet.scan_messages import show_messages
     from sparse_convonet.structures import PointCloud

@@ -25,7 +25,7 @@ def main(arguments: list[str] | None = None) -> None:
 
         from sparse_convonet.commands.devices import chosen_device
         from sparse_convonet.plan import memory_amount
-        from sparse_convonet.reconstruct import ReconstructionSettings
+        from sparse_convonet.reconstruction_settings import ReconstructionSettings
         from sparse_convonet.scan import ScanRequest, reconstruct_scan
         from sparse_convonet.scan_messages import show_messages
 

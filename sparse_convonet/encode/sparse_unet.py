@@ -130,10 +130,6 @@ class SparseUNet(nn.Module):
         ends = [(place, *self.inputs_along_axis(place, place + 1)) for place in range(self.total_stride)]
         return max(max(place - first, last - place - 1) for place, first, last in ends)
 
-    def halo_voxels(self) -> int:
-        """How far around a box on the grid of the coarsest cells points change what is encoded within the box."""
-        return -self.inputs_along_axis(0, self.total_stride)[0]
-
     def expansion_voxels(self) -> int:
         """How far beyond the coarsest cell that holds a point there are cells of any level."""
         return sum(2**level for level in range(len(self.widths)) if 2**level >= self.dilate_from_stride)

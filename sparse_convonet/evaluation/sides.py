@@ -17,7 +17,8 @@ from sparse_convonet.data.walks import choose_stations
 from sparse_convonet.evaluation.scenes import virtual_scan
 from sparse_convonet.metrics.seen_surface import station_rays
 from sparse_convonet.metrics.sides import SideShares, side_shares
-from sparse_convonet.reconstruct import ReconstructionSettings, Reconstructor
+from sparse_convonet.reconstruct import Reconstructor
+from sparse_convonet.reconstruction_settings import ReconstructionSettings
 from sparse_convonet.structures import Mesh, PointCloud
 from sparse_convonet.weights import TrainedModel
 

@@ -4,18 +4,56 @@ from __future__ import annotations
 
 import itertools
 import logging
+import math
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.spatial import cKDTree
 
-from sparse_convonet.mesh.topology import face_areas, keep_faces, undirected_edges, vertex_components
+from sparse_convonet.mesh.topology import face_areas, keep_faces, vertex_components
 from sparse_convonet.mesh.topology_numba import measure_pieces
 from sparse_convonet.structures import Mesh
 
 logger = logging.getLogger(__name__)
 
-_TOOTH_PASSES = 3  # a jagged border of marching-cubes faces is even after that many
+
+@dataclass(frozen=True)
+class CrumbRule:
+    """Which pieces go because few points were measured on them, see remove_unsupported.
+
+    Crumbs are bits of wall seen through a door, and noise in mid-air.  Most have less than half as many points per
+    surface as the whole (a real hall: nearly all 0 to 45 %; furniture of a known house: most over 75 %).
+    below_m2, below_share: pieces of less surface than either, square metres or share of the whole surface, are looked
+    at.  points_share: of the mean number of points per surface that they need.  reach_voxels: of points to vertices.
+    """
+
+    below_m2: float = 2.0
+    below_share: float = 0.01
+    points_share: float = 0.5
+    reach_voxels: float = 0.5
+
+
+@dataclass(frozen=True)
+class PieceRules:
+    """Which connected pieces of a surface go.
+
+    least_m2: those of less surface, square metres, at most `least_share` of the whole surface if that is given.
+    crumbs: which of the others go because few points show them; None: none.
+    """
+
+    least_m2: float
+    least_share: float | None
+    crumbs: CrumbRule | None
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.least_m2) and self.least_m2 >= 0):
+            raise ValueError(f"smallest piece: expected square metres of at least 0, found {self.least_m2}")
+
+
+def default_piece_rules() -> PieceRules:
+    """Dust goes however many points it has, and crumbs."""
+    crumbs = CrumbRule()
+    return PieceRules(least_m2=0.1, least_share=crumbs.below_share, crumbs=crumbs)
 
 
 @dataclass(frozen=True)
@@ -26,6 +64,22 @@ class Cleaned:
     removed_components: int
     removed_faces: int
     removed_area: float
+
+
+def remove_pieces(mesh: Mesh, points: np.ndarray, rules: PieceRules, voxel_size_m: float) -> tuple[Mesh, int]:
+    """The mesh without the pieces that the rules name, and how many went.  Mesh and points (N, 3) in voxels."""
+    least, share = rules.least_m2 / voxel_size_m**2, rules.least_share
+    if share is not None:
+        least = min(least, share * float(face_areas(mesh).sum()))
+    cleaned = remove_small_components(mesh, min_area=least)
+    removed, rule = cleaned.removed_components, rules.crumbs
+    if rule is not None and len(cleaned.mesh.faces):
+        below = min(rule.below_m2 / voxel_size_m**2, rule.below_share * float(face_areas(cleaned.mesh).sum()))
+        cleaned = remove_unsupported(
+            cleaned.mesh, points, rule.reach_voxels, below_area=below, least_share=rule.points_share
+        )
+        removed += cleaned.removed_components
+    return cleaned.mesh, removed
 
 
 def remove_small_components(
@@ -125,19 +179,16 @@ def _measure(mesh: Mesh, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np
 def observed_only(mesh: Mesh, points: np.ndarray, max_distance: float) -> Cleaned:
     """Cut away the surface that lies farther than `max_distance` from every input point.
 
-    A face goes when all its vertices are too far.  Two rules keep the border tidy: a patch smaller across
-    than `max_distance` stays (no pinholes), and faces that the cut leaves hanging by one edge go as well.
+    A face goes when all its vertices are too far; a patch smaller across than `max_distance` stays (no pinholes).  So no
+    face is left hanging by one edge: with two neighbours that go, all its vertices are too far, and it is of their patch.
     points: (N, 3), in the frame of the mesh.  Removed components are the patches cut.
     """
     if len(mesh.faces) == 0:
         return Cleaned(mesh, 0, 0, 0.0)
     if len(points) == 0:
         raise ValueError("observed_only: expected at least one input point, found none; do not cut without points")
-    distance, _ = cKDTree(points).query(mesh.vertices, distance_upper_bound=max_distance, workers=-1)
-    far = ~np.isfinite(distance)
-    cut = far[mesh.faces].all(axis=1)
+    cut = far_from_points(mesh.vertices, points, max_distance)[mesh.faces].all(axis=1)
     cut, patches = _without_small_patches(mesh, cut, max_distance)
-    cut = _with_teeth(mesh.faces, cut, len(mesh.vertices))
     cleaned = Cleaned(keep_faces(mesh, ~cut), patches, int(cut.sum()), float(face_areas(mesh)[cut].sum()))
     logger.info(
         "cut %d unobserved patches: %d of %d faces, area %.3f",
@@ -147,6 +198,12 @@ def observed_only(mesh: Mesh, points: np.ndarray, max_distance: float) -> Cleane
         cleaned.removed_area,
     )
     return cleaned
+
+
+def far_from_points(vertices: np.ndarray, points: np.ndarray, max_distance: float) -> np.ndarray:
+    """(V,) bool: which vertices (V, 3) have none of the points (N, 3) within `max_distance`."""
+    distance, _ = cKDTree(points).query(vertices, distance_upper_bound=max_distance, workers=-1)
+    return ~np.isfinite(distance)
 
 
 def _without_small_patches(mesh: Mesh, cut: np.ndarray, min_diameter: float) -> tuple[np.ndarray, int]:
@@ -160,21 +217,6 @@ def _without_small_patches(mesh: Mesh, cut: np.ndarray, min_diameter: float) -> 
     without = cut.copy()
     without[cut] = large[labels[patch_mesh.faces[:, 0]]]
     return without, int(large.sum())
-
-
-def _with_teeth(faces: np.ndarray, cut: np.ndarray, vertex_count: int) -> np.ndarray:
-    """(F,) bool: the cut and the faces of which it takes at least two of the three neighbours."""
-    _, edge_of = np.unique(undirected_edges(faces, vertex_count), return_inverse=True)
-    edge_of = edge_of.reshape(-1, 3)
-    cut = cut.copy()
-    for _ in range(_TOOTH_PASSES):
-        at_cut = np.zeros(int(edge_of.max()) + 1, dtype=bool)
-        at_cut[edge_of[cut]] = True
-        teeth = ~cut & (at_cut[edge_of].sum(axis=1) >= 2)
-        if not teeth.any():
-            break
-        cut |= teeth
-    return cut
 
 
 def no_surface() -> ValueError:

@@ -25,21 +25,36 @@ def with_area_normals(mesh: Mesh) -> Mesh:
 
 
 def with_field_normals(mesh: Mesh, gradient: Gradient) -> Mesh:
-    """The mesh (field coordinates) with normals along the falling logit, which points out of occupied space.
+    """The mesh (field coordinates) with normals along the falling logit, see falling_normals."""
+    return with_normals_along(mesh, gradients_at(mesh.vertices, gradient))
 
-    Where the gradient vanishes, is not finite, or points against the faces around, the faces' normal is used;
-    how often is logged.
+
+def with_normals_along(mesh: Mesh, gradients: np.ndarray) -> Mesh:
+    """The mesh with the falling_normals of gradients (V, 3) at its vertices."""
+    return replace(mesh, normals=falling_normals(gradients, _area_normals(mesh)).astype(np.float32))
+
+
+def gradients_at(vertices: np.ndarray, gradient: Gradient) -> np.ndarray:
+    """(V, 3) float64: the gradient at vertices (V, 3) in field coordinates, a bounded number at a time."""
+    gradients = np.empty((len(vertices), 3))
+    for chunk in query_chunks(len(vertices)):
+        gradients[chunk] = gradient(vertices[chunk].astype(np.float32))
+    return gradients
+
+
+def falling_normals(gradients: np.ndarray, by_area: np.ndarray) -> np.ndarray:
+    """(V, 3) float64 unit vectors along the falling logit, which points out of occupied space.
+
+    Where the gradient (V, 3) vanishes, is not finite, or points against the normal of the faces around, by_area (V, 3),
+    that is used; how often is logged.
     """
-    by_area = _area_normals(mesh)
-    normals = np.empty_like(by_area)
-    for chunk in query_chunks(len(normals)):
-        normals[chunk] = -np.asarray(gradient(mesh.vertices[chunk].astype(np.float32)), dtype=np.float64)
+    normals = -np.asarray(gradients, dtype=np.float64)
     squared = np.einsum("ij,ij->i", normals, normals)
     unusable = ~np.isfinite(squared) | (squared < _TINY)
     unusable |= np.einsum("ij,ij->i", np.where(unusable[:, None], 0, normals), by_area) < 0
     normals[unusable], squared[unusable] = by_area[unusable], 1.0
     logger.info("normals of %d of %d vertices come from the faces around", int(unusable.sum()), len(normals))
-    return replace(mesh, normals=(normals / np.sqrt(squared)[:, None]).astype(np.float32))
+    return normals / np.sqrt(squared)[:, None]
 
 
 def central_differences(evaluate: Callable[[np.ndarray], np.ndarray], step: float) -> Gradient:

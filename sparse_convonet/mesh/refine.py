@@ -26,7 +26,7 @@ ValueAndGradient = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 _TINY = 1e-12  # squared gradient below which there is no direction to go
 _SETTLED = 1e-4  # a logit this close to the threshold needs no further step
-_UNFLIP_PASSES = 8  # taking vertices back can turn over a neighbouring face, so look again
+UNFLIP_PASSES = 8  # taking vertices back can turn over a neighbouring face, so look again
 
 
 def refine(
@@ -44,10 +44,18 @@ def refine(
     """
     if steps < 1 or len(mesh.vertices) == 0:
         return mesh
-    moved = mesh.vertices.copy()
+    moved = approach(mesh.vertices, value_and_gradient, steps, cell=cell, threshold=threshold)
+    return replace(mesh, vertices=without_flips(mesh, moved), normals=None)
+
+
+def approach(
+    vertices: np.ndarray, value_and_gradient: ValueAndGradient, steps: int, *, cell: float, threshold: float
+) -> np.ndarray:
+    """(V, 3) float64: vertices (V, 3) moved as by `refine`, each for itself, whatever faces turn over."""
+    moved = vertices.copy()
     for chunk in query_chunks(len(moved)):
-        moved[chunk] = _approach(mesh.vertices[chunk], value_and_gradient, steps, cell / 2, threshold)
-    return replace(mesh, vertices=_without_flips(mesh, moved), normals=None)
+        moved[chunk] = _approach(vertices[chunk], value_and_gradient, steps, cell / 2, threshold)
+    return moved
 
 
 def _approach(
@@ -83,12 +91,15 @@ def _error_and_gradient(
     return np.asarray(value, dtype=np.float64) - threshold, gradient
 
 
-def _without_flips(mesh: Mesh, moved: np.ndarray) -> np.ndarray:
-    """(V, 3): the moved vertices, except those of faces that would turn over or lose all area."""
+def without_flips(mesh: Mesh, moved: np.ndarray) -> np.ndarray:
+    """(V, 3): the moved vertices, except those of faces that would turn over or lose all area.
+
+    What becomes of a vertex depends on the faces up to UNFLIP_PASSES vertices away from it.
+    """
     before = face_normals_scaled(mesh)
     moved = moved.copy()
     returned = np.zeros(len(moved), dtype=bool)
-    for _ in range(_UNFLIP_PASSES):
+    for _ in range(UNFLIP_PASSES):
         after = face_normals_scaled(replace(mesh, vertices=moved))
         flipped = np.einsum("ij,ij->i", before, after) <= 0
         back = np.zeros(len(moved), dtype=bool)

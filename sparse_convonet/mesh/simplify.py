@@ -11,12 +11,12 @@ from open3d.core import Tensor
 from scipy.spatial import cKDTree
 
 from sparse_convonet.mesh.cleanup import remove_small_components
+from sparse_convonet.mesh.finish import LEAST_FACES
 from sparse_convonet.mesh.topology import is_watertight
 from sparse_convonet.structures import Mesh
 
 logger = logging.getLogger(__name__)
 
-_CLOSED_PIECE_FACES = 4  # a tetrahedron; what decimation leaves below that has no volume
 _MORE_FACES = (1.0, 1.1, 1.3, 1.7)  # tried in turn when decimation opens a mesh that was closed
 _STEP = 0.7  # the face count falls by this factor from one measured attempt to the next
 _SAMPLES = 200_000  # vertices whose distance to the other surface is measured
@@ -38,8 +38,8 @@ def simplify_to_faces(mesh: Mesh, faces: int) -> Mesh:
     does not help the mesh is returned unchanged (logged).  Colours are those of the nearest vertices; normals
     are dropped.
     """
-    if faces < _CLOSED_PIECE_FACES:
-        raise ValueError(f"simplify: expected at least {_CLOSED_PIECE_FACES} faces to keep, found {faces}")
+    if faces < LEAST_FACES:
+        raise ValueError(f"simplify: expected at least {LEAST_FACES} faces to keep, found {faces}")
     if len(mesh.faces) <= faces:
         return mesh
     closed = is_watertight(mesh.faces, len(mesh.vertices))
@@ -63,7 +63,7 @@ def simplify_to_error(mesh: Mesh, error: float) -> Simplified:
     if not error > 0:
         raise ValueError(f"simplify: expected a positive error, found {error}")
     original, best = _Surface(mesh), Simplified(mesh, 0.0)
-    while len(best.mesh.faces) * _STEP >= _CLOSED_PIECE_FACES:
+    while len(best.mesh.faces) * _STEP >= LEAST_FACES:
         attempt = simplify_to_faces(best.mesh, int(len(best.mesh.faces) * _STEP))
         if len(attempt.faces) >= len(best.mesh.faces) or len(attempt.faces) == 0:
             break
@@ -109,7 +109,8 @@ def _decimate(mesh: Mesh, faces: int) -> Mesh:
     )
     legacy = legacy.simplify_quadric_decimation(faces, boundary_weight=_BOUNDARY_WEIGHT)
     decimated = Mesh(np.array(legacy.vertices) + origin, np.array(legacy.triangles, dtype=np.int64).reshape(-1, 3))
-    return remove_small_components(decimated, min_faces=_CLOSED_PIECE_FACES).mesh
+    # What decimation leaves with fewer faces has no volume.
+    return remove_small_components(decimated, min_faces=LEAST_FACES).mesh
 
 
 def _with_nearest_colours(simplified: Mesh, original: Mesh) -> Mesh:

@@ -1,4 +1,4 @@
-"""Stage mesh: extraction tile by tile: the same surface as extract_mesh finds, with the search memory of one tile.
+"""Stage mesh: the search and the surface of one tile; all tiles together have the surface that extract_mesh finds.
 
 The cells that a search looks at are the smallest set that holds the seeds and is closed under its two rules (halve
 what crosses or holds points; grow across faces that cross), whatever the order.  So each tile is searched alone, the
@@ -8,29 +8,14 @@ looked at is taken up again, until none is left.  Lattice points on borders are 
 
 from __future__ import annotations
 
-import logging
-from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 
-from sparse_convonet.mesh.border_memory import BorderMemory
 from sparse_convonet.mesh.lattice import EDGE, LatticeLevel, cells_in, pack_lattice, unpack_lattice
 from sparse_convonet.mesh.marching_cubes import CrossingEdges, marching_cubes
-from sparse_convonet.mesh.mise import (
-    Evaluate,
-    ExtractionSettings,
-    Search,
-    SearchSpace,
-    cells_of_points,
-    halvings,
-)
+from sparse_convonet.mesh.mise import Evaluate, ExtractionSettings, Search, SearchSpace
 from sparse_convonet.tile_grid import TiledRows, TileGrid, TileName
-
-logger = logging.getLogger(__name__)
-
-TileProgress = Callable[[int, int], None]  # tiles done, tiles known of
 
 
 @dataclass(frozen=True)
@@ -45,97 +30,6 @@ class TileMesh:
     faces: np.ndarray
     keys: np.ndarray
     own: np.ndarray
-
-
-@dataclass(frozen=True)
-class TiledMesh:
-    """The meshes of tiles, by name, and the grid of tiles in finest cells."""
-
-    grid: TileGrid
-    tiles: dict[TileName, TileMesh]
-
-
-def extract_tiles(
-    evaluate: Evaluate,
-    seed_cells: np.ndarray,  # (M, 3) int, as for extract_mesh
-    seed_stride_cells: int,
-    points_field: np.ndarray,  # (N, 3)
-    settings: ExtractionSettings,
-    largest_tile: int,  # edge of the tiles in seed cells, a multiple of lattice.EDGE
-    progress: TileProgress | None = None,
-) -> TiledMesh:
-    """The surface that extract_mesh finds, in tiles; arguments and errors as there."""
-    levels = halvings(seed_stride_cells)
-    if len(seed_cells) == 0:
-        return TiledMesh(TileGrid((0, 0, 0), (EDGE, EDGE, EDGE)), {})
-    space = SearchSpace.around(seed_cells, levels)
-    low, high = seed_cells.min(axis=0) - 1, seed_cells.max(axis=0) + 1
-    search = _TiledSearch(evaluate, space, settings, TileGrid.over(low, high, largest_tile, EDGE))
-    search.run(cells_of_points(points_field, settings), progress)
-    return TiledMesh(search.grid_finest, search.meshes())
-
-
-class _TiledSearch:
-    """The searches of all tiles; between visits a tile keeps only what it knows, packed."""
-
-    def __init__(self, evaluate: Evaluate, space: SearchSpace, settings: ExtractionSettings, grid: TileGrid) -> None:
-        self.grid_finest = grid.scaled(1 << space.levels)
-        self.visits = 0
-        self._evaluate = BorderMemory(evaluate, settings, self.grid_finest)
-        self._space = space
-        self._settings = settings
-        self._grid = grid
-        self._states: dict[TileName, TileState] = {}
-        self._arrived: dict[TileName, list[list[np.ndarray]]] = {}
-
-    def run(self, point_cells: np.ndarray, progress: TileProgress | None) -> None:
-        """Visit tiles until no surface leaves one for cells that were not looked at."""
-        self._space.warn_of_points_beyond(point_cells)
-        seeds, points = TiledRows(self._space.seeds, self._grid), TiledRows(point_cells, self.grid_finest)
-        waiting = deque(seeds.occupied())
-        queued = set(waiting)
-        while waiting:
-            tile = waiting.popleft()
-            queued.remove(tile)
-            arrived = self._arrived.pop(tile, [[] for _ in range(self._space.levels + 1)])
-            cells = (self._space.seeds[seeds.of(tile)], point_cells[points.of(tile)])
-            starts = [np.concatenate(each) if each else NO_CELLS for each in arrived]
-            former = self._states.get(tile)
-            state = search_box(
-                self._evaluate, self._space, self._settings, self._grid.box(tile), *cells, starts, former
-            )
-            self._states[tile] = state
-            self.visits += 1
-            for name in self._send(state, former):
-                if name not in queued:
-                    queued.add(name)
-                    waiting.append(name)
-            if progress is not None:
-                progress(len(self._states) - len(queued & self._states.keys()), len(self._states.keys() | queued))
-        logger.info("searched %d tiles in %d visits", len(self._states), self.visits)
-
-    def meshes(self) -> dict[TileName, TileMesh]:
-        """The mesh of every tile that has faces; what the searches know is used up."""
-        found = {}
-        for tile in sorted(self._states):
-            mesh = mesh_of_tile(self._states.pop(tile), self._space, self._settings, self._grid.box(tile))
-            if len(mesh.faces):
-                found[tile] = mesh
-        return found
-
-    def _send(self, state: TileState, former: TileState | None) -> list[TileName]:
-        """Hand the cells that a search left for since its former state to their tiles; those that are new to these."""
-        called: dict[TileName, None] = {}
-        for number, cells in enumerate(state.leaving):
-            cells = cells[0 if former is None else len(former.leaving[number]) :]
-            for name, theirs in leaving_by_tile(cells, self._grid.scaled(1 << number)).items():
-                known = self._states[name].border_keys[number] if name in self._states else NO_KEYS
-                new = not_among(theirs, known)
-                if len(new):
-                    arrived = self._arrived.setdefault(name, [[] for _ in range(self._space.levels + 1)])
-                    arrived[number].append(new)
-                    called[name] = None
-        return list(called)
 
 
 NO_CELLS = np.zeros((0, 3), dtype=np.int64)

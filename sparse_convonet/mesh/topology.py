@@ -49,12 +49,6 @@ def mesh_statistics(mesh: Mesh) -> MeshStatistics:
     )
 
 
-def undirected_edges(faces: np.ndarray, vertex_count: int) -> np.ndarray:
-    """(3 F,) int64 keys, the same for both directions; edge n of face f stands at 3 * f + n."""
-    following = np.roll(faces, -1, axis=1)
-    return (np.minimum(faces, following) * vertex_count + np.maximum(faces, following)).ravel()
-
-
 def is_watertight(faces: np.ndarray, vertex_count: int) -> bool:
     """Whether every directed edge occurs once and its reverse once."""
     return check_edges(faces, vertex_count)[1]

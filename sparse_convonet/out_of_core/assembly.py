@@ -1,8 +1,8 @@
 """Stage out_of_core: from the meshes of tiles on disk to one mesh file, its picture and what can be said about it.
 
-The mesh is that of mesh.joining.joined and mesh.cleanup.remove_unsupported, in the same order; never more than the mesh
-of one tile is held, with narrow strips of its neighbours.  What is found out about a tile is kept beside its mesh, so
-that a killed run goes on there.
+The mesh is that of one piece, tile by tile; never more than the mesh of one tile is held, with narrow strips of its
+neighbours.  What is found out about a tile is kept beside its mesh, so that a killed run goes on there.  A mesh that is
+to be simplified is joined in memory (simplified.py).
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ from pathlib import Path
 import numpy as np
 
 from sparse_convonet.io.atomic import atomic_folder, atomic_path
-from sparse_convonet.io.ply import MeshParts
-from sparse_convonet.mesh.cleanup import no_surface
-from sparse_convonet.mesh.topology import MeshStatistics
-from sparse_convonet.out_of_core.crumbs import CrumbRule, without_unsupported
-from sparse_convonet.out_of_core.pieces import Pieces, find_pieces, without_small
+from sparse_convonet.io.ply import MeshParts, write_ply
+from sparse_convonet.mesh.cleanup import PieceRules, no_surface
+from sparse_convonet.mesh.topology import MeshStatistics, mesh_statistics
+from sparse_convonet.out_of_core.finishing import finish_tiles
+from sparse_convonet.out_of_core.pieces import Pieces
 from sparse_convonet.out_of_core.preview import StreamedPicture, ViewPlan
+from sparse_convonet.out_of_core.simplified import SimplifiedMesh
 from sparse_convonet.out_of_core.surfaces import Surfaces, SurfaceSums, TileSurface
 from sparse_convonet.out_of_core.tile_coverage import Coverage, shell_voxels
 from sparse_convonet.out_of_core.tile_folder import TileFolder
@@ -30,6 +31,7 @@ from sparse_convonet.out_of_core.tile_frame import TileFrame
 from sparse_convonet.out_of_core.tile_notes import PointSource, reporting
 from sparse_convonet.out_of_core.tiles3d import TilesetWriter
 from sparse_convonet.progress import Progress, untold
+from sparse_convonet.reconstruction_settings import ReconstructionSettings
 from sparse_convonet.structures import Mesh
 
 logger = logging.getLogger(__name__)
@@ -37,19 +39,15 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class AssemblySettings:
-    """least_m2: connected pieces of less surface go, at most `least_share` of the whole surface if that is given.
+    """pieces: which connected pieces go.  distances_m: for which coverage is counted.  chosen: what else is to be done to
+    the surface.  memory_bytes: what a mesh that is simplified, which is held whole, may take; None: anything."""
 
-    crumbs: which of the others go for want of points; None: none.  distances_m: for which coverage is counted.
-    """
-
-    least_m2: float
-    least_share: float | None
-    crumbs: CrumbRule | None
+    pieces: PieceRules
     distances_m: tuple[float, ...]
+    chosen: ReconstructionSettings = ReconstructionSettings()
+    memory_bytes: int | None = None
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.least_m2) and self.least_m2 >= 0):
-            raise ValueError(f"smallest piece: expected square metres of at least 0, found {self.least_m2}")
         if not self.distances_m or not all(math.isfinite(each) and each > 0 for each in self.distances_m):
             raise ValueError(f"coverage: expected distances above 0 m, found {list(self.distances_m)}")
 
@@ -78,13 +76,23 @@ def assemble(
     """Write the mesh of all tiles (.ply), its picture (.png) and, if asked for, a folder of 3D Tiles.
 
     The mesh is in the frame and units of the scan, the 3D Tiles in metres, z up.  Raises ValueError where no surface is
-    left, where there are more vertices than a file can name, and where tiles do not fit together.
+    left, where there are more vertices than a file can name or, to be simplified, than fit the memory, and where tiles
+    do not fit together.
     """
     report = progress or untold
-    pieces = _without_crumbs(find_pieces(folder, report), folder, points, frame, settings, report)
-    if not pieces.kept.any():
+    finished = finish_tiles(folder, points, frame, settings.pieces, settings.chosen, report)
+    if finished.face_count == 0:
         raise no_surface()
-    surfaces = Surfaces(folder, pieces, frame, points, shell_voxels(frame, settings.distances_m))
+    if settings.chosen.simplifies:
+        simplified = SimplifiedMesh.of(finished, points, frame, settings.chosen, settings.memory_bytes, report)
+        write_ply(mesh_path, simplified.in_scan)
+        simplified.draw(preview_path)
+        if tiles_path is not None:
+            with atomic_folder(tiles_path) as temporary:
+                simplified.write_tiles(temporary, folder.grid)
+        coverage_of_all = simplified.coverage(settings.distances_m, report)
+        return AssemblyResult(mesh_statistics(simplified.in_scan), coverage_of_all, finished.removed_pieces)
+    surfaces = Surfaces(finished, frame, points, shell_voxels(frame, settings.distances_m))
     coverage = Coverage(folder, surfaces, frame, points, settings.distances_m)
     with atomic_path(mesh_path) as temporary:
         parts = MeshParts(
@@ -97,7 +105,8 @@ def assemble(
             for name in reporting(report, "write", surfaces.names):
                 surface = surfaces.load(name)
                 parts.add(_as_written(surface, frame))
-                extents.append(plan.extents(_upright(surface, frame)))
+                if len(surface.mesh.faces):
+                    extents.append(plan.extents(_upright(surface, frame)))
                 coverage.count(name, surface)
     for name in reporting(report, "coverage", coverage.around()):
         coverage.count(name, None)
@@ -105,26 +114,13 @@ def assemble(
     with _tileset(tiles_path, sums) as tileset:
         for name in reporting(report, "picture", surfaces.names):
             mesh = _upright(surfaces.load(name), frame)
-            picture.draw(mesh)
-            if tileset is not None:
-                tileset.add(name, mesh)
+            if len(mesh.faces):  # a tile may have nothing but a vertex that others use
+                picture.draw(mesh)
+                if tileset is not None:
+                    tileset.add(name, mesh)
     picture.write(preview_path)
-    removed = int(np.count_nonzero(~pieces.kept))
-    return AssemblyResult(_statistics(surfaces, pieces, sums, frame), coverage.shares(), removed)
-
-
-def _without_crumbs(
-    pieces: Pieces,
-    folder: TileFolder,
-    points: PointSource,
-    frame: TileFrame,
-    settings: AssemblySettings,
-    report: Progress,
-) -> Pieces:
-    pieces = without_small(pieces, settings.least_m2 / frame.voxels.voxel_size_m**2, settings.least_share)
-    if settings.crumbs is None or not pieces.kept.any():
-        return pieces
-    return without_unsupported(pieces, folder, points, frame, settings.crumbs, report)
+    statistics = _statistics(surfaces, finished.pieces, sums, frame)
+    return AssemblyResult(statistics, coverage.shares(), finished.removed_pieces)
 
 
 def _as_written(surface: TileSurface, frame: TileFrame) -> Mesh:

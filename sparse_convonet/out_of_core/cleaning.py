@@ -21,7 +21,7 @@ from sparse_convonet.io.cleaning import (
     too_large,
 )
 from sparse_convonet.io.coincidence import place_keys
-from sparse_convonet.out_of_core.spool import CHUNK_POINTS, Spool
+from sparse_convonet.out_of_core.spool import CHUNK_POINTS, PointSpool, chunks_of
 from sparse_convonet.progress import Progress, untold
 
 _PENDING_CELLS = 1 << 20
@@ -62,7 +62,7 @@ class CleanSpool:
     count: points that stay.  low, high: (3,) their extremes.  not_finite, no_return, far: how many points do not.
     """
 
-    spool: Spool
+    spool: PointSpool
     kept: Kept
     count: int
     low: np.ndarray
@@ -87,7 +87,7 @@ class _Measured:
 
 
 def clean_spool(
-    spool: Spool,
+    spool: PointSpool,
     *,
     chunk_points: int = CHUNK_POINTS,
     progress: Progress = untold,
@@ -127,13 +127,13 @@ def clean_spool(
     )  # fmt: skip
 
 
-def _kept_chunks(spool: Spool, kept: Kept, chunk_points: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    for start, points in spool.chunks(chunk_points):
+def _kept_chunks(spool: PointSpool, kept: Kept, chunk_points: int) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    for start, points in chunks_of(spool, chunk_points):
         rows = kept.rows(points)
         yield rows + start, points if len(rows) == len(points) else points[rows]
 
 
-def _measure(spool: Spool, kept: Kept, chunk_points: int) -> _Measured:
+def _measure(spool: PointSpool, kept: Kept, chunk_points: int) -> _Measured:
     count, first, differ = 0, None, False
     low, high = np.full(3, np.inf), np.full(3, -np.inf)
     for _, points in _kept_chunks(spool, kept, chunk_points):
@@ -147,7 +147,7 @@ def _measure(spool: Spool, kept: Kept, chunk_points: int) -> _Measured:
     return _Measured(count, low, high, None if differ else first)
 
 
-def _sample(spool: Spool, kept: Kept, count: int, chunk_points: int) -> np.ndarray:
+def _sample(spool: PointSpool, kept: Kept, count: int, chunk_points: int) -> np.ndarray:
     """Every sample_step-th of the `count` points kept: (n, 3), in their order."""
     step, passed = sample_step(count), 0
     parts = []
@@ -157,7 +157,7 @@ def _sample(spool: Spool, kept: Kept, count: int, chunk_points: int) -> np.ndarr
     return np.concatenate(parts)
 
 
-def _find_no_return(spool: Spool, kept: Kept, count: int, chunk_points: int) -> np.ndarray:
+def _find_no_return(spool: PointSpool, kept: Kept, count: int, chunk_points: int) -> np.ndarray:
     """(K,) ascending keys of places, as io.cleaning.is_no_return finds them."""
     suspects = suspected_no_return(_sample(spool, kept, count, chunk_points), count)
     if len(suspects) == 0:
@@ -168,7 +168,7 @@ def _find_no_return(spool: Spool, kept: Kept, count: int, chunk_points: int) -> 
     return suspects[enough_for_no_return(found, count)]
 
 
-def _find_far(spool: Spool, kept: Kept, measured: _Measured, chunk_points: int) -> Kept:
+def _find_far(spool: PointSpool, kept: Kept, measured: _Measured, chunk_points: int) -> Kept:
     """`kept`, with what io.cleaning.far_from_bulk finds among the points that it keeps."""
     bulk = find_bulk(_sample(spool, kept, measured.count, chunk_points))
     if bulk is None or not bulk.beyond(np.stack([measured.low, measured.high])).any():
@@ -179,7 +179,7 @@ def _find_far(spool: Spool, kept: Kept, measured: _Measured, chunk_points: int) 
 
 
 def _occupied_cells(
-    spool: Spool, kept: Kept, bulk: Bulk, chunk_points: int
+    spool: PointSpool, kept: Kept, bulk: Bulk, chunk_points: int
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The bulk's cells that hold points: (C, 3) int64, (C,) how many, (C,) bool whether any lies beyond the bulk."""
     pending: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []

@@ -3,36 +3,30 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 
-from sparse_convonet.mesh.cleanup import points_wanted, supported_places
+from sparse_convonet.mesh.cleanup import CrumbRule, PieceRules, points_wanted, supported_places
 from sparse_convonet.mesh.joining import label_tile
-from sparse_convonet.out_of_core.pieces import Pieces
+from sparse_convonet.out_of_core.pieces import Pieces, without_small
 from sparse_convonet.out_of_core.tile_folder import TileFolder
-from sparse_convonet.out_of_core.tile_frame import TileFrame
+from sparse_convonet.out_of_core.tile_frame import SNAP_VOXELS, TileFrame
 from sparse_convonet.out_of_core.tile_notes import PointSource, TileNotes, reporting, tag_of, tiles_within
 from sparse_convonet.progress import Progress
 from sparse_convonet.tile_grid import TileName
 
 logger = logging.getLogger(__name__)
 
-_SNAP_VOXELS = 0.01  # more than points move when they are rounded to fractions of a voxel
 
-
-@dataclass(frozen=True)
-class CrumbRule:
-    """Which pieces go for want of points, see mesh.cleanup.remove_unsupported.
-
-    below_m2, below_share: pieces of less surface than either, square metres or share of the whole surface, are looked
-    at.  points_share: of the mean number of points per surface that they need.  reach_voxels: of points to vertices.
-    """
-
-    below_m2: float
-    below_share: float
-    points_share: float
-    reach_voxels: float
+def without_crumbs(
+    pieces: Pieces, folder: TileFolder, points: PointSource, frame: TileFrame, rules: PieceRules, progress: Progress
+) -> Pieces:
+    """Without the pieces that mesh.cleanup.remove_pieces removes by the same rules."""
+    pieces = without_small(pieces, rules.least_m2 / frame.voxels.voxel_size_m**2, rules.least_share)
+    if rules.crumbs is None or not pieces.kept.any():
+        return pieces
+    return without_unsupported(pieces, folder, points, frame, rules.crumbs, progress)
 
 
 def without_unsupported(
@@ -81,7 +75,7 @@ def _count_points(
             piece = pieces.piece_of[pieces.parts(number[name])][label_tile(mesh)[0]]
             rows = np.flatnonzero(mesh.own & small[piece])
             crumbs.write(name, {"places": mesh.vertices[rows], "pieces": piece[rows]})
-    rings = frame.rings(folder.grid, 2 * (reach + _SNAP_VOXELS))
+    rings = frame.rings(folder.grid, 2 * (reach + SNAP_VOXELS))
     total = np.zeros(len(small), dtype=np.int64)
     for name in reporting(progress, "points of small pieces", list(number)):
         if not support.has(name):
@@ -101,7 +95,7 @@ def _supported(
     own, own_pieces = crumbs.read(name, "places", "pieces")
     if len(own) == 0:
         return np.zeros(0, dtype=np.int64)
-    margin = reach + _SNAP_VOXELS
+    margin = reach + SNAP_VOXELS
     low, high = own.min(axis=0) - margin, own.max(axis=0) + margin
     near = points.within(frame.voxels.to_world(low), frame.voxels.to_world(high)).points_world
     if len(near) == 0:

@@ -1,7 +1,7 @@
 """The sparse U-Net stage by stage, each in tiles: what a stage gives in a tile depends on a few cells around it only.
 
-A tile with all that the whole network reads around it would be mostly halo (SparseUNet.halo_voxels: 139 voxels of the
-shipped model).  So all tiles go down to one level before any goes to the next, and up again, with files in between;
+A tile with all that the whole network reads around it would be mostly halo (SparseUNet.receptive_field_voxels: 151 of
+the shipped model).  So all tiles go down to one level before any goes to the next, and up again, with files in between;
 each stage reads SparseUNet.reach_down or reach_up around its tile.  Every number is that of the whole scan at once.
 """
 
@@ -19,6 +19,7 @@ from sparse_convonet.coordinates import one_scene, pack_keys, unpack_keys
 from sparse_convonet.encode.sparse_unet import SparseUNet
 from sparse_convonet.encode.voxelise import voxelise
 from sparse_convonet.fields.sparse import Level, SparseField
+from sparse_convonet.memory import return_freed_memory
 from sparse_convonet.mesh.seeds import SEED_STRIDE, seed_cells
 from sparse_convonet.out_of_core.cell_files import (
     CellFeatures,
@@ -31,7 +32,6 @@ from sparse_convonet.out_of_core.cell_files import (
 from sparse_convonet.out_of_core.tile_folder import TileFolder
 from sparse_convonet.out_of_core.work import Work, shared_work
 from sparse_convonet.tile_grid import TileName, names_between
-from sparse_convonet.tiling import return_freed_memory
 
 
 @dataclass(frozen=True)

@@ -29,7 +29,7 @@ class Pieces:
 
     names: the tiles with faces, in order.  starts: (T + 1,) the first part of each tile.  piece_of: (L,) the piece of
     each part.  faces, vertices: (L,) how many faces each part has, and how many vertices its tile owns of it.
-    low_z, high_z: (L,) voxel coordinates.  areas: (P,) of each piece, voxels squared.  kept: (P,) bool.
+    low, high: (L, 3) extremes in voxel coordinates.  areas: (P,) of each piece, voxels squared.  kept: (P,) bool.
     """
 
     names: tuple[TileName, ...]
@@ -37,8 +37,8 @@ class Pieces:
     piece_of: np.ndarray
     faces: np.ndarray
     vertices: np.ndarray
-    low_z: np.ndarray
-    high_z: np.ndarray
+    low: np.ndarray
+    high: np.ndarray
     areas: np.ndarray
     kept: np.ndarray
 
@@ -51,6 +51,10 @@ class Pieces:
         sums = np.concatenate([[0], np.cumsum(np.where(self.kept[self.piece_of], values, 0))])
         return sums[self.starts[1:]] - sums[self.starts[:-1]]
 
+    def stays(self, tile: int) -> np.ndarray:
+        """(P',) bool: which of a tile's pieces, numbered as label_tile does, stay."""
+        return self.kept[self.piece_of[self.parts(tile)]]
+
     def first_places(self) -> np.ndarray:
         """(P,) for each piece the first part it has."""
         return np.unique(self.piece_of, return_index=True)[1]
@@ -58,7 +62,7 @@ class Pieces:
 
 def survey_notes(folder: TileFolder) -> TileNotes:
     """The notes that find_pieces makes."""
-    return TileNotes(folder, "pieces.npz", "1")
+    return TileNotes(folder, "pieces.npz", "2")
 
 
 def find_pieces(folder: TileFolder, progress: Progress) -> Pieces:
@@ -68,22 +72,22 @@ def find_pieces(folder: TileFolder, progress: Progress) -> Pieces:
     for name in reporting(progress, "pieces", names):
         if not notes.has(name):
             notes.write(name, _survey(folder.mesh(name), folder.grid, name))
-    fields = ("areas", "faces", "vertices", "low_z", "high_z")
+    fields = ("areas", "faces", "vertices", "low", "high")
     found = [notes.read(name, *fields) for name in names]
-    areas, faces, vertices, low_z, high_z = (
-        [each[n] for each in found] if found else [np.zeros(0)] for n in range(len(fields))
+    areas, faces, vertices, low, high = (
+        [each[n] for each in found] if found else [np.zeros((0, 3) if n > 2 else 0)] for n in range(len(fields))
     )
     starts = np.concatenate([[0], np.cumsum([len(each[0]) for each in found])]).astype(np.int64)
     first = dict(zip(names, starts.tolist(), strict=False))
     piece_of, total = join_pieces(areas, list(_pairs(notes, names, first)))
     return Pieces(
         tuple(names), starts, piece_of, np.concatenate(faces), np.concatenate(vertices),
-        np.concatenate(low_z), np.concatenate(high_z), total, np.ones(len(total), dtype=bool),
+        np.concatenate(low), np.concatenate(high), total, np.ones(len(total), dtype=bool),
     )  # fmt: skip
 
 
 def without_small(pieces: Pieces, least_area: float, least_share: float | None) -> Pieces:
-    """Without the pieces of less area (voxels squared), at most a share of the whole surface; as mesh.joining.joined."""
+    """Without the pieces of less area (voxels squared), at most a share of the whole surface."""
     if least_share is not None:
         least_area = min(least_area, least_share * float(pieces.areas.sum()))
     kept = pieces.areas >= least_area
@@ -93,16 +97,16 @@ def without_small(pieces: Pieces, least_area: float, least_share: float | None) 
 
 def _survey(mesh: TileMesh, grid: TileGrid, name: TileName) -> dict[str, np.ndarray]:
     labels, areas = label_tile(mesh)
-    low_z, high_z = np.full(len(areas), np.inf), np.full(len(areas), -np.inf)
-    np.minimum.at(low_z, labels, mesh.vertices[:, 2])
-    np.maximum.at(high_z, labels, mesh.vertices[:, 2])
-    foreign, border = np.flatnonzero(~mesh.own), _shared_rows(mesh, grid, name)
+    low, high = np.full((len(areas), 3), np.inf), np.full((len(areas), 3), -np.inf)
+    np.minimum.at(low, labels, mesh.vertices)
+    np.maximum.at(high, labels, mesh.vertices)
+    foreign, border = np.flatnonzero(~mesh.own), shared_rows(mesh, grid, name)
     return {
         "areas": areas,
         "faces": np.bincount(labels[mesh.faces[:, 0]], minlength=len(areas)),
         "vertices": np.bincount(labels[mesh.own], minlength=len(areas)),
-        "low_z": low_z,
-        "high_z": high_z,
+        "low": low,
+        "high": high,
         "foreign_keys": mesh.keys[foreign],
         "foreign_parts": labels[foreign],
         "border_rows": border,
@@ -111,7 +115,7 @@ def _survey(mesh: TileMesh, grid: TileGrid, name: TileName) -> dict[str, np.ndar
     }
 
 
-def _shared_rows(mesh: TileMesh, grid: TileGrid, name: TileName) -> np.ndarray:
+def shared_rows(mesh: TileMesh, grid: TileGrid, name: TileName) -> np.ndarray:
     """(K,) ascending rows of the vertices that a tile owns and others may use: those on its lower border.
 
     An edge on the border runs along it, so its lower point lies at the tile's low end of another axis than its own.

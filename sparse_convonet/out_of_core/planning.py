@@ -15,7 +15,7 @@ from sparse_convonet.out_of_core.point_store import PointStore
 from sparse_convonet.out_of_core.voxel_counts import count_voxels, points_per_voxel_median
 from sparse_convonet.out_of_core.work_plan import WorkPlan
 from sparse_convonet.plan import TILE_EDGES, Plan, finer_cells, make_plan
-from sparse_convonet.reconstruct import ReconstructionSettings
+from sparse_convonet.reconstruction_settings import ReconstructionSettings
 from sparse_convonet.tile_grid import TiledRows, TileGrid, TileName
 from sparse_convonet.weights import TrainedModel
 
@@ -128,6 +128,8 @@ def plan_tiles(
         finest_per_seed=finest_per_seed,
         engine=unet.engine.name,
         device=str(parameter.device),
+        refine_steps=settings.refine_steps,
+        field_normals=settings.field_normals,
     )
     seconds = _SECONDS_PER_POINT * store.count + _SECONDS_PER_VOXEL * finer * plan.voxels
     plan = replace(

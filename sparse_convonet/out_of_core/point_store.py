@@ -14,15 +14,16 @@ from sparse_convonet.coordinates import up_rotation
 from sparse_convonet.io.atomic import atomic_path
 from sparse_convonet.io.cleaning import Dropped
 from sparse_convonet.io.summary import CloudSummary
-from sparse_convonet.out_of_core.cleaning import clean_spool
+from sparse_convonet.out_of_core.cleaning import CleanSpool, Kept, clean_spool
 from sparse_convonet.out_of_core.description import describe_store
-from sparse_convonet.out_of_core.spool import origin_of, require_same_origin, spool_points
+from sparse_convonet.out_of_core.spool import CloudSpool, origin_of, require_same_origin, spool_points
 from sparse_convonet.out_of_core.store_building import CONTENT, REPEATS, build_store
 from sparse_convonet.out_of_core.stored_cells import StoredCells
 from sparse_convonet.out_of_core.stored_points import PointStore, StoredPoints, place_store
 from sparse_convonet.progress import Progress, untold
+from sparse_convonet.structures import PointCloud
 
-__all__ = ["PointStore", "StoredPoints", "store_points"]
+__all__ = ["PointStore", "StoredPoints", "store_cloud", "store_points"]
 
 _SPOOL, _SUMMARY = "spool", "summary.json"
 
@@ -67,6 +68,22 @@ def store_points(
         check(summary)
     store = place_store(folder, up or summary.up, 1.0 if scale is None else scale)
     return store, summary, Dropped(**content["dropped"]), int(content["points_read"])
+
+
+def store_cloud(cloud: PointCloud, folder: Path, *, up: str, scale: float, progress: Progress = untold) -> PointStore:
+    """The store of a cloud's points, all of them and as they are; up and scale as of store_points.
+
+    Raises ValueError for points that are not finite, and for fewer than 50.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if not np.isfinite(cloud.points).all():
+        raise ValueError("points: expected finite coordinates, found NaN or infinite ones; remove them first")
+    spool = CloudSpool(cloud)
+    low, high = cloud.points.min(axis=0), cloud.points.max(axis=0)
+    clean = CleanSpool(spool, Kept(), spool.count, low, high, not_finite=0, no_return=0, far=0)
+    build_store(clean, folder, {}, keep_repeats=True, progress=progress)
+    (folder / REPEATS).unlink()
+    return place_store(folder, up, scale)
 
 
 def _save_summary(path: Path, summary: CloudSummary) -> None:

@@ -8,37 +8,31 @@ import logging
 import shutil
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 from sparse_convonet.cluster import TaskNeeds, TaskRunner
 from sparse_convonet.encode.sparse_unet import SparseUNet
 from sparse_convonet.io.atomic import atomic_path
 from sparse_convonet.io.cleaning import CloudSummary, Dropped
+from sparse_convonet.memory import return_freed_memory
 from sparse_convonet.out_of_core.assembly import AssemblyResult, AssemblySettings, assemble
-from sparse_convonet.out_of_core.crumbs import CrumbRule
+from sparse_convonet.out_of_core.finishing import finish_tiles
+from sparse_convonet.out_of_core.joined_tiles import join_tiles
 from sparse_convonet.out_of_core.planning import TiledPlan
-from sparse_convonet.out_of_core.point_store import PointStore, store_points
+from sparse_convonet.out_of_core.point_store import PointStore, store_cloud, store_points
 from sparse_convonet.out_of_core.schedule import encode_all, mesh_all, search_all
 from sparse_convonet.out_of_core.tile_frame import TileFrame
 from sparse_convonet.out_of_core.work import forget_work
 from sparse_convonet.out_of_core.work_plan import ENCODED, MESHES, MODEL_FILE, PLAN_FILE, POINTS, mesh_tiles
 from sparse_convonet.progress import Progress
-from sparse_convonet.reconstruct import (
-    CRUMB_M2,
-    CRUMB_POINTS_SHARE,
-    CRUMB_REACH_VOXELS,
-    CRUMB_SHARE,
-    DUST_M2,
-    ReconstructionSettings,
-)
-from sparse_convonet.tiling import return_freed_memory
-from sparse_convonet.weights import weights_path
+from sparse_convonet.reconstruction_settings import ReconstructionSettings
+from sparse_convonet.structures import Mesh, PointCloud
 
 logger = logging.getLogger(__name__)
 
 _REQUEST = "request.json"
-_FOR_ONE_PIECE = ("observed_only_voxels", "simplify_faces", "simplify_error_mm", "refine_steps", "field_normals")
+_AFTER_TILES = ("simplify_faces", "simplify_error_mm", "memory_bytes")  # settings that the tiles do not depend on
 
 
 @dataclass(frozen=True)
@@ -58,12 +52,6 @@ class MadeTiles:
     level_cells: dict[int, int]
     visits: int
     seconds: dict[str, float]
-
-
-def settings_for_one_piece(settings: ReconstructionSettings) -> list[str]:
-    """The settings, by name, that ask for something that is not done in parts."""
-    default = ReconstructionSettings()
-    return [name for name in _FOR_ONE_PIECE if getattr(settings, name) != getattr(default, name)]
 
 
 class WorkFolder:
@@ -92,14 +80,17 @@ class WorkFolder:
         )
         return ReadPoints(*found)
 
-    def prepare(self, planned: TiledPlan, settings: ReconstructionSettings, name: str | Path) -> None:
-        """Make the folder ready for the tasks of a plan.  name: of the model, as load_model takes it.
+    def take(self, cloud: PointCloud, settings: ReconstructionSettings, progress: Progress) -> PointStore:
+        """Bring the points of a clean cloud to the disk, all of them, as they are."""
+        return store_cloud(cloud, self.folder / POINTS, up=settings.up, scale=settings.scale, progress=progress)
+
+    def prepare(self, planned: TiledPlan, settings: ReconstructionSettings, weights: Path) -> None:
+        """Make the folder ready for the tasks of a plan.  weights: the file of the model.
 
         Raises OSError where the disk has no room for what they will write.
         """
-        weights = weights_path(name)
         wanted = {
-            "settings": asdict(settings),
+            "settings": {name: value for name, value in asdict(settings).items() if name not in _AFTER_TILES},
             "plan": asdict(planned.work),
             "model": hashlib.sha256(weights.read_bytes()).hexdigest(),
         }
@@ -155,12 +146,31 @@ class WorkFolder:
         mesh_path: Path,
         preview_path: Path,
         tiles_path: Path | None,
+        memory_bytes: int,
         progress: Progress,
     ) -> AssemblyResult:
-        """Write the mesh of all tiles, its picture and, if asked for, the folder of 3D Tiles."""
-        frame = TileFrame(planned.work.frame, planned.work.cell, settings.up, settings.scale)
-        tiles, rules = mesh_tiles(self.folder, planned.work), _assembly(settings, planned)
-        return assemble(tiles, store, frame, rules, mesh_path, preview_path, tiles_path=tiles_path, progress=progress)
+        """Write the mesh of all tiles, its picture and, if asked for, the folder of 3D Tiles; errors as assemble's."""
+        distances = (planned.plan.cell_size_m, planned.plan.voxel_size_m)
+        return assemble(
+            mesh_tiles(self.folder, planned.work),
+            store,
+            _frame(planned, settings),
+            AssemblySettings(settings.piece_rules, distances, settings, memory_bytes),
+            mesh_path,
+            preview_path,
+            tiles_path=tiles_path,
+            progress=progress,
+        )
+
+    def join_in_memory(
+        self, planned: TiledPlan, store: PointStore, settings: ReconstructionSettings, progress: Progress
+    ) -> tuple[Mesh, int]:
+        """(mesh of all tiles in world metres, how many pieces were removed): as it is in one piece before it is
+        simplified and coloured; it may be empty."""
+        tiles, frame = mesh_tiles(self.folder, planned.work), _frame(planned, settings)
+        finished = finish_tiles(tiles, store, frame, settings.piece_rules, settings, progress)
+        mesh = join_tiles(finished)
+        return replace(mesh, vertices=frame.voxels.to_world(mesh.vertices)), finished.removed_pieces
 
     def remove(self) -> None:
         """Take away what the folder held, after the result was written."""
@@ -171,10 +181,5 @@ class WorkFolder:
             self.folder.rmdir()
 
 
-def _assembly(settings: ReconstructionSettings, planned: TiledPlan) -> AssemblySettings:
-    """The same rules for crumbs as of a reconstruction in one piece."""
-    distances = (planned.plan.cell_size_m, planned.plan.voxel_size_m)
-    if settings.smallest_piece_m2 is not None:
-        return AssemblySettings(settings.smallest_piece_m2, None, None, distances)
-    rule = CrumbRule(CRUMB_M2, CRUMB_SHARE, CRUMB_POINTS_SHARE, CRUMB_REACH_VOXELS)
-    return AssemblySettings(DUST_M2, CRUMB_SHARE, rule, distances)
+def _frame(planned: TiledPlan, settings: ReconstructionSettings) -> TileFrame:
+    return TileFrame(planned.work.frame, planned.work.cell, settings.up, settings.scale)

@@ -9,15 +9,19 @@ from __future__ import annotations
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 
 from sparse_convonet.fields.sparse import SparseField
+from sparse_convonet.memory import return_freed_memory
 from sparse_convonet.mesh.border_memory import BorderMemory
 from sparse_convonet.mesh.lattice import pack_lattice, unpack_lattice
-from sparse_convonet.mesh.mise import SearchSpace, cells_of_points
+from sparse_convonet.mesh.mise import Evaluate, SearchSpace, cells_of_points
+from sparse_convonet.mesh.normals import gradients_at
+from sparse_convonet.mesh.refine import ValueAndGradient, approach
 from sparse_convonet.mesh.seeds import seed_cells
-from sparse_convonet.mesh.tiles import TileState, leaving_by_tile, mesh_of_tile, not_among, search_box
+from sparse_convonet.mesh.tiles import TileMesh, TileState, leaving_by_tile, mesh_of_tile, not_among, search_box
 from sparse_convonet.out_of_core.encoding import field_around
 from sparse_convonet.out_of_core.search_files import (
     SEARCH,
@@ -27,11 +31,10 @@ from sparse_convonet.out_of_core.search_files import (
     save_search,
     tiles_around,
 )
-from sparse_convonet.out_of_core.tile_folder import MESH, NO_MESH
+from sparse_convonet.out_of_core.tile_folder import MESH, MOVED, TileFolder, save_arrays
 from sparse_convonet.out_of_core.work import Work, shared_work
 from sparse_convonet.out_of_core.work_plan import WorkPlan
 from sparse_convonet.tile_grid import TileName
-from sparse_convonet.tiling import return_freed_memory
 
 logger = logging.getLogger(__name__)
 
@@ -47,6 +50,53 @@ class TileJob:
 
 
 @dataclass(frozen=True)
+class TileField:
+    """What is asked of the field in and around a tile.  seeds: (S, 3) int64 seed cells up to three beyond the tile."""
+
+    seeds: np.ndarray
+    logits: Evaluate
+    value_and_gradient: ValueAndGradient
+
+
+class TileWork(Protocol):
+    """What the search of a tile uses: plan, files, points in a box (N, 3) voxels, and the field, loaded when asked for."""
+
+    @property
+    def plan(self) -> WorkPlan: ...
+
+    @property
+    def meshes(self) -> TileFolder: ...
+
+    def points_within(self, low: np.ndarray, high: np.ndarray) -> np.ndarray: ...
+
+    def field_of(self, tile: TileName) -> TileField: ...
+
+
+@dataclass(frozen=True)
+class _StoredField:
+    """The work of a folder with the field that was encoded there."""
+
+    work: Work
+
+    @property
+    def plan(self) -> WorkPlan:
+        return self.work.plan
+
+    @property
+    def meshes(self) -> TileFolder:
+        return self.work.meshes
+
+    def points_within(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
+        return self.work.points_within(low, high)
+
+    def field_of(self, tile: TileName) -> TileField:
+        field = _field_around(self.work, tile)
+        queries = self.work.queries(field)
+        seeds = _seeds_around(self.plan, field, self.plan.meshing.box(tile))
+        return TileField(seeds, queries.logits, queries.value_and_gradient)
+
+
+@dataclass(frozen=True)
 class SearchedTile:
     """changed: whether the search learned anything.  called: the tiles that the surface leads to and that must follow."""
 
@@ -59,39 +109,44 @@ def search_tile(job: TileJob) -> SearchedTile:
 
     Nothing is done where the tile was searched and nothing has come to it since.
     """
-    work = shared_work(job.folder)
+    return search_in(_StoredField(shared_work(job.folder)), job.tile)
+
+
+def search_in(work: TileWork, tile: TileName) -> SearchedTile:
+    """search_tile, with what it uses."""
     plan, folder = work.plan, work.meshes
-    borders = {name: load_border(folder, name, plan.levels) for name in tiles_around(job.tile)}
-    own = load_border(folder, job.tile, plan.levels)
-    starts = _arrived(plan, job.tile, borders, own)
-    if folder.has(job.tile, SEARCH) and not any(map(len, starts)):
+    borders = {name: load_border(folder, name, plan.levels) for name in tiles_around(tile)}
+    own = load_border(folder, tile, plan.levels)
+    starts = _arrived(plan, tile, borders, own)
+    if folder.has(tile, SEARCH) and not any(map(len, starts)):
         return SearchedTile(False, _called(plan, own.leaving, borders))
-    state = _search(work, job.tile, starts, borders)
+    state = _search(work, tile, starts, borders)
     return_freed_memory()
     return SearchedTile(True, _called(plan, state.leaving, borders))
 
 
-def _search(work: Work, tile: TileName, starts: list[np.ndarray], borders: Mapping[TileName, TileBorder]) -> TileState:
+def _search(
+    work: TileWork, tile: TileName, starts: list[np.ndarray], borders: Mapping[TileName, TileBorder]
+) -> TileState:
     """Search a tile, go on where its former search ended, and keep what was found."""
     plan, folder = work.plan, work.meshes
     former = load_search(folder, tile, plan.levels)
     own = TileBorder.nothing(plan.levels) if former is None else former[2]
     box, (low, high) = plan.meshing.box(tile), plan.meshing_finest.box(tile)
-    field = _field_around(work, tile)
-    seeds = _seeds_around(plan, field, box)
-    evaluate = BorderMemory(lambda queries: work.logits(field, queries), plan.extraction, plan.meshing_finest)
+    field = work.field_of(tile)
+    evaluate = BorderMemory(field.logits, plan.extraction, plan.meshing_finest)
     for border in (*borders.values(), own):
         evaluate.know(border.point_keys, border.logits)
     points = cells_of_points(work.points_within(low * plan.cell - 1, high * plan.cell + 1), plan.extraction)
     points = points[((points >= low) & (points < high)).all(axis=1)]
-    own_seeds = seeds[((seeds >= box[0]) & (seeds < box[1])).all(axis=1)]
-    space = SearchSpace.around(seeds, plan.levels)
+    own_seeds = field.seeds[((field.seeds >= box[0]) & (field.seeds < box[1])).all(axis=1)]
+    space = SearchSpace.around(field.seeds, plan.levels)
     state = search_box(
         evaluate, space, plan.extraction, box, own_seeds, points, starts, None if former is None else former[1]
     )
     asked_keys, asked_logits = evaluate.asked()
     keys, logits = np.concatenate([own.point_keys, asked_keys]), np.concatenate([own.logits, asked_logits])
-    save_search(folder, tile, seeds, state, keys, logits)
+    save_search(folder, tile, field.seeds, state, keys, logits)
     return state
 
 
@@ -140,15 +195,44 @@ def _field_around(work: Work, tile: TileName) -> SparseField:
 
 
 def mesh_tile(job: TileJob) -> bool:
-    """The surface in the cells of a tile whose search is finished; whether it has any."""
-    work = shared_work(job.folder)
+    """The surface in the cells of a tile whose search is finished; whether it has any.
+
+    Where vertices are to be refined, or to have the field's normals, what the field says of them is kept beside it.
+    """
+    return mesh_in(_StoredField(shared_work(job.folder)), job.tile)
+
+
+def mesh_in(work: TileWork, tile: TileName) -> bool:
+    """mesh_tile, with what it uses."""
     folder, plan = work.meshes, work.plan
-    if not (folder.has(job.tile, MESH) or folder.has(job.tile, NO_MESH)):
-        found = load_search(folder, job.tile, plan.levels)
+    if not folder.has_result(tile):
+        found = load_search(folder, tile, plan.levels)
         if found is None:
-            raise RuntimeError(f"tile {job.tile}: meshed before it was searched")
+            raise RuntimeError(f"tile {tile}: meshed before it was searched")
         seeds, state, _ = found
         space = SearchSpace.around(seeds, plan.levels)
-        folder.save_mesh(job.tile, mesh_of_tile(state, space, plan.extraction, plan.meshing.box(job.tile)))
+        mesh = mesh_of_tile(state, space, plan.extraction, plan.meshing.box(tile))
+        del found, seeds, state, space
+        if (plan.refine_steps or plan.field_normals) and len(mesh.faces):
+            save_arrays(folder.path(tile, MOVED), _asked_of_field(plan, work.field_of(tile), mesh))
+        folder.save_mesh(tile, mesh)
         return_freed_memory()
-    return folder.has(job.tile, MESH)
+    return folder.has(tile, MESH)
+
+
+def _asked_of_field(plan: WorkPlan, field: TileField, mesh: TileMesh) -> dict[str, np.ndarray]:
+    """Of the vertices that a tile owns: where they move to, and the gradients of the logit before and after."""
+
+    def gradients(vertices: np.ndarray) -> np.ndarray:
+        return gradients_at(vertices, lambda queries: field.value_and_gradient(queries)[1]).astype(np.float32)
+
+    vertices, steps = mesh.vertices[mesh.own], plan.refine_steps
+    found = {"moved": vertices}
+    if steps:
+        threshold = plan.extraction.threshold
+        found["moved"] = approach(vertices, field.value_and_gradient, steps, cell=plan.cell, threshold=threshold)
+    if plan.field_normals:
+        found["gradients"] = gradients(vertices)
+        if steps:
+            found["moved_gradients"] = gradients(found["moved"])
+    return found

@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
@@ -15,6 +15,7 @@ from sparse_convonet.io.chunks import read_chunks
 from sparse_convonet.io.columns import largest_colour, to_colours
 from sparse_convonet.io.refusals import unreadable
 from sparse_convonet.progress import Progress, untold
+from sparse_convonet.structures import PointCloud
 
 CHUNK_POINTS = 1 << 19  # points in memory at a time: some 50 MB with what is computed of them
 POINTS, COLOURS, CONTENT = "points.raw", "colours.raw", "content.json"
@@ -35,6 +36,39 @@ class Section:
     colour_offset: int
     colour_type: str | None
     largest_colour: float
+
+
+class PointSpool(Protocol):
+    """Points in the order of a scan, of which only those are held that are asked for: how many, and whether coloured."""
+
+    @property
+    def count(self) -> int: ...
+
+    @property
+    def has_colours(self) -> bool: ...
+
+    def points(self, start: int, stop: int) -> np.ndarray:
+        """(stop - start, 3) float64."""
+        ...
+
+    def colours(self, start: int, stop: int) -> np.ndarray:
+        """(stop - start, 3) uint8; where there are colours."""
+        ...
+
+
+class CloudSpool:
+    """The points of a cloud in memory."""
+
+    def __init__(self, cloud: PointCloud) -> None:
+        self._cloud = cloud
+        self.count, self.has_colours = len(cloud), cloud.colours is not None
+
+    def points(self, start: int, stop: int) -> np.ndarray:
+        return np.ascontiguousarray(self._cloud.points[start:stop], dtype=np.float64)
+
+    def colours(self, start: int, stop: int) -> np.ndarray:
+        assert self._cloud.colours is not None
+        return self._cloud.colours[start:stop]
 
 
 class Spool:
@@ -81,10 +115,11 @@ class Spool:
             parts.append(to_colours(raw.reshape(-1, 3), section.largest_colour))
         return np.concatenate(parts)
 
-    def chunks(self, chunk_points: int = CHUNK_POINTS) -> Iterator[tuple[int, np.ndarray]]:
-        """(index of the first point, (n, 3) float64), one part after the other."""
-        for start in range(0, self.count, chunk_points):
-            yield start, self.points(start, min(start + chunk_points, self.count))
+
+def chunks_of(spool: PointSpool, chunk_points: int = CHUNK_POINTS) -> Iterator[tuple[int, np.ndarray]]:
+    """(index of the first point, (n, 3) float64), one part after the other."""
+    for start in range(0, spool.count, chunk_points):
+        yield start, spool.points(start, min(start + chunk_points, spool.count))
 
 
 def spool_points(

@@ -34,11 +34,13 @@ def build_store(
     chunk_points: int = CHUNK_POINTS,
     cell_points: int = _CELL_POINTS,
     part_points: int = _PART_POINTS,
+    keep_repeats: bool = False,
     progress: Progress = untold,
 ) -> Dropped:
     """Write the cells, in the frame of the scan, and which points repeat earlier ones and are left out.
 
     Two passes: points go to the part that they belong to, then each part is sorted, and repeats in it found.
+    keep_repeats: no point counts as one.
     Raises ValueError where fewer than 50 points are left.
     """
     progress("sort points", 0.0)
@@ -54,7 +56,9 @@ def build_store(
         _place(clean, placed, tree, np.append(before, clean.count)[parts], parts, chunk_points, progress)
         with atomic_paths(files) as (rows_path, repeats_path, cells_path, content_path):
             sizes = np.add.reduceat(counts, parts[:-1])
-            cells = _sort_parts(clean, placed, folder, rows_path, repeats_path, tree, parts, sizes, progress)
+            cells = _sort_parts(
+                clean, placed, folder, rows_path, repeats_path, tree, parts, sizes, keep_repeats, progress
+            )
             kept = int(cells.begins[-1])
             require_surface(kept, None, clean.spool.count)
             dropped = Dropped(clean.not_finite, clean.no_return, clean.far, clean.count - kept)
@@ -106,6 +110,7 @@ def _sort_parts(
     tree: Octree,
     parts: np.ndarray,
     sizes: np.ndarray,
+    keep_repeats: bool,
     progress: Progress,
 ) -> StoredCells:
     """Write the points by cell, in the order of the scan within each, and those that repeat earlier ones."""
@@ -115,7 +120,8 @@ def _sort_parts(
         repeats_file.write(REPEATS_TITLE)
         for number, rows in enumerate(_placed_parts(placed, kind, sizes)):
             points = np.ascontiguousarray(rows["point"])
-            repeated = repeats_earlier(points)  # equal points are in one cell
+            # Equal points are in one cell.
+            repeated = np.zeros(len(points), dtype=bool) if keep_repeats else repeats_earlier(points)
             repeats_file.write(np.ascontiguousarray(rows["index"][repeated]).data)
             local = _short(tree.leaves_of(points) - parts[number])
             order = np.argsort(local, kind="stable")

@@ -12,13 +12,13 @@ import numpy as np
 from scipy.spatial import ConvexHull, QhullError
 
 from sparse_convonet.mesh.joining import label_tile
-from sparse_convonet.mesh.normals import add_face_normals, unit_or_zero
+from sparse_convonet.mesh.normals import add_face_normals, falling_normals, unit_or_zero
 from sparse_convonet.mesh.tiles import TileMesh
 from sparse_convonet.mesh.topology import check_edges, face_areas
 from sparse_convonet.out_of_core.border_edges import check_border_edges, edges_along_border
-from sparse_convonet.out_of_core.pieces import Pieces, places_at_owners, survey_notes
+from sparse_convonet.out_of_core.finishing import FinishedTiles
+from sparse_convonet.out_of_core.pieces import places_at_owners, survey_notes
 from sparse_convonet.out_of_core.point_colours import colours_near
-from sparse_convonet.out_of_core.tile_folder import TileFolder
 from sparse_convonet.out_of_core.tile_frame import TileFrame
 from sparse_convonet.out_of_core.tile_notes import (
     PointSource,
@@ -69,29 +69,29 @@ class SurfaceSums:
 
 
 class Surfaces:
-    """The final surfaces of tiles with faces that stay (`names`), one tile at a time.
+    """The final surfaces of tiles of which something stays (`names`), one tile at a time.
 
     shell_voxels: as wide is the strip along the border of which faces are kept for the neighbours.
     """
 
-    def __init__(
-        self, folder: TileFolder, pieces: Pieces, frame: TileFrame, points: PointSource, shell_voxels: float
-    ) -> None:
-        self._folder, self._pieces, self._frame, self._points = folder, pieces, frame, points
+    def __init__(self, tiles: FinishedTiles, frame: TileFrame, points: PointSource, shell_voxels: float) -> None:
+        folder, pieces = tiles.folder, tiles.pieces
+        self._finished, self._folder, self._pieces, self._frame, self._points = tiles, folder, pieces, frame, points
         self.grid, self.shell_voxels = folder.grid, shell_voxels
         self.coloured = points.has_colours and points.count > 0
         face_counts = pieces.per_tile(pieces.faces)
         vertex_counts = pieces.per_tile(pieces.vertices)
         self.face_count, self.vertex_count = int(face_counts.sum()), int(vertex_counts.sum())
-        self._tiles = {name: n for n, name in enumerate(pieces.names) if face_counts[n]}
+        self._tiles = {name: n for n, name in enumerate(pieces.names) if face_counts[n] or vertex_counts[n]}
         self.names = tuple(self._tiles)
         self._first = np.cumsum(vertex_counts) - vertex_counts
         stays = pieces.kept[pieces.piece_of]
-        self.low_z = frame.height(float(pieces.low_z[stays].min(initial=np.inf)))
-        self.high_z = frame.height(float(pieces.high_z[stays].max(initial=-np.inf)))
+        self.low_z = frame.height(float(pieces.low[stays, 2].min(initial=np.inf)))
+        self.high_z = frame.height(float(pieces.high[stays, 2].max(initial=-np.inf)))
         self.tag = tag_of(
             pieces.kept, pieces.piece_of, pieces.areas, frame.voxels.origin_world, frame.voxels.voxel_size_m,
             frame.cell_voxels, frame.up, frame.scale, points.count, self.coloured, shell_voxels,
+            tiles.has_gradients,
         )  # fmt: skip
         self._survey = survey_notes(folder)
         self._notes = TileNotes(folder, "surface.npz", self.tag)
@@ -137,7 +137,7 @@ class Surfaces:
     def _numbered(self, name: TileName, mesh: TileMesh) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """(V,) bool which vertices stay, and which of them are the tile's own; (V,) int64 the numbers of these, or -1."""
         tile = self._tiles[name]
-        stays = self._pieces.kept[self._pieces.piece_of[self._pieces.parts(tile)]][label_tile(mesh)[0]]
+        stays = self._pieces.stays(tile)[label_tile(mesh)[0]]
         own = mesh.own & stays
         return stays, own, np.where(own, self._first[tile] + np.cumsum(own) - 1, -1)
 
@@ -149,7 +149,10 @@ class Surfaces:
         world = Mesh(self._frame.voxels.to_world(mesh.vertices), faces)
         sums = self._sums_before(name, mesh, border, foreign)
         add_face_normals(world, sums)
-        normals = unit_or_zero(sums).astype(np.float32)
+        normals = unit_or_zero(sums)
+        if self._finished.has_gradients:
+            normals[mesh.own] = falling_normals(self._finished.gradients(name), normals[mesh.own])
+        normals = normals.astype(np.float32)
         found = {"normals": normals[own], "border_numbers": numbers[border], "border_normals": normals[border]}
         found |= {"foreign_sums": sums[foreign], "shell": self._shell(name, mesh.vertices, world)}
         if self.coloured:
@@ -182,7 +185,11 @@ class Surfaces:
         others = [other for other in lower_neighbours(name) if other != name and other in self._tiles]
         sides = [along, *(self._notes.read(other, "along")[0] for other in others)]
         border_edges, border_closed = check_border_edges(sides, self.grid, name)
-        return {"along": along, "edges": np.array(edges + border_edges), "closed": np.array(closed and border_closed)}
+        return {
+            "along": along,
+            "edges": np.array(edges + border_edges),
+            "closed": np.array((closed or len(faces) == 0) and border_closed),
+        }
 
     def _summed(self, world: Mesh, stays: np.ndarray) -> dict[str, np.ndarray]:
         upright = Mesh(self._frame.upright(world.vertices), world.faces)

@@ -34,7 +34,7 @@ class Coverage:
         assert surfaces.shell_voxels >= reach
         self._surfaces, self._frame, self._points = surfaces, frame, points
         self._distances, self._reach_m = list(distances_m), reach * frame.voxels.voxel_size_m
-        self._rings = frame.rings(surfaces.grid, reach)
+        self._rings = frame.rings(surfaces.grid, reach + frame.cell_voxels)  # refined faces reach beyond their tile
         self._names = frozenset(surfaces.names)
         self._notes = TileNotes(folder, "coverage.npz", tag_of(surfaces.tag, self._distances))
         self._within = np.zeros(len(self._distances), dtype=np.int64)

@@ -12,6 +12,7 @@ from sparse_convonet.mesh.tiles import TileMesh
 from sparse_convonet.tile_grid import TileGrid, TileName
 
 MESH, NO_MESH = "mesh.npz", "no_mesh"
+MOVED = "moved.npz"  # of the vertices that a tile owns, see searching.mesh_tile
 
 
 class TileFolder:
@@ -41,15 +42,19 @@ class TileFolder:
             return []
         return sorted(_tile_name(path.parent.name) for path in self.folder.glob(f"*/{file}"))
 
+    def has_result(self, name: TileName) -> bool:
+        """Whether the mesh of a tile was saved."""
+        return self.has(name, MESH) or self.has(name, NO_MESH)
+
     def mesh_names(self) -> list[TileName]:
-        """The tiles that have faces, in order."""
+        """The tiles that have vertices, in order."""
         return self.names_with(MESH)
 
     def save_mesh(self, name: TileName, mesh: TileMesh) -> None:
-        """Keep the mesh of a tile, which may have no faces."""
-        if len(mesh.faces) == 0:
+        """Keep the mesh of a tile, which may have nothing."""
+        if len(mesh.vertices) == 0:
             with atomic_path(self.path(name, NO_MESH)) as temporary:
-                temporary.write_text("no face\n", encoding="ascii")
+                temporary.write_text("nothing\n", encoding="ascii")
             return
         arrays = {"vertices": mesh.vertices, "faces": mesh.faces, "keys": mesh.keys, "own": mesh.own}
         save_arrays(self.path(name, MESH), arrays)
@@ -57,10 +62,6 @@ class TileFolder:
     def mesh(self, name: TileName) -> TileMesh:
         """The mesh of a tile of mesh_names."""
         return TileMesh(**load_arrays(self.path(name, MESH)))
-
-    def mesh_keys(self, name: TileName) -> np.ndarray:
-        """(V,) int64: the keys of such a mesh alone."""
-        return load_arrays(self.path(name, MESH), "keys")["keys"]
 
 
 def save_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:

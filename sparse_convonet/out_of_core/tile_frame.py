@@ -9,6 +9,8 @@ import numpy as np
 from sparse_convonet.coordinates import VoxelFrame, up_rotation
 from sparse_convonet.tile_grid import TileGrid, TileName
 
+SNAP_VOXELS = 0.01  # more than points move when they are rounded to fractions of a voxel
+
 
 @dataclass(frozen=True)
 class TileFrame:

@@ -27,7 +27,8 @@ class PointsInBox(Protocol):
 
 
 class PointSource(Protocol):
-    """The points of a scan: how many, whether coloured, their extremes (3,), and those of a box, low <= p < high."""
+    """The points of a scan: how many, whether coloured, their extremes (3,), those of a box, low <= p < high, and all
+    of them part by part."""
 
     @property
     def count(self) -> int: ...
@@ -42,6 +43,8 @@ class PointSource(Protocol):
     def high(self) -> np.ndarray: ...
 
     def within(self, low: np.ndarray, high: np.ndarray) -> PointsInBox: ...
+
+    def parts(self) -> Iterator[PointsInBox]: ...
 
 
 @dataclass(frozen=True)

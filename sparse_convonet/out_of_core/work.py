@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from sparse_convonet.coordinates import one_scene
 from sparse_convonet.encode.context import Context
 from sparse_convonet.fields.sparse import SparseField
+from sparse_convonet.model.field_queries import FieldQueries
 from sparse_convonet.model.sparse import SparseOccupancyNetwork
 from sparse_convonet.out_of_core.cell_files import load_all_cells
 from sparse_convonet.out_of_core.point_store import PointStore
@@ -53,11 +53,9 @@ class Work:
         points = frame.snap_to_voxels(found.points_world)
         return points[((points >= low) & (points < high)).all(axis=1)]
 
-    @torch.no_grad()
-    def logits(self, field: SparseField, queries: np.ndarray) -> np.ndarray:
-        """(Q,) float32 at (Q, 3) voxel coordinates."""
-        points = torch.from_numpy(np.ascontiguousarray(queries)).to(self.plan.device)
-        return self.network.occupancy(field, points, one_scene(points))[0].cpu().numpy()
+    def queries(self, field: SparseField) -> FieldQueries:
+        """What answers queries, (Q, 3) voxel coordinates, about a part of the scan's field."""
+        return FieldQueries(self.network, field)
 
 
 @lru_cache(maxsize=1)

@@ -23,7 +23,8 @@ class WorkPlan:
     """The frame, the sizes and the two grids of tiles of one reconstruction.
 
     origin_world: metres.  threshold: a probability.  encoding: tiles in voxels.  meshing: tiles in seed cells, which
-    are `finest_per_seed` cells long.  engine: of the network; device: torch's name.
+    are `finest_per_seed` cells long.  engine: of the network; device: torch's name.  refine_steps, field_normals: as of
+    ReconstructionSettings.
     """
 
     origin_world: tuple[float, float, float]
@@ -35,6 +36,8 @@ class WorkPlan:
     finest_per_seed: int
     engine: str
     device: str
+    refine_steps: int = 0
+    field_normals: bool = False
 
     @property
     def frame(self) -> VoxelFrame:

@@ -92,7 +92,7 @@ def write_scan(area_m2: float, rays_per_m2: int, folder: str) -> dict[str, Any]:
 
 def reconstruct(folder: str) -> dict[str, Any]:
     """Reconstruct the folder's scan.ply as the tool does; returns the report."""
-    from sparse_convonet.reconstruct import ReconstructionSettings
+    from sparse_convonet.reconstruction_settings import ReconstructionSettings
     from sparse_convonet.scan import ScanRequest, reconstruct_scan
 
     path = Path(folder)

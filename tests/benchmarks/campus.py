@@ -99,7 +99,7 @@ def write_campus(folder: str, copies: int) -> dict[str, Any]:
 
 def reconstruct(folder: str, in_tiles: bool) -> dict[str, Any]:
     """Reconstruct the folder's campus.las as the tool does; returns the report."""
-    from sparse_convonet.reconstruct import ReconstructionSettings
+    from sparse_convonet.reconstruction_settings import ReconstructionSettings
     from sparse_convonet.scan import ScanRequest, reconstruct_scan
 
     path = Path(folder)

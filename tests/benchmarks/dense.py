@@ -77,7 +77,8 @@ def reconstruct(network: str, quick: bool, folder: str) -> dict[str, Any]:
     from sparse_convonet.mesh.sliding_window import sliding_window_mesh
     from sparse_convonet.model import build
     from sparse_convonet.model.dense_voxels import DenseVoxelNetwork
-    from sparse_convonet.reconstruct import ReconstructionSettings, Reconstructor
+    from sparse_convonet.reconstruct import Reconstructor
+    from sparse_convonet.reconstruction_settings import ReconstructionSettings
     from sparse_convonet.structures import PointCloud
 
     points = read_points(Path(folder) / "scan.ply").points

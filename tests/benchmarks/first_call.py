@@ -49,7 +49,8 @@ def run(quick: bool) -> list[FirstCallRow]:
 def first_results(points: int) -> dict[str, Any]:
     """Seconds of importing, loading, and of the first and second mesh."""
     started = time.perf_counter()
-    from sparse_convonet.reconstruct import ReconstructionSettings, Reconstructor
+    from sparse_convonet.reconstruct import Reconstructor
+    from sparse_convonet.reconstruction_settings import ReconstructionSettings
 
     imported = time.perf_counter()
     from tests.synthetic_scan import room_points

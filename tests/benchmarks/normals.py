@@ -11,7 +11,8 @@ from sparse_convonet.data.furniture import FurnitureLibrary
 from sparse_convonet.data.raycast import TriangleScene
 from sparse_convonet.data.scanner import ScannerSettings, VirtualScanner
 from sparse_convonet.data.walks import choose_stations
-from sparse_convonet.reconstruct import ReconstructionSettings, Reconstructor
+from sparse_convonet.reconstruct import Reconstructor
+from sparse_convonet.reconstruction_settings import ReconstructionSettings
 from tests.benchmarks.tables import column
 
 TEXT = (

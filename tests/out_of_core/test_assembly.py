@@ -10,15 +10,19 @@ import numpy as np
 import pytest
 
 from sparse_convonet.io.ply import write_ply
-from sparse_convonet.mesh.tiles import TiledMesh, TileMesh
+from sparse_convonet.mesh.cleanup import PieceRules
+from sparse_convonet.mesh.tiles import TileMesh
 from sparse_convonet.mesh.topology import mesh_statistics
 from sparse_convonet.metrics.coverage import shares_within
 from sparse_convonet.out_of_core.assembly import AssemblyResult, AssemblySettings, assemble
 from sparse_convonet.out_of_core.tile_folder import TileFolder
 from sparse_convonet.tile_grid import TileName
 from tests.mesh.analytic_fields import Field, box, sphere, union
+from tests.out_of_core.analytic_tiles import TiledMesh
 from tests.out_of_core.tiled_scenes import (
+    ALL_PIECES,
     FRAME,
+    RULES,
     SETTINGS,
     MemoryPoints,
     as_scanned,
@@ -40,7 +44,7 @@ def _assembled(
 def _scene(field: Field, rng: np.random.Generator, coloured: bool = True) -> tuple[TiledMesh, MemoryPoints]:
     tiled = tiled_mesh(field)
     assert len(tiled.tiles) >= 7
-    bare = dataclasses.replace(SETTINGS, least_m2=0.0, crumbs=None)
+    bare = dataclasses.replace(SETTINGS, pieces=ALL_PIECES)
     nothing = MemoryPoints(np.zeros((0, 3)), None)
     mesh = whole_mesh(tiled, nothing, bare)[0]
     in_voxels = dataclasses.replace(mesh, vertices=FRAME.voxels.to_voxels(mesh.vertices))
@@ -147,7 +151,7 @@ def test_a_killed_run_goes_on_with_what_it_found_and_settings_that_change_start_
     _assembled(clean, points, tmp_path / "other")
     assert (tmp_path / "mesh.ply").read_bytes() == (tmp_path / "other" / "mesh.ply").read_bytes()
     assert clean.loads - second.loads > 1.4 * len(tiled.tiles)
-    other = dataclasses.replace(SETTINGS, crumbs=None)
+    other = dataclasses.replace(SETTINGS, pieces=dataclasses.replace(RULES, crumbs=None))
     _assembled(second, points, tmp_path, other)
     write_ply(tmp_path / "whole.ply", as_scanned(whole_mesh(tiled, points, other)[0]))
     assert (tmp_path / "mesh.ply").read_bytes() == (tmp_path / "whole.ply").read_bytes()
@@ -192,7 +196,7 @@ def test_no_surface_and_tiles_that_do_not_fit_are_refused_in_one_sentence(
     tiled, points = _scene(sphere((0.0, 0.0, 0.0), 11.0), rng, coloured=False)
     folder = saved(tiled, tmp_path / "tiles")
     with pytest.raises(ValueError, match="the result has no surface"):
-        _assembled(folder, points, tmp_path, dataclasses.replace(SETTINGS, least_m2=1e6, least_share=None))
+        _assembled(folder, points, tmp_path, dataclasses.replace(SETTINGS, pieces=PieceRules(1e6, None, None)))
     with pytest.raises(ValueError, match="the result has no surface"):
         _assembled(TileFolder(tmp_path / "nothing", tiled.grid), points, tmp_path)
     last = sorted(tiled.tiles)[-1]

@@ -15,7 +15,7 @@ from sparse_convonet import scan
 from sparse_convonet.cluster import RayRunner, TaskNeeds
 from sparse_convonet.io.points import write_points
 from sparse_convonet.out_of_core import planning
-from sparse_convonet.reconstruct import ReconstructionSettings
+from sparse_convonet.reconstruction_settings import ReconstructionSettings
 from sparse_convonet.scan import ScanRequest, reconstruct_scan
 from sparse_convonet.structures import PointCloud
 from tests.ray_machines import RayMachines, ray_machines

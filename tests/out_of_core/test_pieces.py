@@ -8,18 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sparse_convonet.mesh.cleanup import remove_unsupported
-from sparse_convonet.mesh.joining import joined
+from sparse_convonet.mesh.cleanup import CrumbRule, remove_small_components, remove_unsupported
 from sparse_convonet.mesh.lattice import pack_lattice
-from sparse_convonet.mesh.tiles import TiledMesh
 from sparse_convonet.mesh.topology import face_areas, vertex_components
 from sparse_convonet.out_of_core.border_edges import check_border_edges, edges_along_border
-from sparse_convonet.out_of_core.crumbs import CrumbRule, without_unsupported
+from sparse_convonet.out_of_core.crumbs import without_unsupported
 from sparse_convonet.out_of_core.pieces import Pieces, find_pieces, without_small
 from sparse_convonet.out_of_core.tile_notes import TileNotes, tag_of
-from sparse_convonet.structures import Mesh
 from sparse_convonet.tile_grid import TileGrid
 from tests.mesh.analytic_fields import sphere, union
+from tests.oracles.same_surface import joined_by_keys
+from tests.out_of_core.analytic_tiles import TiledMesh
 from tests.out_of_core.tiled_scenes import FRAME, MemoryPoints, saved, small_things, tiled_mesh
 
 
@@ -37,7 +36,9 @@ def test_pieces_and_their_counts_are_those_of_the_joined_mesh(
 ) -> None:
     tiled = tiled_mesh(small_things(rng), tile=8)
     pieces = without_small(_found(tiled, tmp_path), 25.0, least_share)
-    whole = joined(tiled, 25.0, least_share)
+    every = joined_by_keys(tiled.tiles)
+    least = 25.0 if least_share is None else min(25.0, least_share * float(face_areas(every).sum()))
+    whole = remove_small_components(every, min_area=least)
     mesh = whole.mesh
     labels = vertex_components(mesh.faces, len(mesh.vertices))
     areas = np.bincount(labels[mesh.faces[:, 0]], face_areas(mesh))
@@ -47,8 +48,8 @@ def test_pieces_and_their_counts_are_those_of_the_joined_mesh(
     assert pieces.per_tile(pieces.vertices).sum() == len(mesh.vertices)
     assert pieces.per_tile(pieces.faces).sum() == len(mesh.faces)
     stays = pieces.kept[pieces.piece_of]
-    assert pieces.low_z[stays].min() == mesh.vertices[:, 2].min()
-    assert pieces.high_z[stays].max() == mesh.vertices[:, 2].max()
+    assert pieces.low[stays, 2].min() == mesh.vertices[:, 2].min()
+    assert pieces.high[stays, 2].max() == mesh.vertices[:, 2].max()
 
 
 # On a corner of eight tiles, on borders of two, in the middle of one; two so close that points lie between them.
@@ -61,7 +62,7 @@ def test_small_pieces_on_borders_go_and_stay_as_in_the_whole_mesh(seed: int, til
     rng = np.random.default_rng(seed)
     tiled = tiled_mesh(union(*[sphere(ball, 1.9) for ball in BALLS], sphere((13.0, -9.0, -8.0), 5.0)), tile=tile)
     grid, tiles = tiled.grid, dict(tiled.tiles)
-    mesh = joined(TiledMesh(grid, dict(tiles))).mesh
+    mesh = joined_by_keys(tiles)
     near = mesh.vertices[rng.integers(0, len(mesh.vertices), 4000)] + rng.normal(0, 0.3, (4000, 3))
     ball = np.linalg.norm(near[:, None] - np.array(BALLS), axis=2).argmin(axis=1)
     near = near[(near[:, 0] > 9) | (rng.random(4000) < rng.uniform(0.1, 0.9, len(BALLS))[ball])]
@@ -125,4 +126,3 @@ def test_a_scan_without_surface_has_no_pieces(tmp_path: Path) -> None:
     pieces = _found(TiledMesh(TileGrid((0, 0, 0), (8, 8, 8)), {}), tmp_path / "none")
     assert len(pieces.kept) == len(pieces.names) == 0
     assert not without_small(pieces, 1.0, 0.5).kept.any()
-    assert isinstance(joined(TiledMesh(TileGrid((0, 0, 0), (8, 8, 8)), {})).mesh, Mesh)

@@ -14,13 +14,13 @@ from PIL import Image
 
 from sparse_convonet.io.meshes import read_mesh
 from sparse_convonet.io.points import write_points
-from sparse_convonet.out_of_core import planning, run, schedule
+from sparse_convonet.out_of_core import planning, run, schedule, simplified
 from sparse_convonet.out_of_core.encoding import Stage, run_stage
-from sparse_convonet.reconstruct import ReconstructionSettings
+from sparse_convonet.reconstruction_settings import ReconstructionSettings
 from sparse_convonet.scan import ScanRequest, reconstruct_scan
-from sparse_convonet.structures import PointCloud
+from sparse_convonet.structures import Mesh, PointCloud
 from sparse_convonet.tile_grid import TileName
-from tests.mesh.test_tiles import assert_same_surface
+from tests.oracles.same_surface import assert_nearly_same_surface, assert_same_surface
 from tests.synthetic_scan import room_points
 
 SETTINGS = ReconstructionSettings(voxel_size_m=0.12)
@@ -29,7 +29,7 @@ SETTINGS = ReconstructionSettings(voxel_size_m=0.12)
 @pytest.fixture
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """A room of a few metres has several tiles."""
-    monkeypatch.setattr(planning, "TILE_EDGES", (32,))
+    monkeypatch.setattr(planning, "TILE_EDGES", (48,))
 
 
 @pytest.fixture
@@ -119,13 +119,63 @@ def test_other_settings_or_points_do_not_meet_the_tiles_of_former_ones(
         reconstruct_scan(replace(request, inputs=[other], overwrite=True))
 
 
-def test_what_needs_the_whole_mesh_is_refused_in_tiles_before_anything_is_read(request_on_disk: ScanRequest) -> None:
-    request = replace(request_on_disk, settings=replace(SETTINGS, simplify_faces=100), inputs=[Path("missing.las")])
-    with pytest.raises(
-        ValueError, match="simplify_faces: expected a scan that is reconstructed in one piece, found --work"
-    ):
-        reconstruct_scan(request)
-    assert not request.out.exists()
+@pytest.mark.parametrize(
+    ("chosen", "is_exact"),
+    [
+        ({"observed_only_voxels": 1.0}, True),
+        ({"field_normals": True}, True),
+        ({"refine_steps": 3}, False),
+        ({"simplify_faces": 3000, "observed_only_voxels": 1.5}, True),
+        ({"simplify_error_mm": 10.0}, True),
+        ({"simplify_faces": 3000, "refine_steps": 2, "field_normals": True}, False),
+    ],
+    ids=lambda value: "-".join(value) if isinstance(value, dict) else "",
+)
+def test_what_is_chosen_for_the_mesh_is_done_through_the_disk_as_in_one_piece(
+    request_on_disk: ScanRequest, chosen: dict[str, Any], is_exact: bool
+) -> None:
+    settings = replace(SETTINGS, **chosen)
+    coloured = request_on_disk.out.with_name("coloured.npz")
+    request = replace(request_on_disk, inputs=[coloured], settings=settings, tiles=True)
+    tiled, whole = reconstruct_scan(request), reconstruct_scan(one_piece(request))
+    assert tiled["tiles"]["count"] > 4 and facts(tiled) == facts(whole)
+    meshes = [read_mesh(out / "mesh.ply") for out in (request.out, one_piece(request).out)]
+    if is_exact:
+        assert_same_surface(*meshes)
+    else:  # the field's slope rounds by how many are asked for at once
+        assert_nearly_same_surface(meshes[0], meshes[1], 1e-6)
+    orders = [np.lexsort(np.round(mesh.vertices, 5).T) for mesh in meshes]
+    for ours, theirs in ((mesh_of(meshes[0]), mesh_of(meshes[1])) for mesh_of in (_normals, _colours)):
+        np.testing.assert_allclose(ours[orders[0]], theirs[orders[1]], atol=1e-4)
+    assert (request.out / "tiles" / "tileset.json").is_file()
+
+
+def _normals(mesh: Mesh) -> np.ndarray:
+    assert mesh.normals is not None
+    return mesh.normals
+
+
+def _colours(mesh: Mesh) -> np.ndarray:
+    assert mesh.colours is not None
+    return mesh.colours.astype(float)
+
+
+def test_a_mesh_too_large_to_be_simplified_is_refused_and_its_tiles_serve_without(
+    request_on_disk: ScanRequest, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    request = replace(request_on_disk, settings=replace(SETTINGS, simplify_faces=2000))
+    with monkeypatch.context() as patches:
+        patches.setattr(simplified, "_BYTES_PER_FACE", 1e9)
+        with pytest.raises(
+            ValueError, match=r"GB of memory for the whole mesh of \d+ faces, found .* leave --simplify out"
+        ):
+            reconstruct_scan(request)
+    assert request.work is not None
+    times = {path: path.stat().st_mtime_ns for path in request.work.rglob("mesh.npz")}
+    assert times
+    monkeypatch.setattr(run.WorkFolder, "remove", lambda work: None)
+    reconstruct_scan(replace(request, settings=SETTINGS))
+    assert {path: path.stat().st_mtime_ns for path in times} == times
 
 
 def test_a_budget_that_no_tile_fits_is_refused_with_voxels_that_would(request_on_disk: ScanRequest) -> None:

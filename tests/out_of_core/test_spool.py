@@ -10,7 +10,7 @@ import pytest
 
 from sparse_convonet.io.points import read_points, write_points
 from sparse_convonet.out_of_core import spool as module
-from sparse_convonet.out_of_core.spool import Spool, spool_points
+from sparse_convonet.out_of_core.spool import Spool, chunks_of, spool_points
 from sparse_convonet.structures import PointCloud
 
 
@@ -31,7 +31,7 @@ def test_all_inputs_stand_in_the_spool_as_read_points_gives_them(
     points = np.concatenate([cloud.points for cloud in clouds])
     colours = np.concatenate([cloud.colours for cloud in clouds])  # type: ignore[misc]
     assert spool.count == 160 and spool.has_colours
-    assert np.array_equal(np.concatenate([part for _, part in spool.chunks(33)]), points)
+    assert np.array_equal(np.concatenate([part for _, part in chunks_of(spool, 33)]), points)
     for start, stop in ((0, 160), (35, 125), (40, 80), (50, 50), (159, 160)):
         assert np.array_equal(spool.points(start, stop), points[start:stop])
         assert np.array_equal(spool.colours(start, stop), colours[start:stop])

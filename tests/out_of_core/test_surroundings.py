@@ -22,9 +22,8 @@ from sparse_convonet.out_of_core.work import Work, forget_work
 from sparse_convonet.out_of_core.work_plan import MODEL_FILE, POINTS, WorkPlan
 from sparse_convonet.structures import PointCloud
 from sparse_convonet.tile_grid import TiledRows, TileGrid, TileName
-from sparse_convonet.tiling import encoding_grid
 from sparse_convonet.weights import save_weights
-from tests.test_tiling import MODEL, assert_same_field, network, sheets
+from tests.small_network import MODEL, assert_same_field, encoding_grid, network, sheets
 
 VOXEL_M = 0.1
 CONTEXT = replace(MODEL, widths=(8, 8, 8), context_widths=(8, 8), point_hints=True)
@@ -41,7 +40,7 @@ def prepare(folder: Path, rng: np.random.Generator, config: SparseModelConfig) -
     frame = VoxelFrame.from_lowest(store.low, VOXEL_M)
     points = frame.snap_to_voxels(store.within(store.low - 1, store.high + 1).points_world)
     x, y, z = frame.origin_world.tolist()
-    tiles, meshing = encoding_grid(points, made.unet, 16), TileGrid((0, 0, 0), (8, 8, 8))
+    tiles, meshing = encoding_grid(points, made, 16), TileGrid((0, 0, 0), (8, 8, 8))
     WorkPlan((x, y, z), VOXEL_M, VOXEL_M, 0.5, tiles, meshing, 2, "native", "cpu").save(folder)
     forget_work()
     return Work(folder), points

@@ -11,7 +11,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from scipy.spatial import cKDTree
 
 from sparse_convonet.cluster import LocalRunner, TaskNeeds
 from sparse_convonet.config import ExperimentConfig
@@ -19,10 +18,8 @@ from sparse_convonet.coordinates import VoxelFrame
 from sparse_convonet.encode.sparse_unet import SparseUNet
 from sparse_convonet.fields.sparse import SparseField
 from sparse_convonet.io.points import write_points
-from sparse_convonet.mesh.joining import joined
 from sparse_convonet.mesh.mise import extract_mesh
 from sparse_convonet.mesh.seeds import seed_cells
-from sparse_convonet.mesh.tiles import TiledMesh
 from sparse_convonet.model.sparse import SparseOccupancyNetwork
 from sparse_convonet.out_of_core import encoding, searching
 from sparse_convonet.out_of_core.encoding import Stage
@@ -35,9 +32,9 @@ from sparse_convonet.out_of_core.work import forget_work
 from sparse_convonet.out_of_core.work_plan import MODEL_FILE, POINTS, WorkPlan, mesh_tiles
 from sparse_convonet.structures import Mesh, PointCloud
 from sparse_convonet.tile_grid import TiledRows, TileGrid, TileName
-from sparse_convonet.tiling import encoding_grid
 from sparse_convonet.weights import load_model, save_weights
-from tests.test_tiling import MODEL, network, sheets
+from tests.oracles.same_surface import assert_nearly_same_surface, joined_by_keys
+from tests.small_network import MODEL, encoding_grid, network, sheets
 
 VOXEL_M, CELL_M = 0.1, 0.1
 FINEST_PER_SEED = 2
@@ -87,7 +84,7 @@ def prepare(folder: Path, rng: np.random.Generator, tile: int = 16, seeds_per_ti
     model = load_model(folder / MODEL_FILE).sparse
     frame = VoxelFrame.from_lowest(store.low, VOXEL_M)
     points = frame.snap_to_voxels(store.within(store.low - 1, store.high + 1).points_world)
-    tiles = encoding_grid(points, model.unet, tile)
+    tiles = encoding_grid(points, model, tile)
     reach = model.unet.expansion_voxels() + model.unet.total_stride
     low, high = (np.floor(end / FINEST_PER_SEED).astype(np.int64) for end in (points.min(axis=0), points.max(axis=0)))
     meshing = TileGrid.over(low - reach, high + reach, seeds_per_tile, 8)
@@ -123,20 +120,6 @@ def whole_mesh(work: Work) -> Mesh:
     )
 
 
-def assert_nearly_same_surface(found: Mesh, expected: Mesh) -> None:
-    """The same faces on the same vertices, which rounding may have moved."""
-    assert len(found.vertices) == len(expected.vertices) and len(found.faces) == len(expected.faces)
-    distance, same = cKDTree(expected.vertices).query(found.vertices)
-    assert distance.max() < ROUNDING_VOXELS and len(np.unique(same)) == len(same)
-    ours, theirs = _from_lowest(same[found.faces]), _from_lowest(expected.faces)
-    np.testing.assert_array_equal(ours[np.lexsort(ours.T)], theirs[np.lexsort(theirs.T)])
-
-
-def _from_lowest(faces: np.ndarray) -> np.ndarray:
-    """(F, 3) faces, each turned so that it begins with its lowest vertex."""
-    return faces[np.arange(len(faces))[:, None], (faces.argmin(axis=1)[:, None] + np.arange(3)) % 3]
-
-
 def run_all(work: Work, runner: Any = None) -> int:
     runner = runner or LocalRunner()
     found = encode_all(work.folder, work.network.unet, work.encoded, runner, NEEDS, silent)
@@ -147,7 +130,7 @@ def run_all(work: Work, runner: Any = None) -> int:
 
 def found_mesh(work: Work) -> Mesh:
     folder = mesh_tiles(work.folder, work.plan)
-    return joined(TiledMesh(folder.grid, {name: folder.mesh(name) for name in folder.mesh_names()})).mesh
+    return joined_by_keys({name: folder.mesh(name) for name in folder.mesh_names()})
 
 
 def contents(work: Work) -> dict[str, bytes]:
@@ -162,7 +145,7 @@ def test_the_tiles_together_are_the_surface_of_the_whole(tmp_path: Path, rng: np
     whole = whole_mesh(work)
     assert len(work.encoded) > 8 and len(folder.mesh_names()) > 4 and len(whole.faces) > 1000
     assert visits > len(folder.names_with(SEARCH))  # the surface led back to some
-    assert_nearly_same_surface(found_mesh(work), whole)
+    assert_nearly_same_surface(found_mesh(work), whole, ROUNDING_VOXELS)
 
 
 def test_what_is_finished_is_not_done_again_and_what_was_lost_is(tmp_path: Path, rng: np.random.Generator) -> None:
@@ -180,7 +163,7 @@ def test_what_is_finished_is_not_done_again_and_what_was_lost_is(tmp_path: Path,
     folder.path(searched[0], BORDER).unlink()  # as a kill between the two files of a search leaves it
     forget_work()
     run_all(work)
-    assert_nearly_same_surface(found_mesh(work), expected)
+    assert_nearly_same_surface(found_mesh(work), expected, ROUNDING_VOXELS)
 
 
 @dataclass
@@ -223,7 +206,7 @@ def test_a_run_that_is_broken_off_again_and_again_ends_with_the_same_surface(
     assert broken_off > 1
     whole = whole_mesh(work)
     assert len(whole.faces) > 1000
-    assert_nearly_same_surface(found_mesh(work), whole)
+    assert_nearly_same_surface(found_mesh(work), whole, ROUNDING_VOXELS)
 
 
 def test_the_stages_together_give_the_features_of_the_whole_network(tmp_path: Path, rng: np.random.Generator) -> None:

@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from sparse_convonet.coordinates import VoxelFrame
-from sparse_convonet.mesh.cleanup import Cleaned, remove_unsupported
+from sparse_convonet.mesh.cleanup import CrumbRule, PieceRules, remove_pieces
 from sparse_convonet.mesh.colour import with_colours
-from sparse_convonet.mesh.joining import joined
-from sparse_convonet.mesh.mise import ExtractionSettings
 from sparse_convonet.mesh.normals import with_area_normals
-from sparse_convonet.mesh.tiles import TiledMesh, extract_tiles
 from sparse_convonet.mesh.topology import face_areas
 from sparse_convonet.out_of_core.assembly import AssemblySettings
-from sparse_convonet.out_of_core.crumbs import CrumbRule
 from sparse_convonet.out_of_core.tile_folder import TileFolder
 from sparse_convonet.out_of_core.tile_frame import TileFrame
 from sparse_convonet.structures import Mesh, PointCloud
 from tests.mesh.analytic_fields import Field, block_of_cells, box, sphere, union
+from tests.oracles.same_surface import joined_by_keys
+from tests.out_of_core.analytic_tiles import VOXEL_M, TiledMesh, cut_into_tiles
 
 CELL = 0.5  # voxels
 TILE = 16  # seed cells, of two finest ones: 16 voxels
-FRAME = TileFrame(VoxelFrame(np.array([3.0, -2.0, 1.5]), 0.25), CELL, "y", 0.5)
-SETTINGS = AssemblySettings(0.25, 0.01, CrumbRule(4.0, 0.05, 0.5, 0.5), (CELL * 0.25, 0.25))
+FRAME = TileFrame(VoxelFrame(np.array([3.0, -2.0, 1.5]), VOXEL_M), CELL, "y", 0.5)
+RULES = PieceRules(0.25, 0.01, CrumbRule(4.0, 0.05, 0.5, 0.5))
+ALL_PIECES = PieceRules(0.0, None, None)
+SETTINGS = AssemblySettings(RULES, (CELL * 0.25, 0.25))
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,11 @@ class MemoryPoints:
     def high(self) -> np.ndarray:
         return self.points_world.max(axis=0)
 
+    def parts(self) -> Iterator[MemoryPoints]:
+        for start in range(0, self.count, 1000):
+            part = slice(start, start + 1000)
+            yield MemoryPoints(self.points_world[part], None if self.colours is None else self.colours[part])
+
     def within(self, low: np.ndarray, high: np.ndarray) -> MemoryPoints:
         inside = ((self.points_world >= low) & (self.points_world < high)).all(axis=1)
         return MemoryPoints(self.points_world[inside], None if self.colours is None else self.colours[inside])
@@ -60,7 +66,7 @@ def tiled_mesh(field: Field, reach: tuple[int, int, int] = (16, 16, 16), tile: i
     """A field around the origin, up to `reach` voxels from it, in tiles of as many seed cells."""
     seeds = block_of_cells(-max(reach), max(reach))
     seeds = seeds[(np.abs(seeds + 0.5) < reach).all(axis=1)]
-    return extract_tiles(field, seeds, 2, np.zeros((0, 3)), ExtractionSettings(CELL), tile)
+    return cut_into_tiles(field, seeds, 2, tile, cell=CELL)
 
 
 def saved(tiled: TiledMesh, path: Path) -> TileFolder:
@@ -104,23 +110,12 @@ def hollow(low: tuple[float, float, float], high: tuple[float, float, float], wa
 
 def whole_mesh(tiled: TiledMesh, points: MemoryPoints, settings: AssemblySettings = SETTINGS) -> tuple[Mesh, int]:
     """The mesh in the world, with normals and colours, and how many pieces went, as reconstruct makes it."""
-    voxel = FRAME.voxels.voxel_size_m
-    tiled = TiledMesh(tiled.grid, dict(tiled.tiles))  # joined uses them up
-    cleaned = joined(tiled, settings.least_m2 / voxel**2, settings.least_share)
-    removed = cleaned.removed_components
-    if settings.crumbs is not None:
-        cleaned = without_unsupported_whole(cleaned.mesh, points, settings.crumbs)
-        removed += cleaned.removed_components
-    mesh = with_area_normals(Mesh(FRAME.voxels.to_world(cleaned.mesh.vertices), cleaned.mesh.faces))
-    return (
-        with_colours(mesh, PointCloud(points.points_world, points.colours)) if points.has_colours else mesh
-    ), removed
-
-
-def without_unsupported_whole(mesh: Mesh, points: MemoryPoints, rule: CrumbRule) -> Cleaned:
-    below = min(rule.below_m2 / FRAME.voxels.voxel_size_m**2, rule.below_share * float(face_areas(mesh).sum()))
     places = FRAME.voxels.snap_to_voxels(points.points_world)
-    return remove_unsupported(mesh, places, rule.reach_voxels, below_area=below, least_share=rule.points_share)
+    joined, removed = remove_pieces(joined_by_keys(tiled.tiles), places, settings.pieces, VOXEL_M)
+    mesh = with_area_normals(Mesh(FRAME.voxels.to_world(joined.vertices), joined.faces))
+    if points.has_colours:
+        mesh = with_colours(mesh, PointCloud(points.points_world, points.colours))
+    return mesh, removed
 
 
 def as_scanned(mesh: Mesh) -> Mesh:

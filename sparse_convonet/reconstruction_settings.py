@@ -1,0 +1,71 @@
+"""What a user may choose of a reconstruction, wherever it is done: whole in memory, or in tiles through the disk."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from sparse_convonet.coordinates import up_rotation
+from sparse_convonet.mesh.cleanup import PieceRules, default_piece_rules
+from sparse_convonet.mesh.finish import LEAST_FACES
+
+
+@dataclass(frozen=True)
+class ReconstructionSettings:
+    """What a user may choose; None leaves the choice to the plan or to the weights.
+
+    voxel_size_m, cell_size_m: metres.  up: axis that points up in the scan.  scale: metres per unit of the
+    scan.  threshold: tau, a probability.  observed_only_voxels: cut surface farther from every point.
+    smallest_piece_m2: connected pieces of less surface are removed; None: less than 0.1 m2, or less than 2 m2 where few
+    points show them, at most 1 % of the whole surface.  simplify_faces / simplify_error_mm: at most one of them.
+    refine_steps: steps that move vertices onto the field's surface.  field_normals: along the field's
+    gradient; otherwise averaged over the faces around, which is faster and nearer to the truth (docs/MEASURED.md).
+    memory_bytes: a scan that would take more goes through the disk, in tiles; None: most of what the machine can give.
+    """
+
+    voxel_size_m: float | None = None
+    cell_size_m: float | None = None
+    up: str = "z"
+    scale: float = 1.0
+    threshold: float | None = None
+    observed_only_voxels: float | None = None
+    smallest_piece_m2: float | None = None
+    simplify_faces: int | None = None
+    simplify_error_mm: float | None = None
+    refine_steps: int = 0
+    field_normals: bool = False
+    memory_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        if not (math.isfinite(self.scale) and self.scale > 0):
+            raise ValueError(f"scale: expected a positive number (metres per unit of the scan), found {self.scale}")
+        if self.threshold is not None and not 0 < self.threshold < 1:
+            raise ValueError(f"tau: expected a probability between 0 and 1, found {self.threshold}")
+        if self.observed_only_voxels is not None and not self.observed_only_voxels > 0:
+            raise ValueError(
+                f"observed-only: expected a positive distance in voxels, found {self.observed_only_voxels}"
+            )
+        if self.simplify_faces is not None and self.simplify_error_mm is not None:
+            raise ValueError("simplify: expected a number of faces or an error in mm, found both; give one")
+        if self.simplify_faces is not None and self.simplify_faces < LEAST_FACES:
+            raise ValueError(f"simplify: expected at least {LEAST_FACES} faces to keep, found {self.simplify_faces}")
+        if self.simplify_error_mm is not None and not self.simplify_error_mm > 0:
+            raise ValueError(f"simplify: expected a positive error in mm, found {self.simplify_error_mm}")
+        if self.refine_steps < 0:
+            raise ValueError(f"refine: expected 0 or more steps, found {self.refine_steps}")
+        if self.memory_bytes is not None and self.memory_bytes < 1:
+            raise ValueError(f"memory: expected a positive number of bytes, found {self.memory_bytes}")
+        up_rotation(self.up)  # refuses other axes
+        _ = self.piece_rules  # refuses other areas
+
+    @property
+    def piece_rules(self) -> PieceRules:
+        """Which connected pieces of the surface go."""
+        if self.smallest_piece_m2 is None:
+            return default_piece_rules()
+        return PieceRules(self.smallest_piece_m2, None, None)
+
+    @property
+    def simplifies(self) -> bool:
+        """Whether fewer faces are asked for."""
+        return self.simplify_faces is not None or self.simplify_error_mm is not None
