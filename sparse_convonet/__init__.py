@@ -6,40 +6,40 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:  # what type checkers and editors see; each name is loaded at its first use
-    from sparse_convonet.config import load_config as load_config
+    from sparse_convonet.clouds.cleaning import clean_points as clean_points
+    from sparse_convonet.config.experiment import load_config as load_config
     from sparse_convonet.evaluation.mesh_scores import evaluate_mesh as evaluate_mesh
-    from sparse_convonet.io.cleaning import clean_points as clean_points
     from sparse_convonet.io.meshes import write_mesh as write_mesh
     from sparse_convonet.io.points import read_points as read_points
     from sparse_convonet.model import build as build_model
-    from sparse_convonet.occupancy_field import OccupancyField as OccupancyField
-    from sparse_convonet.reconstruct import Reconstruction as Reconstruction
-    from sparse_convonet.reconstruct import Reconstructor as Reconstructor
-    from sparse_convonet.reconstruction_settings import ReconstructionSettings as ReconstructionSettings
-    from sparse_convonet.scan import ScanRequest as ScanRequest
-    from sparse_convonet.scan import reconstruct_scan as reconstruct_scan
+    from sparse_convonet.model.weights import load_model as load_model
+    from sparse_convonet.plan.settings import ReconstructionSettings as ReconstructionSettings
+    from sparse_convonet.reconstruct.occupancy_field import OccupancyField as OccupancyField
+    from sparse_convonet.reconstruct.reconstructor import Reconstruction as Reconstruction
+    from sparse_convonet.reconstruct.reconstructor import Reconstructor as Reconstructor
+    from sparse_convonet.scan.run import ScanRequest as ScanRequest
+    from sparse_convonet.scan.run import reconstruct_scan as reconstruct_scan
     from sparse_convonet.structures import Mesh as Mesh
     from sparse_convonet.structures import PointCloud as PointCloud
-    from sparse_convonet.weights import load_model as load_model
 
 __version__ = "0.1.0"
 
 # Where each public name lives; loaded at first use, so that importing a part does not import everything.
 _HOMES = {
     "Mesh": "structures",
-    "OccupancyField": "occupancy_field",
+    "OccupancyField": "reconstruct.occupancy_field",
     "PointCloud": "structures",
-    "Reconstruction": "reconstruct",
-    "ReconstructionSettings": "reconstruction_settings",
-    "Reconstructor": "reconstruct",
-    "ScanRequest": "scan",
+    "Reconstruction": "reconstruct.reconstructor",
+    "ReconstructionSettings": "plan.settings",
+    "Reconstructor": "reconstruct.reconstructor",
+    "ScanRequest": "scan.run",
     "build_model": "model:build",
-    "clean_points": "io.cleaning",
+    "clean_points": "clouds.cleaning",
     "evaluate_mesh": "evaluation.mesh_scores",
-    "load_config": "config",
-    "load_model": "weights",
+    "load_config": "config.experiment",
+    "load_model": "model.weights",
     "read_points": "io.points",
-    "reconstruct_scan": "scan",
+    "reconstruct_scan": "scan.run",
     "write_mesh": "io.meshes",
 }
 __all__ = [

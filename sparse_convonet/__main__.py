@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NoReturn
 
-from sparse_convonet.io.cli import run_tool, starting
+from sparse_convonet.runtime.cli import run_tool, starting
 
 with starting():
     from sparse_convonet.commands.dispatch import main

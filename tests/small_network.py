@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import torch
 
+from sparse_convonet.config.models import SparseModelConfig
 from sparse_convonet.fields.sparse import SparseField
 from sparse_convonet.model import build_sparse
 from sparse_convonet.model.sparse import SparseOccupancyNetwork
-from sparse_convonet.model_config import SparseModelConfig
 from sparse_convonet.tile_grid import TileGrid
 
 MODEL = SparseModelConfig(

@@ -10,10 +10,8 @@ import pytest
 
 PACKAGE = Path(__file__).parents[1] / "sparse_convonet"
 STAGES = (
-    "numba_cache progress coordinates tile_grid structures memory isolated strict_yaml model_config baseline_config config "
-    "io cluster data engine encode fields decoder_numba conditional_decoder decoder model weights mesh metrics baselines "
-    "training gpu_run report plan occupancy_field reconstruction_settings out_of_core reconstruct scan_messages "
-    "scan_report scan evaluation commands __main__"
+    "runtime config coordinates tile_grid structures cluster clouds engine encode fields decode model mesh io extract "
+    "picture baselines data metrics training gpu_run report plan out_of_core reconstruct scan evaluation commands __main__"
 ).split()
 SPEAKING = {"commands"}  # these print and read arguments
 NAMES_FOR_NOTHING = {"utils", "util", "common", "misc", "helpers", "helper"}
@@ -79,19 +77,19 @@ def test_modules_of_tools_and_tests_are_named_for_a_concept() -> None:
     ("source", "path", "message"),
     [
         ("import sparse_convonet.model", "encode/pointnet.py", "encode imports model, a stage to its right"),
-        ("from sparse_convonet.mesh.mise import march", "engine/native.py", "engine imports mesh"),
+        ("from sparse_convonet.extract.mise import march", "engine/native.py", "engine imports extract"),
         ("from sparse_convonet import training", "model.py", "model imports training, a stage to its right"),
         ("from sparse_convonet import Reconstructor", "model.py", "imports sparse_convonet.Reconstructor, which is no"),
         ("import sparse_convonet", "model.py", "imports sparse_convonet, which is no stage"),
-        ("from ..training import loop", "data/rooms.py", "data imports training, a stage to its right"),
+        ("from ..training import loop", "data/batching.py", "data imports training, a stage to its right"),
         ("from ..training import loop", "data/__init__.py", "data imports training, a stage to its right"),
-        ("from . import reconstruct", "config.py", "config imports reconstruct, a stage to its right"),
+        ("from .. import reconstruct", "config/models.py", "config imports reconstruct, a stage to its right"),
         ("def f():\n    from sparse_convonet.report import page", "io/points.py", "points.py:2: io imports report"),
         ("from tests.oracles import dense", "engine/native.py", "the package imports tests.oracles.dense"),
         ("x = 1", "io/utils.py", "utils names no concept"),
         ("x = 1", "helpers/reading.py", "helpers names no concept"),
         ("x = 1", "extras.py", "extras is no stage"),
-        ("def f():\n    print(1)", "mesh/mise.py", "mise.py:2: library code prints"),
+        ("def f():\n    print(1)", "extract/mise.py", "mise.py:2: library code prints"),
         ("print(1)", "__init__.py", "library code prints"),
         ("print(1)", "__main__.py", "library code prints"),
         (
@@ -111,9 +109,9 @@ def test_the_checker_finds_what_is_wrong(source: str, path: str, message: str) -
         ("from sparse_convonet.coordinates import pack_keys\nimport numpy as np", "encode/pointnet.py"),
         ("from sparse_convonet.engine.native import x\nfrom .minkowski import y\nfrom . import z", "engine/tables.py"),
         ("from . import native\nfrom ..config import ModelConfig", "engine/__init__.py"),
-        ("from sparse_convonet.reconstruct import Reconstructor", "__init__.py"),
+        ("from sparse_convonet.reconstruct.reconstructor import Reconstructor", "__init__.py"),
         ("from sparse_convonet.evaluation import comparison\nprint(1)", "commands/compare.py"),
-        ("import logging\nlogging.getLogger().info('print(1)')", "mesh/mise.py"),
+        ("import logging\nlogging.getLogger().info('print(1)')", "extract/mise.py"),
     ],
 )
 def test_the_checker_lets_pass_what_is_right(source: str, path: str) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sparse_convonet.io.cli import run_tool, starting
+from sparse_convonet.runtime.cli import run_tool, starting
 
 with starting():
     import argparse
@@ -10,14 +10,14 @@ with starting():
 
     import numpy as np
 
-    from sparse_convonet.data.buildings import BuildingSettings, make_building
-    from sparse_convonet.data.furniture import FurnitureLibrary
-    from sparse_convonet.data.scanner import ScannerSettings, VirtualScanner
-    from sparse_convonet.data.walks import choose_stations
+    from sparse_convonet.data.buildings.building import BuildingSettings, make_building
+    from sparse_convonet.data.furniture.library import FurnitureLibrary
+    from sparse_convonet.data.scanner.virtual_scanner import ScannerSettings, VirtualScanner
+    from sparse_convonet.data.scenes.walks import choose_stations
     from sparse_convonet.io.points import write_points
-    from sparse_convonet.reconstruction_settings import ReconstructionSettings
-    from sparse_convonet.scan import ScanRequest, reconstruct_scan
-    from sparse_convonet.scan_messages import show_messages
+    from sparse_convonet.plan.settings import ReconstructionSettings
+    from sparse_convonet.scan.messages import show_messages
+    from sparse_convonet.scan.run import ScanRequest, reconstruct_scan
     from sparse_convonet.structures import PointCloud
 
 _TWO_STOREYS = BuildingSettings(storeys=(2, 2), footprint_m=(11.0, 15.0), hall_share=1.0, pitched_roof_share=0.0)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sparse_convonet.io.cli import run_tool, starting
+from sparse_convonet.runtime.cli import run_tool, starting
 
 with starting():
     from sparse_convonet.commands.data.watertight import main

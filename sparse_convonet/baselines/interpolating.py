@@ -6,8 +6,8 @@ import numpy as np
 import open3d
 from scipy.spatial import Delaunay, QhullError
 
-from sparse_convonet.baseline_config import AlphaShapeSettings, BallPivotingSettings
 from sparse_convonet.baselines.local_frame import LocalPoints, empty_mesh, quiet_open3d
+from sparse_convonet.config.baselines import AlphaShapeSettings, BallPivotingSettings
 from sparse_convonet.mesh.topology import keep_faces
 from sparse_convonet.structures import Mesh
 

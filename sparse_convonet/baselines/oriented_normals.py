@@ -6,8 +6,8 @@ import numpy as np
 import open3d
 from scipy.spatial import cKDTree
 
-from sparse_convonet.baseline_config import Side
 from sparse_convonet.baselines.local_frame import LocalPoints, local_points, quiet_open3d
+from sparse_convonet.config.baselines import Side
 from sparse_convonet.structures import PointCloud
 
 NOT_USED = "not used"

@@ -8,8 +8,8 @@ import math
 import numpy as np
 import open3d
 
-from sparse_convonet.baseline_config import MAX_DEPTH, MIN_DEPTH, PoissonSettings
 from sparse_convonet.baselines.local_frame import LocalPoints, empty_mesh, quiet_open3d
+from sparse_convonet.config.baselines import MAX_DEPTH, MIN_DEPTH, PoissonSettings
 from sparse_convonet.mesh.topology import keep_faces
 from sparse_convonet.structures import Mesh
 

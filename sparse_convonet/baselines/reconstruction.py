@@ -9,16 +9,16 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparse_convonet.baseline_config import (
+from sparse_convonet.baselines.interpolating import alpha_shape_surface, ball_pivoting_surface
+from sparse_convonet.baselines.local_frame import LocalPoints, local_points
+from sparse_convonet.baselines.oriented_normals import NOT_USED, with_estimated_normals, with_given_normals
+from sparse_convonet.baselines.poisson import poisson_surface
+from sparse_convonet.config.baselines import (
     AlphaShapeSettings,
     BallPivotingSettings,
     BaselineSettings,
     PoissonSettings,
 )
-from sparse_convonet.baselines.interpolating import alpha_shape_surface, ball_pivoting_surface
-from sparse_convonet.baselines.local_frame import LocalPoints, local_points
-from sparse_convonet.baselines.oriented_normals import NOT_USED, with_estimated_normals, with_given_normals
-from sparse_convonet.baselines.poisson import poisson_surface
 from sparse_convonet.structures import Mesh, PointCloud
 
 logger = logging.getLogger(__name__)

@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from sparse_convonet.io.refusals import one_line
+from sparse_convonet.runtime.refusals import one_line
 
 PACKAGE_ROOT = Path(__file__).absolute().parents[2]  # where the folder of the package lies
 

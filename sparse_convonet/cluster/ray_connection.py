@@ -15,8 +15,8 @@ from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
 
-from sparse_convonet.io.refusals import one_line, require_package
-from sparse_convonet.isolated import OverBudgetError, call_isolated
+from sparse_convonet.runtime.isolated import OverBudgetError, call_isolated
+from sparse_convonet.runtime.refusals import one_line, require_package
 
 LOCAL = "local"  # starts Ray on this machine
 AUTO = "auto"  # joins the cluster that RAY_ADDRESS names, or the one that was started on this machine

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 from sparse_convonet.cluster.machines import PACKAGE_ROOT, program_digest, require_same_program, require_shared_folder
 from sparse_convonet.cluster.ray_connection import LOCAL, answers, import_ray, joined_ray, started_ray
 from sparse_convonet.cluster.task_runner import TaskNeeds
-from sparse_convonet.io.refusals import one_line
+from sparse_convonet.runtime.refusals import one_line
 
 _QUEUED_PER_WORKER = 2  # one at work and one that waits for it; more would delay errors and Ctrl-C
 _LOSSES_OF_A_JOB = 5  # a job that takes its worker along every time (out of memory) must come to an end

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sparse_convonet.commands.parsing import PROGRAM, command_parser
 from sparse_convonet.evaluation.published import PUBLISHED_CELLS
-from sparse_convonet.io.cli import starting
+from sparse_convonet.runtime.cli import starting
 
 EXAMPLES = (
     "building configs/rooms/poisson_trimmed.yaml --data scan.laz --out out/scan",

@@ -13,6 +13,7 @@ import torch
 from tqdm import tqdm
 
 from sparse_convonet.commands.devices import chosen_device
+from sparse_convonet.config.models import DenseVoxelModelConfig
 from sparse_convonet.coordinates import up_rotation
 from sparse_convonet.evaluation.comparison import ComparisonRow, compare_run, markdown, write_tables
 from sparse_convonet.evaluation.comparison_report import draw_bars, draw_growth, draw_scenes, write_comparison_page
@@ -21,9 +22,8 @@ from sparse_convonet.evaluation.growth import GrowthPoint, measure_growth
 from sparse_convonet.evaluation.runs import RunSettings, run_contender, write_scene
 from sparse_convonet.evaluation.scenes import Known, building_scene, data_set_scenes, mesh_scene, scan_scene
 from sparse_convonet.io.meshes import READ_SUFFIXES, read_geometry
-from sparse_convonet.io.refusals import require_file
-from sparse_convonet.memory import available_memory_bytes
-from sparse_convonet.model_config import DenseVoxelModelConfig
+from sparse_convonet.runtime.memory import available_memory_bytes
+from sparse_convonet.runtime.refusals import require_file
 from sparse_convonet.structures import Mesh
 
 _MEMORY_SHARE = 0.8  # of what the machine can give, where --memory says nothing

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sparse_convonet.commands.parsing import command_parser
 from sparse_convonet.evaluation.published import PUBLISHED_CELLS, TABLES
-from sparse_convonet.io.cli import starting
+from sparse_convonet.runtime.cli import starting
 
 MESHES = (".ply", ".obj", ".off", ".stl", ".glb")
 EXAMPLES = (

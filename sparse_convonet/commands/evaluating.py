@@ -16,8 +16,8 @@ from sparse_convonet.evaluation.mesh_scores import METRIC_THRESHOLDS_M, UNIT_THR
 from sparse_convonet.evaluation.predictors import NetworkPredictor, Predictor
 from sparse_convonet.evaluation.published import TABLES
 from sparse_convonet.evaluation.tables import OVER_CLASSES, Summary, markdown, summarise, write_rows
-from sparse_convonet.io.atomic import atomic_path
 from sparse_convonet.io.meshes import read_mesh
+from sparse_convonet.runtime.atomic import atomic_path
 from sparse_convonet.training.validation import validate
 
 

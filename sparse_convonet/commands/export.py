@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from sparse_convonet.commands.parsing import command_parser
-from sparse_convonet.io.cli import starting
+from sparse_convonet.runtime.cli import starting
 
 EXAMPLES = (
     "runs/building/best.safetensors --out building.safetensors",
@@ -19,7 +19,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.out.exists() and not options.overwrite:
         raise ValueError(f"{options.out}: exists already; add --overwrite or name another file")
     with starting():
-        from sparse_convonet.weights import export_half
+        from sparse_convonet.model.weights import export_half
 
     model = export_half(options.weights, options.out)
     print(

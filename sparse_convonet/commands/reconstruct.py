@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from sparse_convonet.commands.parsing import command_parser
-from sparse_convonet.io.cli import starting
+from sparse_convonet.runtime.cli import starting
 
 EXAMPLES = (
     "scan.laz --out out/hall",
@@ -24,10 +24,10 @@ def main(arguments: list[str] | None = None) -> None:
         import torch
 
         from sparse_convonet.commands.devices import chosen_device
-        from sparse_convonet.plan import memory_amount
-        from sparse_convonet.reconstruction_settings import ReconstructionSettings
-        from sparse_convonet.scan import ScanRequest, reconstruct_scan
-        from sparse_convonet.scan_messages import show_messages
+        from sparse_convonet.plan.plan import memory_amount
+        from sparse_convonet.plan.settings import ReconstructionSettings
+        from sparse_convonet.scan.messages import show_messages
+        from sparse_convonet.scan.run import ScanRequest, reconstruct_scan
 
     show_messages()
     if options.threads is not None:

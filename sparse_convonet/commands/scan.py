@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 
 from sparse_convonet.commands.parsing import command_parser
-from sparse_convonet.io.cli import starting
+from sparse_convonet.runtime.cli import starting
 
 EXAMPLES = (
     "house.ply --out scan.ply",

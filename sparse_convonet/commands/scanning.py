@@ -9,11 +9,11 @@ import logging
 import numpy as np
 
 from sparse_convonet.coordinates import up_rotation
-from sparse_convonet.data.scanner import ScannerSettings, VirtualScanner
-from sparse_convonet.data.stations import find_stations, find_walks
-from sparse_convonet.io.atomic import require_writable
+from sparse_convonet.data.scanner.stations import find_stations, find_walks
+from sparse_convonet.data.scanner.virtual_scanner import ScannerSettings, VirtualScanner
 from sparse_convonet.io.meshes import read_mesh
 from sparse_convonet.io.points import write_points
+from sparse_convonet.runtime.atomic import require_writable
 from sparse_convonet.structures import PointCloud
 
 _NOISE_PER_METRE_SHARE = 0.05  # noise grows by this share of --noise-cm with each metre of range

@@ -11,11 +11,11 @@ from typing import Any
 import numpy as np
 
 from sparse_convonet.coordinates import up_rotation
-from sparse_convonet.data.stations import find_stations
-from sparse_convonet.io.atomic import atomic_path
+from sparse_convonet.data.scanner.stations import find_stations
 from sparse_convonet.io.meshes import read_mesh
 from sparse_convonet.metrics.seen_surface import SeenSurfaceScores, seen_surface_scores, station_rays
 from sparse_convonet.metrics.sides import WRONG_SIDE_VOXELS, SideShares, side_shares, visible_ranges
+from sparse_convonet.runtime.atomic import atomic_path
 from sparse_convonet.structures import Mesh
 
 

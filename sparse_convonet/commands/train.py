@@ -11,8 +11,8 @@ import logging
 from pathlib import Path
 
 from sparse_convonet.commands.parsing import command_parser
-from sparse_convonet.config import load_config
-from sparse_convonet.io.cli import starting
+from sparse_convonet.config.experiment import load_config
+from sparse_convonet.runtime.cli import starting
 
 EXAMPLES = (
     "configs/buildings/sparse_building.yaml --out runs/building",

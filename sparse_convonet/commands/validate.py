@@ -11,7 +11,7 @@ import argparse
 
 from sparse_convonet.commands.parsing import command_parser
 from sparse_convonet.evaluation.usual_halls import DEFAULT_HALLS, DEFAULT_VOXELS_M
-from sparse_convonet.io.cli import starting
+from sparse_convonet.runtime.cli import starting
 
 EXAMPLES = (
     "building",

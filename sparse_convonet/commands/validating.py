@@ -7,8 +7,8 @@ from dataclasses import replace
 
 import torch
 
-from sparse_convonet.data.empty_halls import EmptyHall
-from sparse_convonet.data.furniture import FurnitureLibrary
+from sparse_convonet.data.furniture.library import FurnitureLibrary
+from sparse_convonet.data.large.empty_halls import EmptyHall
 from sparse_convonet.evaluation.sides import (
     Reconstruct,
     building_sides,
@@ -19,9 +19,9 @@ from sparse_convonet.evaluation.sides import (
     sides_line,
     worst_line,
 )
+from sparse_convonet.model.weights import load_model
 from sparse_convonet.training.scenes import furniture_of, validation_sets
 from sparse_convonet.training.validation import ValidationScore, validate
-from sparse_convonet.weights import load_model
 
 
 def validate_model(options: argparse.Namespace) -> None:

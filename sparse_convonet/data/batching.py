@@ -11,10 +11,10 @@ import numpy as np
 import torch
 from torch.utils.data import IterableDataset, get_worker_info
 
-from sparse_convonet.config import DataConfig
+from sparse_convonet.config.experiment import DataConfig
 from sparse_convonet.coordinates import UnitFrame, VoxelFrame
-from sparse_convonet.data.furniture import FurnitureLibrary
-from sparse_convonet.data.samples import SceneSource
+from sparse_convonet.data.furniture.library import FurnitureLibrary
+from sparse_convonet.data.scene_source import SceneSource
 from sparse_convonet.structures import PointSet, TrainingSample
 
 Coordinates = Literal["voxel", "unit"]

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparse_convonet.data.raycast import TriangleScene
-from sparse_convonet.data.scene import Scene
-from sparse_convonet.data.visible_surface import SeenPoints, draw_seen
+from sparse_convonet.data.scanner.visible_surface import SeenPoints, draw_seen
+from sparse_convonet.data.scenes.scene import Scene
+from sparse_convonet.mesh.raycast import TriangleScene
 
 SUBCELL_VOXELS = 4  # of the coarse network of a U-Net of five levels
 

@@ -15,7 +15,7 @@ from sparse_convonet.encode import pointnet_numba
 from sparse_convonet.encode.scatter import segment_max, segment_mean
 from sparse_convonet.encode.voxelise import Voxels
 from sparse_convonet.engine.compiled_loops import compiled_loops_take
-from sparse_convonet.engine.threads import run_ranges
+from sparse_convonet.runtime.threads import run_ranges
 
 _VOXELS_PER_PART = 4096  # of the compiled loop: small enough to share out evenly
 

@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparse_convonet.engine.kernels_tiled import address_of
-from sparse_convonet.engine.tiles_llvm import LANES, MAX_VECTORS, ROWS, row_tile
-from sparse_convonet.numba_cache import njit
+from sparse_convonet.engine.kernels_numba import address_of
+from sparse_convonet.engine.register_blocks import LANES, MAX_VECTORS, ROWS, row_tile
+from sparse_convonet.runtime.numba_cache import njit
 
 WIDTH = 2 * LANES  # the width that the kernel is written for
 BLOCK = 64  # points at once; no voxel may hold more

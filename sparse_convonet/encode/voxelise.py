@@ -11,7 +11,7 @@ from torch.nn import functional
 from sparse_convonet.coordinates import pack_keys, unpack_keys
 from sparse_convonet.encode import voxelise_numba
 from sparse_convonet.engine.compiled_loops import compiled_loops_take
-from sparse_convonet.engine.threads import run_ranges
+from sparse_convonet.runtime.threads import run_ranges
 
 _HASH_STEPS_PER_VOXEL = 1024
 _VOXELS_PER_PART = 16384

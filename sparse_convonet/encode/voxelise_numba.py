@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparse_convonet.numba_cache import njit
+from sparse_convonet.runtime.numba_cache import njit
 
 
 @njit

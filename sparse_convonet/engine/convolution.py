@@ -12,9 +12,9 @@ import torch
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from sparse_convonet.engine import kernels_tiled
+from sparse_convonet.engine import kernels_numba as kernels_tiled
 from sparse_convonet.engine.compiled_loops import compiled_loops_take
-from sparse_convonet.engine.threads import run_ranges
+from sparse_convonet.runtime.threads import run_ranges
 
 _ROWS_PER_PART = 2048  # of the Numba forward pass: small enough to share out evenly
 _ROWS_PER_PRODUCT = 1 << 18  # of torch's products: bounds the gathered copies

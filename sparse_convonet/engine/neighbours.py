@@ -14,7 +14,7 @@ import torch
 from sparse_convonet.coordinates import key_shift
 from sparse_convonet.engine import sweep_numba
 from sparse_convonet.engine.compiled_loops import compiled_loops_take
-from sparse_convonet.engine.threads import run_ranges
+from sparse_convonet.runtime.threads import run_ranges
 
 _ROWS_PER_PART = 16384
 

@@ -13,7 +13,7 @@ import numpy as np
 from sparse_convonet.evaluation.contenders import Contender
 from sparse_convonet.evaluation.runs import Run, prediction_of
 from sparse_convonet.evaluation.scenes import Known
-from sparse_convonet.io.atomic import atomic_path
+from sparse_convonet.runtime.atomic import atomic_path
 
 ENCODE, MESH, PARAMETERS, MEMORY, CUDA_MEMORY, SEAM = (
     "encode s", "mesh s", "parameters", "peak memory GB", "GPU memory GB", "largest seam",

@@ -11,8 +11,8 @@ from typing import Any
 
 import torch
 
-from sparse_convonet.baseline_config import AlphaShapeSettings
-from sparse_convonet.config import ExperimentConfig, load_config
+from sparse_convonet.config.baselines import AlphaShapeSettings
+from sparse_convonet.config.experiment import ExperimentConfig, load_config
 from sparse_convonet.evaluation.predictors import (
     BaselinePredictor,
     NetworkPredictor,
@@ -21,7 +21,7 @@ from sparse_convonet.evaluation.predictors import (
 )
 from sparse_convonet.evaluation.published import PUBLISHED_CELLS
 from sparse_convonet.model import build
-from sparse_convonet.weights import TrainedModel, load_model, pretrained_path
+from sparse_convonet.model.weights import TrainedModel, load_model, pretrained_path
 
 WEIGHTS_SUFFIX = ".safetensors"
 _NAMES_OF_NO_RUN = ("best", "last")  # weights are told apart by the folders that they are in

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from sparse_convonet.config import DataConfig
+from sparse_convonet.config.experiment import DataConfig
 from sparse_convonet.data.convonet.dataset import ConvonetDataset, DrawSettings
 from sparse_convonet.data.convonet.layout import OCCUPANCY, SURFACE, ModelFolder
 from sparse_convonet.data.convonet.samples import read_occupancy, read_surface
@@ -19,9 +19,9 @@ from sparse_convonet.data.convonet.sidecar import read_frame
 from sparse_convonet.data.convonet.stream import in_world
 from sparse_convonet.evaluation.mesh_scores import METRIC_THRESHOLDS_M, UNIT_THRESHOLDS, MeshScores, Truth, score_mesh
 from sparse_convonet.evaluation.predictors import Prediction, Predictor, as_unit_mesh
-from sparse_convonet.io.atomic import atomic_path
 from sparse_convonet.io.meshes import write_mesh
 from sparse_convonet.metrics.surface import SurfaceSamples
+from sparse_convonet.runtime.atomic import atomic_path
 from sparse_convonet.structures import TrainingSample
 
 SETTINGS_FILE = "settings.json"

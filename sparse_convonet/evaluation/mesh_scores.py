@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparse_convonet.data.winding import WindingNumbers
+from sparse_convonet.mesh.winding import WindingNumbers
 from sparse_convonet.metrics.occupancy import iou
 from sparse_convonet.metrics.surface import (
     PUBLISHED_SAMPLES,

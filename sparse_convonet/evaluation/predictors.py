@@ -10,16 +10,16 @@ from typing import Protocol
 import numpy as np
 import torch
 
-from sparse_convonet.baseline_config import AlphaShapeSettings, BaselineSettings
 from sparse_convonet.baselines.reconstruction import reconstruct_baseline
+from sparse_convonet.config.baselines import AlphaShapeSettings, BaselineSettings
 from sparse_convonet.coordinates import UNIT_PADDING, VoxelFrame, one_scene
 from sparse_convonet.data.batching import unit_frame_of
 from sparse_convonet.evaluation.published import PUBLISHED_CELLS
-from sparse_convonet.mesh.field_mesh import field_mesh
-from sparse_convonet.mesh.sliding_window import sliding_window_mesh
+from sparse_convonet.extract.field_mesh import field_mesh
+from sparse_convonet.extract.sliding_window import sliding_window_mesh
 from sparse_convonet.model.dense_voxels import DenseVoxelNetwork
+from sparse_convonet.model.weights import TrainedModel
 from sparse_convonet.structures import Mesh, PointCloud, TrainingSample
-from sparse_convonet.weights import TrainedModel
 
 WINDOW_CROP = 48  # voxels, with halos of as much again: what fits into a few GB
 

@@ -18,15 +18,15 @@ from sparse_convonet.coordinates import UnitFrame
 from sparse_convonet.evaluation.contenders import Contender, open_predictor
 from sparse_convonet.evaluation.predictors import Prediction, Predictor, WindowPredictor
 from sparse_convonet.evaluation.scenes import ScannedScene
-from sparse_convonet.io.atomic import atomic_path, remove_unfinished
 from sparse_convonet.io.meshes import read_geometry, write_mesh
-from sparse_convonet.isolated import OverBudgetError, call_isolated
-from sparse_convonet.memory import peak_memory_bytes
+from sparse_convonet.runtime.atomic import atomic_path, remove_unfinished
+from sparse_convonet.runtime.isolated import OverBudgetError, call_isolated
+from sparse_convonet.runtime.memory import peak_memory_bytes
 from sparse_convonet.structures import Mesh, TrainingSample
 
 _RUN_FILE = "run.json"
 _WARM_POINTS = 500
-_DISK_FULL = "disk full while writing"  # as io/atomic.py says it
+_DISK_FULL = "disk full while writing"  # as runtime/atomic.py says it
 
 
 @dataclass(frozen=True)

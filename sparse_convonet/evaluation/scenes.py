@@ -11,23 +11,23 @@ from pathlib import Path
 import numpy as np
 from scipy.spatial import cKDTree
 
-from sparse_convonet.config import DataConfig
+from sparse_convonet.clouds.cleaning import clean_points, describe
+from sparse_convonet.config.experiment import DataConfig
 from sparse_convonet.coordinates import UnitFrame, up_rotation
-from sparse_convonet.data.buildings import building_of_area
+from sparse_convonet.data.buildings.building import building_of_area
 from sparse_convonet.data.convonet.layout import SURFACE, ModelFolder
 from sparse_convonet.data.convonet.samples import read_surface
 from sparse_convonet.data.convonet.stream import in_world
-from sparse_convonet.data.furniture import FurnitureLibrary
-from sparse_convonet.data.raycast import TriangleScene
-from sparse_convonet.data.scanner import ScannerSettings, VirtualScanner
-from sparse_convonet.data.stations import find_stations
-from sparse_convonet.data.walks import choose_stations
-from sparse_convonet.data.winding import WindingNumbers
+from sparse_convonet.data.furniture.library import FurnitureLibrary
+from sparse_convonet.data.scanner.stations import find_stations
+from sparse_convonet.data.scanner.virtual_scanner import ScannerSettings, VirtualScanner
+from sparse_convonet.data.scenes.walks import choose_stations
 from sparse_convonet.evaluation.data_set import limited, open_scans, score_model
 from sparse_convonet.evaluation.predictors import Prediction
 from sparse_convonet.evaluation.tables import columns_of
-from sparse_convonet.io.cleaning import clean_points, describe
 from sparse_convonet.io.points import read_points
+from sparse_convonet.mesh.raycast import TriangleScene
+from sparse_convonet.mesh.winding import WindingNumbers
 from sparse_convonet.metrics.coverage import shares_within
 from sparse_convonet.metrics.occupancy import iou
 from sparse_convonet.metrics.seen_surface import seen_surface_scores, station_rays

@@ -8,19 +8,19 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparse_convonet.data.buildings import BuildingSettings, make_building
-from sparse_convonet.data.empty_halls import EmptyHall
-from sparse_convonet.data.furniture import FurnitureLibrary
-from sparse_convonet.data.raycast import TriangleScene
-from sparse_convonet.data.scene import Scene
-from sparse_convonet.data.walks import choose_stations
+from sparse_convonet.data.buildings.building import BuildingSettings, make_building
+from sparse_convonet.data.furniture.library import FurnitureLibrary
+from sparse_convonet.data.large.empty_halls import EmptyHall
+from sparse_convonet.data.scenes.scene import Scene
+from sparse_convonet.data.scenes.walks import choose_stations
 from sparse_convonet.evaluation.scenes import virtual_scan
+from sparse_convonet.mesh.raycast import TriangleScene
 from sparse_convonet.metrics.seen_surface import station_rays
 from sparse_convonet.metrics.sides import SideShares, side_shares
-from sparse_convonet.reconstruct import Reconstructor
-from sparse_convonet.reconstruction_settings import ReconstructionSettings
+from sparse_convonet.model.weights import TrainedModel
+from sparse_convonet.plan.settings import ReconstructionSettings
+from sparse_convonet.reconstruct.reconstructor import Reconstructor
 from sparse_convonet.structures import Mesh, PointCloud
-from sparse_convonet.weights import TrainedModel
 
 Reconstruct = Callable[[np.ndarray, float], Mesh]  # points (N, 3) metres, voxel size in metres -> mesh, metres
 

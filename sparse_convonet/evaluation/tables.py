@@ -13,7 +13,7 @@ import numpy as np
 
 from sparse_convonet.evaluation.data_set import ModelRow
 from sparse_convonet.evaluation.published import PublishedRow
-from sparse_convonet.io.atomic import atomic_path
+from sparse_convonet.runtime.atomic import atomic_path
 
 OVER_CLASSES, OVER_MODELS = "mean of classes", "mean of models"
 

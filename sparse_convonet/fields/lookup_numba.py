@@ -9,7 +9,7 @@ import numpy as np
 
 from sparse_convonet.coordinates import AXIS_BITS, AXIS_LIMIT
 from sparse_convonet.engine.sweep_numba import lower_bound
-from sparse_convonet.numba_cache import njit
+from sparse_convonet.runtime.numba_cache import njit
 
 
 @njit(cache=True, inline="always")

@@ -11,9 +11,9 @@ import numpy as np
 import torch
 
 from sparse_convonet.engine.compiled_loops import compiled_loops_take
-from sparse_convonet.engine.threads import run_ranges
 from sparse_convonet.fields import lookup_numba
 from sparse_convonet.fields.lookup import trilinear_lookup
+from sparse_convonet.runtime.threads import run_ranges
 
 
 @dataclass(frozen=True)

@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from sparse_convonet.gpu_run.failures import telling
+from sparse_convonet.model.weights import export_half
 from sparse_convonet.training.starting import BEST, LAST
-from sparse_convonet.weights import export_half
 
 EXPORTED = "half.safetensors"
 

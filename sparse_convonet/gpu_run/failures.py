@@ -6,7 +6,7 @@ import functools
 from collections.abc import Callable, Mapping
 from typing import Any, ParamSpec
 
-from sparse_convonet.isolated import call_isolated
+from sparse_convonet.runtime.isolated import call_isolated
 
 Parameters = ParamSpec("Parameters")
 _ERROR = "error"

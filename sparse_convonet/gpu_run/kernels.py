@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from sparse_convonet.config import config_from_mapping
+from sparse_convonet.config.experiment import config_from_mapping
 from sparse_convonet.data.batching import PackedBatch
 from sparse_convonet.engine.convolution import TRITON_SWITCH
 from sparse_convonet.gpu_run.failures import telling

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 
 from sparse_convonet.gpu_run.settings import GpuRunSettings, cores
-from sparse_convonet.io.atomic import atomic_path
+from sparse_convonet.runtime.atomic import atomic_path
 from sparse_convonet.training.curves import CURVES
 from sparse_convonet.training.starting import BEST, CHECKPOINT, LAST
 

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from sparse_convonet.config import config_to_mapping
+from sparse_convonet.config.experiment import config_to_mapping
 from sparse_convonet.gpu_run.exported import export_best
 from sparse_convonet.gpu_run.failures import call_told, first_line
 from sparse_convonet.gpu_run.kernels import WAYS, environment_of, faster_way, make_batch, remove_batch, time_steps

@@ -6,7 +6,7 @@ import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from sparse_convonet.config import ExperimentConfig, load_config
+from sparse_convonet.config.experiment import ExperimentConfig, load_config
 
 # Of a dry run: the networks of the config, on little of everything.
 _DRY = (

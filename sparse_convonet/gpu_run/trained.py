@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sparse_convonet.config import config_from_mapping
+from sparse_convonet.config.experiment import config_from_mapping
 from sparse_convonet.gpu_run.failures import telling
 from sparse_convonet.training.checkpoint import load_state
 from sparse_convonet.training.curves import CURVES, CsvCurves, read_curves

@@ -18,7 +18,7 @@ import numpy as np
 from numpy.lib import format as npy_format
 
 from sparse_convonet.io.point_chunk import read_rows
-from sparse_convonet.io.refusals import one_line, unreadable
+from sparse_convonet.runtime.refusals import one_line, unreadable
 
 MAX_ARRAY_BYTES = 2 << 30
 _MAX_HEADER_BYTES = 10_000  # as numpy's own limit: the header is parsed as a Python literal

@@ -12,8 +12,8 @@ from sparse_convonet.io.pcd import pcd_chunks
 from sparse_convonet.io.ply import ply_chunks
 from sparse_convonet.io.point_chunk import PointChunk
 from sparse_convonet.io.points import read_points
-from sparse_convonet.io.refusals import require_file
 from sparse_convonet.io.text import text_chunks
+from sparse_convonet.runtime.refusals import require_file
 
 CHUNK_POINTS = 1 << 20
 

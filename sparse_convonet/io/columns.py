@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sparse_convonet.io.refusals import unreadable
+from sparse_convonet.runtime.refusals import unreadable
 from sparse_convonet.structures import PointCloud
 
 _COLOUR_NAMES = (("red", "green", "blue"), ("r", "g", "b"), ("diffuse_red", "diffuse_green", "diffuse_blue"))

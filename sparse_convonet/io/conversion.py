@@ -9,7 +9,7 @@ import numpy as np
 import trimesh
 
 from sparse_convonet.io.columns import to_colours, to_normals
-from sparse_convonet.io.surface_sampling import sample_mesh
+from sparse_convonet.mesh.surface_sampling import sample_mesh
 from sparse_convonet.structures import Mesh, PointCloud
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from scipy.spatial.transform import Rotation
 
 from sparse_convonet.io.point_chunk import PointChunk
-from sparse_convonet.io.refusals import damaged, require_package, require_points, unreadable
+from sparse_convonet.runtime.refusals import damaged, require_package, require_points, unreadable
 from sparse_convonet.structures import PointCloud
 
 _POINTS_PER_BYTE = 8  # each takes at least a bit

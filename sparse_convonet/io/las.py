@@ -14,7 +14,7 @@ import numpy as np
 
 from sparse_convonet.io.columns import to_colours
 from sparse_convonet.io.point_chunk import PointChunk
-from sparse_convonet.io.refusals import damaged, require_package, require_points, unreadable
+from sparse_convonet.runtime.refusals import damaged, require_package, require_points, unreadable
 from sparse_convonet.structures import PointCloud
 
 _LARGEST_COMPRESSION = 2_500  # of LAZ, far above what it reaches; for the check of the header only

@@ -13,7 +13,7 @@ import numpy as np
 
 from sparse_convonet.io.array_archive import ARCHIVE_DAMAGE, COMPRESSIONS
 from sparse_convonet.io.meshes import parse_geometry
-from sparse_convonet.io.refusals import damaged, one_line, unreadable
+from sparse_convonet.runtime.refusals import damaged, one_line, unreadable
 from sparse_convonet.structures import Mesh, PointCloud
 
 MAX_MEMBER_BYTES = 4 << 30  # the largest house mesh unpacks to some 0.5 GB

@@ -13,13 +13,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from sparse_convonet.io.atomic import atomic_path
-from sparse_convonet.io.coincidence import first_of_each_place
+from sparse_convonet.clouds.coincidence import first_of_each_place
 from sparse_convonet.io.columns import to_colours
 from sparse_convonet.io.obj import parse_obj
 from sparse_convonet.io.off import parse_off
 from sparse_convonet.io.ply import parse_ply, write_ply
-from sparse_convonet.io.refusals import damaged, one_line, require_file, unreadable
+from sparse_convonet.runtime.atomic import atomic_path
+from sparse_convonet.runtime.refusals import damaged, one_line, require_file, unreadable
 from sparse_convonet.structures import Mesh, PointCloud
 
 TRIMESH_SUFFIXES = (".stl", ".glb", ".gltf")

@@ -10,7 +10,7 @@ import numpy as np
 from sparse_convonet.io.array_archive import ArrayArchive, ArrayFile
 from sparse_convonet.io.columns import to_colours, to_normals
 from sparse_convonet.io.point_chunk import PointChunk
-from sparse_convonet.io.refusals import require_points, unreadable
+from sparse_convonet.runtime.refusals import require_points, unreadable
 from sparse_convonet.structures import PointCloud
 
 POINT_KEYS = ("points", "xyz")

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from sparse_convonet.io import line_blocks
-from sparse_convonet.io.refusals import unreadable
+from sparse_convonet.runtime.refusals import unreadable
 
 _LONGEST_COUNT = 18  # digits
 _BLOCK_BYTES = 1 << 22  # parsed at once: small enough to stay in the cache

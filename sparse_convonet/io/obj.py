@@ -13,7 +13,7 @@ import numpy as np
 from sparse_convonet.io.columns import to_colours
 from sparse_convonet.io.number_text import parse_lines
 from sparse_convonet.io.polygons import triangulate
-from sparse_convonet.io.refusals import require_points, unreadable
+from sparse_convonet.runtime.refusals import require_points, unreadable
 from sparse_convonet.structures import Mesh, PointCloud
 
 _LARGEST_NUMBER = float(1 << 53)

@@ -13,7 +13,7 @@ import numpy as np
 from sparse_convonet.io.columns import to_colours, to_normals
 from sparse_convonet.io.number_text import is_count, parse_lines, parse_table
 from sparse_convonet.io.polygons import triangulate
-from sparse_convonet.io.refusals import require_points, unreadable
+from sparse_convonet.runtime.refusals import require_points, unreadable
 from sparse_convonet.structures import Mesh, PointCloud
 
 _KINDS = ("OFF", "COFF", "NOFF", "CNOFF")  # C: a colour per vertex, N: a normal per vertex

@@ -15,7 +15,7 @@ from sparse_convonet.io import line_blocks
 from sparse_convonet.io.columns import cloud_from_columns, points_and_raw_colours
 from sparse_convonet.io.number_text import number_rows, parse_numbers
 from sparse_convonet.io.point_chunk import PointChunk, read_rows
-from sparse_convonet.io.refusals import require_points, unreadable
+from sparse_convonet.runtime.refusals import require_points, unreadable
 from sparse_convonet.structures import PointCloud
 
 _KINDS = {"F": "f", "I": "i", "U": "u"}

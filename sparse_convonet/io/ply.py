@@ -23,7 +23,7 @@ from sparse_convonet.io.ply_format import (
 from sparse_convonet.io.ply_rows import header_of, packed_rows, packed_type, write_elements
 from sparse_convonet.io.point_chunk import PointChunk, read_rows
 from sparse_convonet.io.polygons import triangulate
-from sparse_convonet.io.refusals import require_points, unreadable
+from sparse_convonet.runtime.refusals import require_points, unreadable
 from sparse_convonet.structures import Mesh, PointCloud
 
 _HEAD_BYTES = 1 << 20  # in which a header must end

@@ -14,7 +14,7 @@ import numpy as np
 
 from sparse_convonet.io.number_text import parse_numbers
 from sparse_convonet.io.ply_header import Element, Property, parse_header
-from sparse_convonet.io.refusals import unreadable
+from sparse_convonet.runtime.refusals import unreadable
 
 _LARGEST_RECORD = 1 << 24  # bytes: numpy's own sizes of records wrap around beyond 2^31
 

@@ -6,7 +6,7 @@ import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from sparse_convonet.io.refusals import unreadable
+from sparse_convonet.runtime.refusals import unreadable
 
 KIND = "a PLY file"
 SCALARS = {

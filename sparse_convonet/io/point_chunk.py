@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from sparse_convonet.io.refusals import unreadable
+from sparse_convonet.runtime.refusals import unreadable
 
 
 @dataclass(frozen=True)

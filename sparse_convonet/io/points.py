@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from sparse_convonet.io.atomic import atomic_path
 from sparse_convonet.io.e57 import read_e57
 from sparse_convonet.io.las import read_las, write_las
 from sparse_convonet.io.matterport import read_matterport
@@ -17,9 +16,10 @@ from sparse_convonet.io.meshes import read_geometry
 from sparse_convonet.io.npz import read_npy, read_npz, write_npz
 from sparse_convonet.io.pcd import read_pcd
 from sparse_convonet.io.ply import write_ply
-from sparse_convonet.io.refusals import require_file
-from sparse_convonet.io.surface_sampling import sample_mesh
 from sparse_convonet.io.text import read_text, write_text
+from sparse_convonet.mesh.surface_sampling import sample_mesh
+from sparse_convonet.runtime.atomic import atomic_path
+from sparse_convonet.runtime.refusals import require_file
 from sparse_convonet.structures import Mesh, PointCloud
 
 POINT_READERS: dict[str, Callable[[Path], PointCloud]] = {

@@ -15,7 +15,7 @@ from sparse_convonet.io import line_blocks
 from sparse_convonet.io.columns import cloud_from_columns, points_and_raw_colours
 from sparse_convonet.io.number_text import is_number, parse_table
 from sparse_convonet.io.point_chunk import PointChunk
-from sparse_convonet.io.refusals import damaged, no_points, require_points, unreadable
+from sparse_convonet.runtime.refusals import damaged, no_points, require_points, unreadable
 from sparse_convonet.structures import PointCloud
 
 logger = logging.getLogger(__name__)

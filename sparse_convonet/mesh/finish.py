@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from sparse_convonet.mesh.normals import with_area_normals
-from sparse_convonet.progress import Progress
+from sparse_convonet.runtime.progress import Progress
 from sparse_convonet.structures import Mesh
 
 LEAST_FACES = 4  # of a closed piece: a tetrahedron

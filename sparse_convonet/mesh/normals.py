@@ -9,7 +9,7 @@ from dataclasses import replace
 import numpy as np
 
 from sparse_convonet.mesh.query_chunks import query_chunks
-from sparse_convonet.numba_cache import njit
+from sparse_convonet.runtime.numba_cache import njit
 from sparse_convonet.structures import Mesh
 
 logger = logging.getLogger(__name__)

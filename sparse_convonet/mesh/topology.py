@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sparse_convonet.engine.threads import run_ranges
 from sparse_convonet.mesh import topology_numba as compiled
+from sparse_convonet.runtime.threads import run_ranges
 from sparse_convonet.structures import Mesh
 
 _PARTS = 16  # of the faces, for threads; each is large enough to be worth handing over

@@ -6,9 +6,9 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from sparse_convonet.data.raycast import TriangleScene
-from sparse_convonet.engine.threads import run_ranges
+from sparse_convonet.mesh.raycast import TriangleScene
 from sparse_convonet.metrics.coverage_numba import fill_grid, rank_points
+from sparse_convonet.runtime.threads import run_ranges
 
 _PARTS = 64  # of the points, for threads
 _SIZE_SAMPLE = 100_000  # triangles whose size decides on that of the cells

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparse_convonet.numba_cache import njit
+from sparse_convonet.runtime.numba_cache import njit
 
 # Large odd numbers spread the rows of cells over the table; a row runs along z and stays together.
 _ROW_X, _ROW_Y = 0x9E3779B1, 0x85EBCA6B

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparse_convonet.data.ray_patterns import panorama_directions
-from sparse_convonet.data.raycast import TriangleScene
-from sparse_convonet.data.scanner_settings import ScannerSettings
+from sparse_convonet.data.scanner.ray_patterns import panorama_directions
+from sparse_convonet.data.scanner.settings import ScannerSettings
+from sparse_convonet.mesh.raycast import TriangleScene
 from sparse_convonet.metrics.surface import f_score
 from sparse_convonet.structures import Mesh
 

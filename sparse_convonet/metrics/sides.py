@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparse_convonet.data.raycast import TriangleScene
+from sparse_convonet.mesh.raycast import TriangleScene
 from sparse_convonet.structures import Mesh
 
 WRONG_SIDE_VOXELS = 0.4  # so far before the truth, the room is too small: less is noise and the size of a cell

@@ -10,7 +10,7 @@ import numpy as np
 import trimesh
 from scipy.spatial import cKDTree
 
-from sparse_convonet.data.raycast import TriangleScene
+from sparse_convonet.mesh.raycast import TriangleScene
 from sparse_convonet.metrics.coverage import shares_within
 from sparse_convonet.structures import Mesh
 

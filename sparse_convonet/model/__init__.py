@@ -4,8 +4,16 @@ from __future__ import annotations
 
 from types import ModuleType
 
-from sparse_convonet.conditional_decoder import ConditionalDecoder
-from sparse_convonet.decoder import OccupancyDecoder
+from sparse_convonet.config.models import (
+    DenseModelConfig,
+    DenseVoxelModelConfig,
+    GlobalModelConfig,
+    ModelConfig,
+    PointsModelConfig,
+    SparseModelConfig,
+)
+from sparse_convonet.decode.conditional_decoder import ConditionalDecoder
+from sparse_convonet.decode.decoder import OccupancyDecoder
 from sparse_convonet.encode.context import ContextNetwork
 from sparse_convonet.encode.dense_pointnet import CellPointNet
 from sparse_convonet.encode.dense_unet import PlaneUNet, VolumeUNet
@@ -21,14 +29,6 @@ from sparse_convonet.model.network import OccupancyNetwork
 from sparse_convonet.model.registry import builder_of
 from sparse_convonet.model.registry import register_network as register_network
 from sparse_convonet.model.sparse import HINTS, SparseOccupancyNetwork
-from sparse_convonet.model_config import (
-    DenseModelConfig,
-    DenseVoxelModelConfig,
-    GlobalModelConfig,
-    ModelConfig,
-    PointsModelConfig,
-    SparseModelConfig,
-)
 
 
 def build(config: ModelConfig) -> OccupancyNetwork:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from sparse_convonet.conditional_decoder import ConditionalDecoder
-from sparse_convonet.decoder import OccupancyDecoder
+from sparse_convonet.decode.conditional_decoder import ConditionalDecoder
+from sparse_convonet.decode.decoder import OccupancyDecoder
 from sparse_convonet.encode.global_pointnet import GlobalPointNet
 from sparse_convonet.encode.point_features import PointFeatures
 from sparse_convonet.fields.points import PointField

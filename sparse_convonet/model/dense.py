@@ -7,7 +7,7 @@ from typing import Literal
 import torch
 
 from sparse_convonet.coordinates import GRID_MARGIN, PLANE_MARGIN, cells_of_shares, unit_to_share
-from sparse_convonet.decoder import OccupancyDecoder
+from sparse_convonet.decode.decoder import OccupancyDecoder
 from sparse_convonet.encode.dense_pointnet import CellGroups, CellPointNet
 from sparse_convonet.encode.dense_unet import PlaneUNet, VolumeUNet
 from sparse_convonet.fields.dense import AXES, DenseField

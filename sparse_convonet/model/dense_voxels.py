@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from sparse_convonet.decoder import OccupancyDecoder
+from sparse_convonet.decode.decoder import OccupancyDecoder
 from sparse_convonet.encode.dense_pointnet import CellGroups, CellPointNet
 from sparse_convonet.encode.dense_unet import VolumeUNet, inputs_of_outputs
 from sparse_convonet.fields.dense_voxels import DenseVoxelField, VoxelBox

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from sparse_convonet.config.models import add_model_record, model_records
 from sparse_convonet.model.network import OccupancyNetwork
-from sparse_convonet.model_config import add_model_record, model_records
 
 Builder = Callable[[Any], OccupancyNetwork]
 

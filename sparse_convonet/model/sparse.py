@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from sparse_convonet.coordinates import pack_keys
-from sparse_convonet.decoder import OccupancyDecoder
+from sparse_convonet.decode.decoder import OccupancyDecoder
 from sparse_convonet.encode.context import Context, ContextNetwork
 from sparse_convonet.encode.pointnet import LocalPoolPointNet
 from sparse_convonet.encode.sparse_unet import SparseUNet

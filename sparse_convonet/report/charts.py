@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sparse_convonet.io.atomic import atomic_path
-from sparse_convonet.io.refusals import require_package
 from sparse_convonet.report.curve_labels import INK, Failure, Name, draw_failures, draw_names
+from sparse_convonet.runtime.atomic import atomic_path
+from sparse_convonet.runtime.refusals import require_package
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

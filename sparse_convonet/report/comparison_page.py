@@ -13,8 +13,8 @@ from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 from PIL import Image, UnidentifiedImageError
 
-from sparse_convonet.io.atomic import atomic_path
-from sparse_convonet.io.refusals import require_file
+from sparse_convonet.runtime.atomic import atomic_path
+from sparse_convonet.runtime.refusals import require_file
 
 # 0.93, -1,234.5, 3e-05, 12 %, 4.2 cm, < 1, 3 x, 0.9 +- 0.1
 _NUMBER = re.compile(

@@ -13,10 +13,10 @@ from scipy.spatial import cKDTree
 from sparse_convonet.coordinates import UnitFrame
 from sparse_convonet.data.convonet.samples import OccupancySamples
 from sparse_convonet.data.convonet.survey import ModelData
-from sparse_convonet.io.atomic import atomic_path
-from sparse_convonet.report.camera import ParallelCamera
+from sparse_convonet.picture.camera import ParallelCamera
+from sparse_convonet.picture.splats import draw_points
 from sparse_convonet.report.lettering import FAINT, INK, round_length, write_line
-from sparse_convonet.report.splats import draw_points
+from sparse_convonet.runtime.atomic import atomic_path
 
 _CLOUD_PIXELS, _SLICE_PIXELS, _PANEL_HEIGHT = 420, 300, 300
 _GAP, _TEXT_HEIGHT, _HEAD_HEIGHT, _FOOT_HEIGHT = 18, 44, 58, 72

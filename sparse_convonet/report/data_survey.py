@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparse_convonet.data.convonet.survey import GroupSurvey
-from sparse_convonet.io.refusals import without_breaks
+from sparse_convonet.runtime.refusals import without_breaks
 
 _BROKEN_NAMED = 5
 _WIDTH = 22

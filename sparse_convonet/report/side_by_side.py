@@ -10,14 +10,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
-from sparse_convonet.io.atomic import atomic_path
 from sparse_convonet.mesh.topology import is_watertight
-from sparse_convonet.report.camera import Panel, ParallelCamera, heading_off_walls, lay_out
+from sparse_convonet.picture.camera import Panel, ParallelCamera, heading_off_walls, lay_out
+from sparse_convonet.picture.cutaway import draw_storeys
+from sparse_convonet.picture.face_sums import boxes_of_slabs
+from sparse_convonet.picture.storeys import Storey, find_storeys
 from sparse_convonet.report.error_legend import LEGEND_HEIGHT, Legend, draw_legend, error_colours
-from sparse_convonet.report.face_sums import boxes_of_slabs
 from sparse_convonet.report.lettering import FAINT, INK, write_line
-from sparse_convonet.report.picture import draw_storeys
-from sparse_convonet.report.storeys import Storey, find_storeys
+from sparse_convonet.runtime.atomic import atomic_path
 from sparse_convonet.structures import Mesh
 
 _PANEL_WIDTHS = {1: 1000, 2: 860, 3: 660, 4: 560}  # pixels, by how many stand in a row

@@ -12,8 +12,8 @@ from typing import Any
 
 import torch
 
-from sparse_convonet.io.atomic import atomic_path
-from sparse_convonet.io.refusals import one_line
+from sparse_convonet.runtime.atomic import atomic_path
+from sparse_convonet.runtime.refusals import one_line
 
 _UNREADABLE = (UnpicklingError, RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError)
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from torch import nn
 
-from sparse_convonet.weights import load_model
+from sparse_convonet.model.weights import load_model
 
 logger = logging.getLogger(__name__)
 

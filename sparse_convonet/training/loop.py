@@ -12,7 +12,7 @@ import torch
 from torch import nn
 from tqdm import tqdm
 
-from sparse_convonet.config import ExperimentConfig, TrainingConfig
+from sparse_convonet.config.experiment import ExperimentConfig, TrainingConfig
 from sparse_convonet.data.batching import PackedBatch
 from sparse_convonet.model import OccupancyNetwork, build
 from sparse_convonet.training.average import WeightAverage

@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 
 from sparse_convonet.data.batching import pack_batch
-from sparse_convonet.mesh.field_mesh import field_mesh
+from sparse_convonet.extract.field_mesh import field_mesh
 from sparse_convonet.model import OccupancyNetwork
 from sparse_convonet.structures import Mesh, TrainingSample
 

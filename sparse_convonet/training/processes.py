@@ -13,7 +13,7 @@ import torch
 from torch import distributed, nn
 
 from sparse_convonet.data.batching import Shard
-from sparse_convonet.io.cli import EXIT_BAD_INPUT
+from sparse_convonet.runtime.cli import EXIT_BAD_INPUT
 
 _TIMEOUT = timedelta(hours=2)  # the others wait while the first one validates
 

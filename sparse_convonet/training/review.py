@@ -8,15 +8,15 @@ from pathlib import Path
 
 import torch
 
-from sparse_convonet.config import ExperimentConfig
+from sparse_convonet.config.experiment import ExperimentConfig
 from sparse_convonet.model import OccupancyNetwork
+from sparse_convonet.model.weights import save_weights
 from sparse_convonet.structures import TrainingSample
 from sparse_convonet.training.curves import Curves
 from sparse_convonet.training.pictures import write_pictures
 from sparse_convonet.training.sides import SidesScore, mean_sides, score_sides
 from sparse_convonet.training.stopping import StopRequest
 from sparse_convonet.training.validation import THRESHOLDS, ValidationScore, validate
-from sparse_convonet.weights import save_weights
 
 logger = logging.getLogger(__name__)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import torch
 
-from sparse_convonet.config import ExperimentConfig, config_to_mapping
+from sparse_convonet.config.experiment import ExperimentConfig, config_to_mapping
 from sparse_convonet.model import OccupancyNetwork
 from sparse_convonet.training.average import WeightAverage
 from sparse_convonet.training.checkpoint import TrainingState, save_state

@@ -14,11 +14,11 @@ from typing import Any
 import torch
 from torch.utils.data import DataLoader, IterableDataset
 
-from sparse_convonet.config import ExperimentConfig
+from sparse_convonet.config.experiment import ExperimentConfig
 from sparse_convonet.data.batching import WHOLE, BatchStream, Coordinates, PackedBatch, Shard, TrainingStream
 from sparse_convonet.data.convonet.stream import FolderStream, evaluation_samples
-from sparse_convonet.data.furniture import FurnitureLibrary
-from sparse_convonet.data.samples import SceneSource
+from sparse_convonet.data.furniture.library import FurnitureLibrary
+from sparse_convonet.data.scene_source import SceneSource
 from sparse_convonet.structures import TrainingSample
 from sparse_convonet.training.validation import ROOM_QUERIES, VALIDATION_VOXEL_M
 

@@ -12,11 +12,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from sparse_convonet.config import ExperimentConfig
+from sparse_convonet.config.experiment import ExperimentConfig
+from sparse_convonet.config.models import SparseModelConfig
 from sparse_convonet.data.batching import pack_batch
-from sparse_convonet.data.empty_halls import EmptyHall
+from sparse_convonet.data.large.empty_halls import EmptyHall
 from sparse_convonet.model import OccupancyNetwork
-from sparse_convonet.model_config import SparseModelConfig
 from sparse_convonet.structures import TrainingSample
 from sparse_convonet.training.validation import predict_probabilities
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from sparse_convonet.config import ExperimentConfig, TrainingConfig, config_to_mapping, save_resolved
-from sparse_convonet.io.atomic import atomic_path
+from sparse_convonet.config.experiment import ExperimentConfig, TrainingConfig, config_to_mapping, save_resolved
+from sparse_convonet.runtime.atomic import atomic_path
 from sparse_convonet.training.average import WeightAverage
 from sparse_convonet.training.checkpoint import TrainingState, changed_settings, load_state, require_fit
 

@@ -7,8 +7,8 @@ import open3d
 import pytest
 from scipy.spatial import ConvexHull
 
-from sparse_convonet.baseline_config import AlphaShapeSettings, BallPivotingSettings, BaselineSettings
 from sparse_convonet.baselines.reconstruction import reconstruct_baseline
+from sparse_convonet.config.baselines import AlphaShapeSettings, BallPivotingSettings, BaselineSettings
 from sparse_convonet.mesh.topology import face_areas, is_watertight, mesh_statistics
 from sparse_convonet.structures import Mesh, PointCloud
 from tests.baselines.spheres import VOLUME, moved, signed_volume, sphere

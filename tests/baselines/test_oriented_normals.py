@@ -7,16 +7,16 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from sparse_convonet.baseline_config import (
+from sparse_convonet.baselines.oriented_normals import with_estimated_normals
+from sparse_convonet.baselines.reconstruction import reconstruct_baseline
+from sparse_convonet.config.baselines import (
     AlphaShapeSettings,
     BallPivotingSettings,
     BaselineSettings,
     PoissonSettings,
     Side,
 )
-from sparse_convonet.baselines.oriented_normals import with_estimated_normals
-from sparse_convonet.baselines.reconstruction import reconstruct_baseline
-from sparse_convonet.strict_yaml import record_from_mapping, record_to_mapping
+from sparse_convonet.config.strict_yaml import record_from_mapping, record_to_mapping
 from sparse_convonet.structures import PointCloud
 from tests.baselines.spheres import moved, sphere
 from tests.synthetic_scan import ROOM, room_points

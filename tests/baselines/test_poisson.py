@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sparse_convonet.baseline_config import PoissonSettings
 from sparse_convonet.baselines.poisson import octree
 from sparse_convonet.baselines.reconstruction import reconstruct_baseline
+from sparse_convonet.config.baselines import PoissonSettings
 from sparse_convonet.mesh.topology import face_areas, mesh_statistics
 from sparse_convonet.structures import PointCloud
 from tests.baselines.spheres import AREA, VOLUME, moved, radii, signed_volume, sphere

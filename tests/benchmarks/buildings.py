@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sparse_convonet.data.walks import choose_stations
-from sparse_convonet.isolated import call_isolated
+from sparse_convonet.data.scenes.walks import choose_stations
+from sparse_convonet.runtime.isolated import call_isolated
 from tests.benchmarks.tables import column
 
 TEXT = (
@@ -73,9 +73,9 @@ def write_scan(area_m2: float, rays_per_m2: int, folder: str) -> dict[str, Any]:
     """Generate a building of about that floor area, scan it, and leave scan.ply in the folder."""
     import numpy as np
 
-    from sparse_convonet.data.buildings import building_of_area
-    from sparse_convonet.data.furniture import FurnitureLibrary
-    from sparse_convonet.data.scanner import ScannerSettings, VirtualScanner
+    from sparse_convonet.data.buildings.building import building_of_area
+    from sparse_convonet.data.furniture.library import FurnitureLibrary
+    from sparse_convonet.data.scanner.virtual_scanner import ScannerSettings, VirtualScanner
     from sparse_convonet.io.points import write_points
 
     building = building_of_area(area_m2, FurnitureLibrary.load().split("test"))
@@ -92,8 +92,8 @@ def write_scan(area_m2: float, rays_per_m2: int, folder: str) -> dict[str, Any]:
 
 def reconstruct(folder: str) -> dict[str, Any]:
     """Reconstruct the folder's scan.ply as the tool does; returns the report."""
-    from sparse_convonet.reconstruction_settings import ReconstructionSettings
-    from sparse_convonet.scan import ScanRequest, reconstruct_scan
+    from sparse_convonet.plan.settings import ReconstructionSettings
+    from sparse_convonet.scan.run import ScanRequest, reconstruct_scan
 
     path = Path(folder)
     settings = ReconstructionSettings(voxel_size_m=_VOXEL_M)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sparse_convonet.isolated import call_isolated
+from sparse_convonet.runtime.isolated import call_isolated
 from tests.benchmarks.buildings import write_scan
 from tests.benchmarks.tables import column
 
@@ -99,8 +99,8 @@ def write_campus(folder: str, copies: int) -> dict[str, Any]:
 
 def reconstruct(folder: str, in_tiles: bool) -> dict[str, Any]:
     """Reconstruct the folder's campus.las as the tool does; returns the report."""
-    from sparse_convonet.reconstruction_settings import ReconstructionSettings
-    from sparse_convonet.scan import ScanRequest, reconstruct_scan
+    from sparse_convonet.plan.settings import ReconstructionSettings
+    from sparse_convonet.scan.run import ScanRequest, reconstruct_scan
 
     path = Path(folder)
     settings = ReconstructionSettings(voxel_size_m=_VOXEL_M, memory_bytes=_BUDGET_BYTES if in_tiles else None)

@@ -12,8 +12,8 @@ from statistics import median
 from torch.utils.data import DataLoader
 
 from sparse_convonet.data.convonet.dataset import ConvonetDataset, DrawSettings, pack_unit_samples
-from sparse_convonet.data.model_set import split_jobs, write_models
-from sparse_convonet.data.room_recipes import MetricRecipe, PaperRoomRecipe
+from sparse_convonet.data.sets.model_set import split_jobs, write_models
+from sparse_convonet.data.sets.room_recipes import MetricRecipe, PaperRoomRecipe
 from tests.benchmarks.tables import column
 
 TEXT = (

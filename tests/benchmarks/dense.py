@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from sparse_convonet.isolated import call_isolated
+from sparse_convonet.runtime.isolated import call_isolated
 from tests.benchmarks.buildings import write_scan
 from tests.benchmarks.tables import column
 
@@ -70,15 +70,15 @@ def reconstruct(network: str, quick: bool, folder: str) -> dict[str, Any]:
     """Seconds from the folder's scan.ply, read, to a mesh."""
     import torch
 
-    from sparse_convonet.config import load_config
+    from sparse_convonet.config.experiment import load_config
     from sparse_convonet.coordinates import VoxelFrame
+    from sparse_convonet.extract.field_mesh import field_mesh
+    from sparse_convonet.extract.sliding_window import sliding_window_mesh
     from sparse_convonet.io.points import read_points
-    from sparse_convonet.mesh.field_mesh import field_mesh
-    from sparse_convonet.mesh.sliding_window import sliding_window_mesh
     from sparse_convonet.model import build
     from sparse_convonet.model.dense_voxels import DenseVoxelNetwork
-    from sparse_convonet.reconstruct import Reconstructor
-    from sparse_convonet.reconstruction_settings import ReconstructionSettings
+    from sparse_convonet.plan.settings import ReconstructionSettings
+    from sparse_convonet.reconstruct.reconstructor import Reconstructor
     from sparse_convonet.structures import PointCloud
 
     points = read_points(Path(folder) / "scan.ply").points

@@ -12,13 +12,13 @@ from typing import Any
 
 import torch
 
+from sparse_convonet.config.models import EngineName
 from sparse_convonet.data.batching import PackedBatch, TrainingStream
-from sparse_convonet.data.furniture import FurnitureLibrary
+from sparse_convonet.data.furniture.library import FurnitureLibrary
 from sparse_convonet.engine import load_engine
 from sparse_convonet.engine.neighbours import KernelOffsets
-from sparse_convonet.model_config import EngineName
+from sparse_convonet.model.weights import TrainedModel, load_model
 from sparse_convonet.training.loop import training_step
-from sparse_convonet.weights import TrainedModel, load_model
 from tests.benchmarks.shells import room_shell
 from tests.benchmarks.tables import column
 from tests.benchmarks.timing import interleaved_seconds, matrix_product, matrix_product_rate

@@ -8,7 +8,7 @@ import time
 from dataclasses import dataclass
 from typing import Any
 
-from sparse_convonet.isolated import call_isolated
+from sparse_convonet.runtime.isolated import call_isolated
 from tests.benchmarks.tables import column
 
 _RUNS = 5
@@ -49,8 +49,8 @@ def run(quick: bool) -> list[FirstCallRow]:
 def first_results(points: int) -> dict[str, Any]:
     """Seconds of importing, loading, and of the first and second mesh."""
     started = time.perf_counter()
-    from sparse_convonet.reconstruct import Reconstructor
-    from sparse_convonet.reconstruction_settings import ReconstructionSettings
+    from sparse_convonet.plan.settings import ReconstructionSettings
+    from sparse_convonet.reconstruct.reconstructor import Reconstructor
 
     imported = time.perf_counter()
     from tests.synthetic_scan import room_points

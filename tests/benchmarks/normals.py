@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparse_convonet.data.buildings import building_of_area
-from sparse_convonet.data.furniture import FurnitureLibrary
-from sparse_convonet.data.raycast import TriangleScene
-from sparse_convonet.data.scanner import ScannerSettings, VirtualScanner
-from sparse_convonet.data.walks import choose_stations
-from sparse_convonet.reconstruct import Reconstructor
-from sparse_convonet.reconstruction_settings import ReconstructionSettings
+from sparse_convonet.data.buildings.building import building_of_area
+from sparse_convonet.data.furniture.library import FurnitureLibrary
+from sparse_convonet.data.scanner.virtual_scanner import ScannerSettings, VirtualScanner
+from sparse_convonet.data.scenes.walks import choose_stations
+from sparse_convonet.mesh.raycast import TriangleScene
+from sparse_convonet.plan.settings import ReconstructionSettings
+from sparse_convonet.reconstruct.reconstructor import Reconstructor
 from tests.benchmarks.tables import column
 
 TEXT = (

@@ -11,7 +11,7 @@ from sparse_convonet.coordinates import pack_keys
 from sparse_convonet.fields.sparse import SparseField
 from sparse_convonet.mesh.query_chunks import QUERIES_AT_ONCE
 from sparse_convonet.model.sparse import SparseOccupancyNetwork
-from sparse_convonet.weights import load_model
+from sparse_convonet.model.weights import load_model
 from tests.benchmarks.shells import points_in, room_shell
 from tests.benchmarks.tables import column
 from tests.benchmarks.timing import interleaved_seconds

@@ -6,18 +6,18 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparse_convonet.data.buildings import building_of_area
-from sparse_convonet.data.furniture import FurnitureLibrary
-from sparse_convonet.data.raycast_open3d import Open3dEngine
-from sparse_convonet.data.raycast_tree import TreeEngine
-from sparse_convonet.data.walks import choose_stations
+from sparse_convonet.data.buildings.building import building_of_area
+from sparse_convonet.data.furniture.library import FurnitureLibrary
+from sparse_convonet.data.scenes.walks import choose_stations
+from sparse_convonet.mesh.raycast_open3d import Open3dEngine
+from sparse_convonet.mesh.raycast_tree import TreeEngine
 from tests.benchmarks.tables import column
 from tests.benchmarks.timing import interleaved_seconds
 
 TEXT = (
     "A generated furnished building, one thread, medians, taking turns, each answering the same questions: rays from "
     "stations in it, and points anywhere in it. Tree: what a machine without open3d casts its rays with "
-    "(`sparse_convonet/data/raycast_tree.py`). Preparing: the tree of both, open3d's with one ray, which builds it."
+    "(`sparse_convonet/mesh/raycast_tree.py`). Preparing: the tree of both, open3d's with one ray, which builds it."
 )
 
 _STATION_SPACING_M = 2.5

@@ -9,10 +9,10 @@ import numpy as np
 import torch
 
 from sparse_convonet.coordinates import VoxelFrame
-from sparse_convonet.data.empty_halls import EmptyHall
+from sparse_convonet.data.large.empty_halls import EmptyHall
 from sparse_convonet.model.sparse import SparseOccupancyNetwork
+from sparse_convonet.model.weights import load_model
 from sparse_convonet.structures import PointSet
-from sparse_convonet.weights import load_model
 from tests.benchmarks.tables import column
 
 TEXT = (

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from sparse_convonet.data.empty_halls import EmptyHall
-from sparse_convonet.data.furniture import FurnitureLibrary
+from sparse_convonet.data.furniture.library import FurnitureLibrary
+from sparse_convonet.data.large.empty_halls import EmptyHall
 from sparse_convonet.evaluation.sides import (
     SidesRow,
     building_sides,
@@ -15,7 +15,7 @@ from sparse_convonet.evaluation.sides import (
     reconstruction_of,
 )
 from sparse_convonet.evaluation.usual_halls import DEFAULT_HALLS, DEFAULT_VOXELS_M
-from sparse_convonet.weights import load_model
+from sparse_convonet.model.weights import load_model
 from tests.benchmarks.tables import column
 
 TEXT = (

@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from sparse_convonet.isolated import call_isolated
-from sparse_convonet.memory import resident_memory_bytes
+from sparse_convonet.runtime.isolated import call_isolated
+from sparse_convonet.runtime.memory import resident_memory_bytes
 from tests.benchmarks.tables import column
 
 TEXT = (
@@ -54,7 +54,7 @@ def _measure(what: str, arguments: dict[str, Any]) -> SizeRow:
 @torch.no_grad()
 def forward_seconds(voxels: int, gap: int, repeats: int) -> dict[str, Any]:
     """gap: voxels between two shells of half the size each; 0: one shell."""
-    from sparse_convonet.weights import load_model
+    from sparse_convonet.model.weights import load_model
     from tests.benchmarks.shells import room_shell
 
     model = load_model("building", engine="native")

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sparse_convonet.isolated import call_isolated
+from sparse_convonet.runtime.isolated import call_isolated
 from tests.benchmarks import __main__ as benchmarks
 from tests.benchmarks.ballast import hold
 from tests.benchmarks.shells import points_in, room_shell

@@ -13,7 +13,7 @@ import pytest
 import sparse_convonet
 from sparse_convonet.commands.dispatch import help_text, main
 from sparse_convonet.commands.listing import COMMANDS, GROUPS, Command
-from sparse_convonet.io.cli import run_tool
+from sparse_convonet.runtime.cli import run_tool
 from tests.tools.running import TOOLS, load_tool
 
 ROOT = TOOLS.parent

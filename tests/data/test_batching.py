@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from sparse_convonet.config import DataConfig
+from sparse_convonet.config.experiment import DataConfig
 from sparse_convonet.data.batching import Shard, TrainingStream, pack_batch
-from sparse_convonet.data.furniture import FurnitureLibrary
+from sparse_convonet.data.furniture.library import FurnitureLibrary
 from sparse_convonet.structures import TrainingSample
-from tests.data.tiny_library import tiny_library
+from tests.data.furniture.tiny_library import tiny_library
 
 MIXED = DataConfig(scenes="mixed", room_share=0.3, large_share=0.2, context_voxels=80.0)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sparse_convonet.data.assembly import Assembly
-from sparse_convonet.data.raycast import TriangleScene
+from sparse_convonet.data.scanner.visible_surface import SeenPoints, draw_seen
+from sparse_convonet.data.scenes.assembly import Assembly
 from sparse_convonet.data.surroundings import SUBCELL_VOXELS, Surroundings, WatchedScene, draw_core, thin_scan
-from sparse_convonet.data.visible_surface import SeenPoints, draw_seen
+from sparse_convonet.mesh.raycast import TriangleScene
 
 VOXEL_M = 0.1
 AROUND = Surroundings(core=20.0, reach=120.0, sparse=0.2, even=40.0)

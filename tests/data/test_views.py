@@ -6,10 +6,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sparse_convonet.config import load_config
-from sparse_convonet.data import samples
-from sparse_convonet.data.samples import SceneSource
-from sparse_convonet.data.visible_surface import SeenPoints
+from sparse_convonet.config.experiment import load_config
+from sparse_convonet.data import scene_source as samples
+from sparse_convonet.data.scanner.visible_surface import SeenPoints
+from sparse_convonet.data.scene_source import SceneSource
 from sparse_convonet.training.scenes import furniture_of
 
 REPOSITORY = Path(__file__).parents[2]

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sparse_convonet.engine import kernels_tiled, sweep_numba
+from sparse_convonet.engine import kernels_numba as kernels_tiled
+from sparse_convonet.engine import sweep_numba
 from sparse_convonet.engine.compiled_loops import compiled_loops_take, without_compiled_loops
 from sparse_convonet.engine.convolution import convolve
 from sparse_convonet.engine.neighbours import KernelOffsets, dilate, neighbour_table

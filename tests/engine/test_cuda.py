@@ -10,6 +10,7 @@ import pytest
 import torch
 from torch import nn
 
+from sparse_convonet.config.models import SparseModelConfig
 from sparse_convonet.coordinates import pack_keys
 from sparse_convonet.engine import native
 from sparse_convonet.engine.convolution import TRITON_SWITCH
@@ -17,7 +18,6 @@ from sparse_convonet.engine.neighbours import KernelOffsets, dilate, neighbour_t
 from sparse_convonet.fields.lookup import trilinear_lookup
 from sparse_convonet.model import build_sparse
 from sparse_convonet.model.sparse import SparseOccupancyNetwork
-from sparse_convonet.model_config import SparseModelConfig
 from tests.synthetic_scan import room_points
 
 pytestmark = [pytest.mark.gpu, pytest.mark.skipif(not torch.cuda.is_available(), reason="no CUDA device")]

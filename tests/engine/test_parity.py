@@ -13,13 +13,13 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sparse_convonet.config.models import EngineName, SparseModelConfig
 from sparse_convonet.engine import native as native_engine
 from sparse_convonet.model import build_sparse
-from sparse_convonet.model_config import EngineName, SparseModelConfig
-from sparse_convonet.reconstruct import Reconstructor
-from sparse_convonet.reconstruction_settings import ReconstructionSettings
+from sparse_convonet.model.weights import load_model
+from sparse_convonet.plan.settings import ReconstructionSettings
+from sparse_convonet.reconstruct.reconstructor import Reconstructor
 from sparse_convonet.structures import PointCloud
-from sparse_convonet.weights import load_model
 from tests.engine.conftest import sort_rows
 from tests.oracles.dense_convolution import dense_convolution
 from tests.synthetic_scan import room_points

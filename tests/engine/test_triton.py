@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from sparse_convonet.engine import convolution
-from sparse_convonet.isolated import call_isolated
+from sparse_convonet.runtime.isolated import call_isolated
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="triton is not installed")
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from sparse_convonet.config import DataConfig
+from sparse_convonet.config.experiment import DataConfig
 from sparse_convonet.coordinates import UnitFrame
 from sparse_convonet.data.convonet.sidecar import write_frame
 from sparse_convonet.evaluation.data_set import EvaluationSettings, ModelRow, evaluate

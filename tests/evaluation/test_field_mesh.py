@@ -9,9 +9,9 @@ import pytest
 import torch
 
 from sparse_convonet.coordinates import UNIT_PADDING
+from sparse_convonet.extract.field_mesh import field_mesh
+from sparse_convonet.extract.seeds import box_seed_cells, cube_seed_cells
 from sparse_convonet.fields.dense_voxels import DenseVoxelField, VoxelBox
-from sparse_convonet.mesh.field_mesh import field_mesh
-from sparse_convonet.mesh.seeds import box_seed_cells, cube_seed_cells
 from sparse_convonet.mesh.topology import is_watertight
 from sparse_convonet.model import OccupancyNetwork
 

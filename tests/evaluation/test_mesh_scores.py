@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 import trimesh
 
-from sparse_convonet.data.raycast import TriangleScene
 from sparse_convonet.evaluation.mesh_scores import UNIT_THRESHOLDS, Truth, score_mesh
 from sparse_convonet.evaluation.predictors import empty_mesh
+from sparse_convonet.mesh.raycast import TriangleScene
 from sparse_convonet.metrics.surface import SurfaceSamples, sample_mesh
 from sparse_convonet.structures import Mesh
 

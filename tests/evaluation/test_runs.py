@@ -11,7 +11,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from sparse_convonet.config import DataConfig, ExperimentConfig
+from sparse_convonet.config.experiment import DataConfig, ExperimentConfig
+from sparse_convonet.config.models import DenseVoxelModelConfig, SparseModelConfig
 from sparse_convonet.coordinates import UnitFrame
 from sparse_convonet.evaluation import growth, runs
 from sparse_convonet.evaluation.comparison import cells, compare_run, markdown, write_tables
@@ -30,11 +31,10 @@ from sparse_convonet.evaluation.runs import (
 )  # fmt: skip
 from sparse_convonet.evaluation.scenes import ScannedScene, SceneTruth, data_set_scenes
 from sparse_convonet.io.meshes import write_mesh
-from sparse_convonet.isolated import IsolatedCall, OverBudgetError
 from sparse_convonet.model import build
-from sparse_convonet.model_config import DenseVoxelModelConfig, SparseModelConfig
+from sparse_convonet.model.weights import save_weights
+from sparse_convonet.runtime.isolated import IsolatedCall, OverBudgetError
 from sparse_convonet.structures import Mesh
-from sparse_convonet.weights import save_weights
 from tests.data.convonet.small_set import write_set
 
 SPARSE = SparseModelConfig(

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sparse_convonet.data.empty_halls import EmptyHall
-from sparse_convonet.data.furniture import FurnitureLibrary
-from sparse_convonet.data.solids import yaw_matrix
+from sparse_convonet.data.furniture.library import FurnitureLibrary
+from sparse_convonet.data.large.empty_halls import EmptyHall
+from sparse_convonet.data.scenes.solids import yaw_matrix
 from sparse_convonet.evaluation.predictors import Prediction
 from sparse_convonet.evaluation.scenes import SeenTruth
 from sparse_convonet.evaluation.sides import (
@@ -21,8 +21,8 @@ from sparse_convonet.evaluation.sides import (
     sides_line,
     worst_line,
 )
+from sparse_convonet.model.weights import load_model
 from sparse_convonet.structures import Mesh
-from sparse_convonet.weights import load_model
 from tests.metrics.boxes import box
 
 HALL = EmptyHall.from_text("6x2.7")

@@ -15,8 +15,8 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from sparse_convonet.io.atomic import atomic_path
-from sparse_convonet.memory import memory_of_process
+from sparse_convonet.runtime.atomic import atomic_path
+from sparse_convonet.runtime.memory import memory_of_process
 from tests.fuzz.minimise import minimise
 from tests.fuzz.registry import all_targets
 from tests.fuzz.sandbox import MEMORY_LIMIT_BYTES, Sandbox, Verdict, sandbox

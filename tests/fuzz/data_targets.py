@@ -11,21 +11,21 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sparse_convonet.config import ExperimentConfig, load_config, save_resolved
+from sparse_convonet.config.experiment import ExperimentConfig, load_config, save_resolved
+from sparse_convonet.config.models import SparseModelConfig
 from sparse_convonet.coordinates import UnitFrame
 from sparse_convonet.data.convonet.binvox import Voxels, read_binvox, write_binvox
 from sparse_convonet.data.convonet.layout import read_metadata, read_split
 from sparse_convonet.data.convonet.renderings import read_view
 from sparse_convonet.data.convonet.samples import read_occupancy, read_surface
 from sparse_convonet.data.convonet.sidecar import read_frame, write_frame
-from sparse_convonet.data.furniture import FurnitureLibrary
-from sparse_convonet.data.furniture_pack import PackedModel, PackedVoxels, write_pack
-from sparse_convonet.data.official_splits import read_splits
-from sparse_convonet.data.scannet import read_alignment, read_labels
-from sparse_convonet.data.sweethome3d import CATALOGUE, SweetHomeLibrary
+from sparse_convonet.data.furniture.library import FurnitureLibrary
+from sparse_convonet.data.furniture.pack import PackedModel, PackedVoxels, write_pack
+from sparse_convonet.data.furniture.sweethome3d import CATALOGUE, SweetHomeLibrary
+from sparse_convonet.data.sets.official_splits import read_splits
+from sparse_convonet.data.sets.scannet import read_alignment, read_labels
 from sparse_convonet.model import build
-from sparse_convonet.model_config import SparseModelConfig
-from sparse_convonet.weights import load_model, save_weights
+from sparse_convonet.model.weights import load_model, save_weights
 from tests.fuzz.containers import mutate_json, mutate_png, mutate_safetensors, mutate_zip, zipped
 from tests.fuzz.mesh_targets import tetrahedron
 from tests.fuzz.point_targets import cloud, npz, written

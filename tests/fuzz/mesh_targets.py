@@ -11,11 +11,11 @@ import numpy as np
 import trimesh
 from PIL import Image
 
-from sparse_convonet.data.matterport_regions import find_floors
+from sparse_convonet.data.sets.matterport_regions import find_floors
 from sparse_convonet.io.matterport import read_matterport
 from sparse_convonet.io.meshes import read_geometry, write_mesh
 from sparse_convonet.io.points import read_points, write_points
-from sparse_convonet.io.refusals import require_file
+from sparse_convonet.runtime.refusals import require_file
 from sparse_convonet.structures import Mesh, PointCloud
 from tests.fuzz.containers import glb, mutate_glb, mutate_json, mutate_zip, zipped
 from tests.fuzz.point_targets import cloud, require_sound, written

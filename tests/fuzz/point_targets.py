@@ -13,9 +13,9 @@ from unittest import mock
 
 import numpy as np
 
+from sparse_convonet.clouds.cleaning import clean_points, describe
 from sparse_convonet.io import line_blocks
 from sparse_convonet.io.chunks import read_chunks
-from sparse_convonet.io.cleaning import clean_points, describe
 from sparse_convonet.io.points import read_points, write_points
 from sparse_convonet.structures import PointCloud
 from tests.fuzz.containers import mutate_e57, mutate_zip, zipped

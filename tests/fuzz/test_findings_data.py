@@ -12,12 +12,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sparse_convonet.config import load_config
+from sparse_convonet.config.experiment import load_config
 from sparse_convonet.data.convonet.layout import read_metadata
-from sparse_convonet.data.furniture import FurnitureLibrary
-from sparse_convonet.data.scannet import read_alignment
-from sparse_convonet.data.sweethome3d import CATALOGUE, SweetHomeLibrary, parse_properties
-from sparse_convonet.weights import load_model
+from sparse_convonet.data.furniture.library import FurnitureLibrary
+from sparse_convonet.data.furniture.sweethome3d import CATALOGUE, SweetHomeLibrary, parse_properties
+from sparse_convonet.data.sets.scannet import read_alignment
+from sparse_convonet.model.weights import load_model
 from tests.fuzz.containers import zipped
 from tests.fuzz.point_targets import npy, npz
 from tests.fuzz.registry import all_targets

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
+from sparse_convonet.clouds.cleaning import Dropped, clean_points, describe
 from sparse_convonet.coordinates import AXIS_LIMIT, BATCH_LIMIT, VoxelFrame, pack_keys, unpack_keys
-from sparse_convonet.io.cleaning import Dropped, clean_points, describe
 from sparse_convonet.io.points import read_points
 from sparse_convonet.structures import PointCloud
 

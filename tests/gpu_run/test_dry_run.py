@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from sparse_convonet.weights import load_model
+from sparse_convonet.model.weights import load_model
 from tests.gpu_run.hiding import HIDDEN, environment_without
 
 ROOT = Path(__file__).parents[2]
@@ -18,12 +18,12 @@ _LIMIT_S = 1500  # on a busy machine; alone it takes some two minutes
 _SCENES = """
 import sys
 import numpy as np
-from sparse_convonet.config import load_config
-from sparse_convonet.data.buildings import make_building
-from sparse_convonet.data.furniture import FurnitureLibrary
-from sparse_convonet.data.large_scenes import make_large_scene
-from sparse_convonet.data.rooms import make_room
-from sparse_convonet.data.samples import SceneSource
+from sparse_convonet.config.experiment import load_config
+from sparse_convonet.data.buildings.building import make_building
+from sparse_convonet.data.furniture.library import FurnitureLibrary
+from sparse_convonet.data.large.large_scenes import make_large_scene
+from sparse_convonet.data.buildings.room import make_room
+from sparse_convonet.data.scene_source import SceneSource
 import sparse_convonet.gpu_run.run
 
 library = FurnitureLibrary.load().split("train")

@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from sparse_convonet.mesh.mise import threshold_logit
+from sparse_convonet.extract.mise import threshold_logit
+from sparse_convonet.extract.seeds import finest_cells_per_seed
 from sparse_convonet.mesh.query_chunks import QUERIES_AT_ONCE, query_chunks
-from sparse_convonet.mesh.seeds import finest_cells_per_seed
 
 
 @pytest.mark.parametrize("count", [0, 1, QUERIES_AT_ONCE, QUERIES_AT_ONCE + 1, 3 * QUERIES_AT_ONCE - 1])

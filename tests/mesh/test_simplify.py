@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from sparse_convonet.mesh.mise import ExtractionSettings, extract_mesh
+from sparse_convonet.extract.mise import ExtractionSettings, extract_mesh
 from sparse_convonet.mesh.simplify import simplify_to_error, simplify_to_faces, surface_distance
 from sparse_convonet.mesh.topology import mesh_statistics
 from sparse_convonet.structures import Mesh

@@ -7,8 +7,8 @@ from typing import Any, get_args
 import pytest
 import torch
 
+from sparse_convonet.config.models import ModelConfig
 from sparse_convonet.model import build
-from sparse_convonet.model_config import ModelConfig
 
 
 @pytest.mark.parametrize("kind", get_args(ModelConfig))

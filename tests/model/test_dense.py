@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 
+from sparse_convonet.config.models import DenseModelConfig, GlobalModelConfig, ModelConfig, PlaneName, PointsModelConfig
 from sparse_convonet.coordinates import GRID_MARGIN, PLANE_MARGIN, cells_of_shares, unit_to_share
 from sparse_convonet.encode.dense_pointnet import CellGroups
 from sparse_convonet.encode.dense_unet import PlaneUNet, VolumeUNet
@@ -15,7 +16,6 @@ from sparse_convonet.encode.point_features import farthest_points, neighbours_wi
 from sparse_convonet.fields.dense import AXES, DenseField
 from sparse_convonet.fields.points import PointField
 from sparse_convonet.model import OccupancyNetwork, build
-from sparse_convonet.model_config import DenseModelConfig, GlobalModelConfig, ModelConfig, PlaneName, PointsModelConfig
 
 ALL_PLANES: tuple[PlaneName, ...] = ("xz", "xy", "yz")
 SMALL: dict[str, ModelConfig] = {

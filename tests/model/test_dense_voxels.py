@@ -7,13 +7,13 @@ import pytest
 import torch
 from torch import nn
 
+from sparse_convonet.config.models import DenseVoxelModelConfig
 from sparse_convonet.encode import dense_unet
 from sparse_convonet.encode.dense_unet import VolumeUNet, inputs_of_outputs
-from sparse_convonet.mesh.sliding_window import sliding_window_mesh
+from sparse_convonet.extract.sliding_window import sliding_window_mesh
 from sparse_convonet.model import build
 from sparse_convonet.model.dense_voxels import DenseVoxelNetwork
 from sparse_convonet.model.sparse import OUTSIDE_LOGIT
-from sparse_convonet.model_config import DenseVoxelModelConfig
 
 SMALL = DenseVoxelModelConfig(grid_levels=2, grid_width=8, feature_width=8, pointnet_width=8, decoder_width=8)
 

@@ -12,7 +12,7 @@ from typing import Literal
 
 import pytest
 
-from sparse_convonet.config import load_config
+from sparse_convonet.config.experiment import load_config
 from sparse_convonet.model import register_network
 from tests.data.convonet.small_set import write_set
 
@@ -27,8 +27,8 @@ import numpy as np
 import torch
 
 from sparse_convonet.coordinates import one_scene
-from sparse_convonet.mesh.field_mesh import field_mesh
-from sparse_convonet.weights import load_model
+from sparse_convonet.extract.field_mesh import field_mesh
+from sparse_convonet.model.weights import load_model
 from tools.train import main
 
 small = "training.steps=3 training.batch=2 training.workers=0 training.warmup_steps=0 training.validation_scenes=1 "

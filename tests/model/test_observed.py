@@ -7,11 +7,11 @@ from dataclasses import replace
 import pytest
 import torch
 
+from sparse_convonet.config.models import SparseModelConfig
 from sparse_convonet.data.batching import PackedBatch
 from sparse_convonet.fields.sparse import SparseField
 from sparse_convonet.model import build_sparse
 from sparse_convonet.model.sparse import SparseOccupancyNetwork
-from sparse_convonet.model_config import SparseModelConfig
 from sparse_convonet.structures import PointSet
 from sparse_convonet.training.loop import training_step
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 import pytest
 import torch
 
+from sparse_convonet.config.models import SparseModelConfig
 from sparse_convonet.model import build_sparse
 from sparse_convonet.model.sparse import OUTSIDE_LOGIT, SparseOccupancyNetwork
-from sparse_convonet.model_config import SparseModelConfig
 
 SMALL = SparseModelConfig(
     engine="native", pointnet_width=8, pointnet_blocks=2, widths=(8, 8, 16), feature_width=8, decoder_width=8

@@ -7,7 +7,7 @@ from itertools import product
 
 import numpy as np
 
-from sparse_convonet.mesh.cube_table import EDGE_ENDS, cube_table
+from sparse_convonet.extract.cube_table import EDGE_ENDS, cube_table
 
 Cell = tuple[int, ...]  # x, y, z in finest cells
 _CORNERS = [(c & 1, c >> 1 & 1, c >> 2) for c in range(8)]

@@ -8,8 +8,8 @@ import numpy as np
 import open3d
 from open3d.core import Tensor
 
-from sparse_convonet.report.camera import Panel, ParallelCamera
-from sparse_convonet.report.storeys import Storey
+from sparse_convonet.picture.camera import Panel, ParallelCamera
+from sparse_convonet.picture.storeys import Storey
 from sparse_convonet.structures import Mesh
 
 _SELF_M = 2e-3  # start of a secondary ray off its surface

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import numpy as np
 from scipy.spatial import cKDTree
 
-from sparse_convonet.mesh.tiles import TileMesh
+from sparse_convonet.extract.tile_search import TileMesh
 from sparse_convonet.structures import Mesh
 from sparse_convonet.tile_grid import TileName
 

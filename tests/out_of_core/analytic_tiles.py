@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 
 from sparse_convonet.cluster import TaskNeeds
-from sparse_convonet.mesh.lattice import EDGE, unpack_lattice
-from sparse_convonet.mesh.mise import SearchSpace
+from sparse_convonet.extract.lattice import EDGE, unpack_lattice
+from sparse_convonet.extract.mise import SearchSpace
+from sparse_convonet.extract.tile_search import TileMesh
 from sparse_convonet.mesh.normals import central_differences
-from sparse_convonet.mesh.tiles import TileMesh
-from sparse_convonet.out_of_core.schedule import mesh_all, search_all
-from sparse_convonet.out_of_core.searching import TileField, mesh_in, mesh_tile, search_in, search_tile
-from sparse_convonet.out_of_core.tile_folder import TileFolder
-from sparse_convonet.out_of_core.work_plan import WorkPlan, mesh_tiles
-from sparse_convonet.progress import Progress, untold
+from sparse_convonet.out_of_core.tiles.schedule import mesh_all, search_all
+from sparse_convonet.out_of_core.tiles.searching import TileField, mesh_in, mesh_tile, search_in, search_tile
+from sparse_convonet.out_of_core.tiles.tile_folder import TileFolder
+from sparse_convonet.out_of_core.tiles.work_plan import WorkPlan, mesh_tiles
+from sparse_convonet.runtime.progress import Progress, untold
 from sparse_convonet.tile_grid import TileGrid, TileName
 from tests.mesh.analytic_fields import Field
 

@@ -11,12 +11,12 @@ from typing import Any
 
 import pytest
 
-from sparse_convonet import scan
 from sparse_convonet.cluster import RayRunner, TaskNeeds
 from sparse_convonet.io.points import write_points
-from sparse_convonet.out_of_core import planning
-from sparse_convonet.reconstruction_settings import ReconstructionSettings
-from sparse_convonet.scan import ScanRequest, reconstruct_scan
+from sparse_convonet.out_of_core.tiles import plan_tiles as planning
+from sparse_convonet.plan.settings import ReconstructionSettings
+from sparse_convonet.scan import run as scan
+from sparse_convonet.scan.run import ScanRequest, reconstruct_scan
 from sparse_convonet.structures import PointCloud
 from tests.ray_machines import RayMachines, ray_machines
 from tests.synthetic_scan import room_points

@@ -13,26 +13,26 @@ import pytest
 import torch
 
 from sparse_convonet.cluster import LocalRunner, TaskNeeds
-from sparse_convonet.config import ExperimentConfig
+from sparse_convonet.config.experiment import ExperimentConfig
 from sparse_convonet.coordinates import VoxelFrame
 from sparse_convonet.encode.sparse_unet import SparseUNet
+from sparse_convonet.extract.mise import extract_mesh
+from sparse_convonet.extract.seeds import seed_cells
 from sparse_convonet.fields.sparse import SparseField
 from sparse_convonet.io.points import write_points
-from sparse_convonet.mesh.mise import extract_mesh
-from sparse_convonet.mesh.seeds import seed_cells
 from sparse_convonet.model.sparse import SparseOccupancyNetwork
-from sparse_convonet.out_of_core import encoding, searching
-from sparse_convonet.out_of_core.encoding import Stage
-from sparse_convonet.out_of_core.point_store import PointStore, store_points
-from sparse_convonet.out_of_core.schedule import encode_all, mesh_all, search_all
-from sparse_convonet.out_of_core.search_files import BORDER, SEARCH
-from sparse_convonet.out_of_core.tile_folder import MESH
-from sparse_convonet.out_of_core.work import Work as OpenWork
-from sparse_convonet.out_of_core.work import forget_work
-from sparse_convonet.out_of_core.work_plan import MODEL_FILE, POINTS, WorkPlan, mesh_tiles
+from sparse_convonet.model.weights import load_model, save_weights
+from sparse_convonet.out_of_core.points.store_points import PointStore, store_points
+from sparse_convonet.out_of_core.tiles import encoding, searching
+from sparse_convonet.out_of_core.tiles.encoding import Stage
+from sparse_convonet.out_of_core.tiles.schedule import encode_all, mesh_all, search_all
+from sparse_convonet.out_of_core.tiles.search_files import BORDER, SEARCH
+from sparse_convonet.out_of_core.tiles.tile_folder import MESH
+from sparse_convonet.out_of_core.tiles.work import Work as OpenWork
+from sparse_convonet.out_of_core.tiles.work import forget_work
+from sparse_convonet.out_of_core.tiles.work_plan import MODEL_FILE, POINTS, WorkPlan, mesh_tiles
 from sparse_convonet.structures import Mesh, PointCloud
 from sparse_convonet.tile_grid import TiledRows, TileGrid, TileName
-from sparse_convonet.weights import load_model, save_weights
 from tests.oracles.same_surface import assert_nearly_same_surface, joined_by_keys
 from tests.small_network import MODEL, encoding_grid, network, sheets
 

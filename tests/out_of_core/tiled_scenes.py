@@ -13,9 +13,9 @@ from sparse_convonet.mesh.cleanup import CrumbRule, PieceRules, remove_pieces
 from sparse_convonet.mesh.colour import with_colours
 from sparse_convonet.mesh.normals import with_area_normals
 from sparse_convonet.mesh.topology import face_areas
-from sparse_convonet.out_of_core.assembly import AssemblySettings
-from sparse_convonet.out_of_core.tile_folder import TileFolder
-from sparse_convonet.out_of_core.tile_frame import TileFrame
+from sparse_convonet.out_of_core.assembly.assemble import AssemblySettings
+from sparse_convonet.out_of_core.assembly.tile_frame import TileFrame
+from sparse_convonet.out_of_core.tiles.tile_folder import TileFolder
 from sparse_convonet.structures import Mesh, PointCloud
 from tests.mesh.analytic_fields import Field, block_of_cells, box, sphere, union
 from tests.oracles.same_surface import joined_by_keys

@@ -57,14 +57,14 @@ def _run(request: dict[str, Any]) -> None:
 
 def main() -> None:
     """Serve until told to end, or stdin ends."""
-    import sparse_convonet.data.matterport_regions
-    import sparse_convonet.data.room_recipes
-    import sparse_convonet.data.scan_folder
-    import sparse_convonet.data.scannet
-    import sparse_convonet.data.watertight
+    import sparse_convonet.data.sets.matterport_regions
+    import sparse_convonet.data.sets.room_recipes
+    import sparse_convonet.data.sets.scan_folder
+    import sparse_convonet.data.sets.scannet
+    import sparse_convonet.data.sets.watertight
     import sparse_convonet.evaluation.comparison_report
     import sparse_convonet.evaluation.data_set
-    import sparse_convonet.scan  # noqa: F401
+    import sparse_convonet.scan.run  # noqa: F401
 
     answers = os.fdopen(os.dup(1), "w", buffering=1)
     answers.write("ready\n")

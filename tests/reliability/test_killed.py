@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sparse_convonet.io.atomic import remove_unfinished
+from sparse_convonet.runtime.atomic import remove_unfinished
 from tests.reliability.cases import CASES, LONG_CASES, WORKER_CASES, Case
 from tests.reliability.killing import Preloaded, Runs, Tally, run_command, survive_kills
 from tests.reliability.snapshots import require_whole, snapshot, temporaries

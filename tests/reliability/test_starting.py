@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sparse_convonet.io.cli import starting
+from sparse_convonet.runtime.cli import starting
 from tests.reliability.cases import CASES, WORKER_CASES
 from tests.reliability.killing import Command, await_end, kill_group, listen_to_ctrl_c
 from tests.reliability.snapshots import snapshot, temporaries
@@ -35,13 +35,13 @@ def test_a_tool_imports_everything_where_it_can_be_stopped(tool: str) -> None:
     outside = [ast.unparse(each) for each in tree.body if isinstance(each, (ast.Import, ast.ImportFrom))]
     assert outside == [
         "from __future__ import annotations",
-        "from sparse_convonet.io.cli import run_tool, starting",
+        "from sparse_convonet.runtime.cli import run_tool, starting",
     ]
     assert "with starting():" in ast.unparse(tree)
 
 
 def test_what_is_imported_before_is_soon_there() -> None:
-    code = "import sys, sparse_convonet.io.cli; print(len({'numpy', 'torch', 'tqdm'} & set(sys.modules)))"
+    code = "import sys, sparse_convonet.runtime.cli; print(len({'numpy', 'torch', 'tqdm'} & set(sys.modules)))"
     command = [sys.executable, "-c", code]
     assert subprocess.run(command, capture_output=True, check=True, cwd=TOOLS.parent, timeout=120).stdout == b"0\n"
 
@@ -65,7 +65,7 @@ def test_handlers_are_as_before_when_everything_is_imported() -> None:
 # As a command does that has read its options and imports what does the work.
 _IMPORTS_LATE = """
 import os, signal, sys
-from sparse_convonet.io.cli import run_tool, starting
+from sparse_convonet.runtime.cli import run_tool, starting
 def main(arguments):
     before = signal.getsignal(signal.SIGTERM)
     with starting():
@@ -93,7 +93,7 @@ def test_a_tool_that_is_stopped_while_it_imports_late_ends_at_once(number: signa
 # Is stopped in what a C library calls, as compiled code does when it is loaded, and where an object is thrown away.
 _CALLED_BACK = """
 import ctypes, os, sys, time
-from sparse_convonet.io.cli import run_tool
+from sparse_convonet.runtime.cli import run_tool
 number, where = int(sys.argv[1]), sys.argv[2]
 class Thrown:
     def __del__(self):

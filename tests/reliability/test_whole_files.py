@@ -1,4 +1,4 @@
-"""io/atomic.py against kill -9, against a second process, and against Ctrl-C at the worst moment."""
+"""runtime/atomic.py against kill -9, against a second process, and against Ctrl-C at the worst moment."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from sparse_convonet.io import atomic
-from sparse_convonet.io.atomic import atomic_path, atomic_paths, remove_unfinished, require_writable
+from sparse_convonet.runtime import atomic
+from sparse_convonet.runtime.atomic import atomic_path, atomic_paths, remove_unfinished, require_writable
 from tests.told_process import ToldProcess
 from tests.tools.running import TOOLS
 
@@ -26,7 +26,7 @@ LEFT = ".mesh.01234567.partial.ply"
 _WRITER = """
 import os, sys
 from pathlib import Path
-from sparse_convonet.io.atomic import atomic_path, atomic_paths
+from sparse_convonet.runtime.atomic import atomic_path, atomic_paths
 from tests.reliability.preloaded import kill_at_change
 names = ("mesh.ply", "preview.png", "report.json")
 for change in range(1, 100):
@@ -50,7 +50,7 @@ print(change)
 _HOLDER = """
 import sys
 from pathlib import Path
-from sparse_convonet.io.atomic import atomic_path
+from sparse_convonet.runtime.atomic import atomic_path
 with atomic_path(Path(sys.argv[1]) / "mesh.ply") as temporary:
     temporary.write_text("half")
     print("writing", flush=True)

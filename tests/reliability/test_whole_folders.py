@@ -1,4 +1,4 @@
-"""atomic_folder of io/atomic.py against kill -9, against a second process, and against errors."""
+"""atomic_folder of runtime/atomic.py against kill -9, against a second process, and against errors."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from sparse_convonet.io import atomic
-from sparse_convonet.io.atomic import atomic_folder, atomic_path, remove_unfinished
+from sparse_convonet.runtime import atomic
+from sparse_convonet.runtime.atomic import atomic_folder, atomic_path, remove_unfinished
 from tests.told_process import ToldProcess
 from tests.tools.running import TOOLS
 
@@ -25,7 +25,7 @@ FORMER = ".model.01234567.former"
 _WRITER = """
 import os, sys
 from pathlib import Path
-from sparse_convonet.io.atomic import atomic_folder, atomic_path
+from sparse_convonet.runtime.atomic import atomic_folder, atomic_path
 from tests.reliability.preloaded import kill_at_change
 for change in range(1, 100):
     place = Path(sys.argv[1]) / str(change)
@@ -48,7 +48,7 @@ print(change)
 _SWAPPER = """
 import os, sys
 from pathlib import Path
-from sparse_convonet.io.atomic import atomic_folder
+from sparse_convonet.runtime.atomic import atomic_folder
 model = Path(sys.argv[1]) / "model"
 rename, calls = os.rename, []
 def waiting(source, target):

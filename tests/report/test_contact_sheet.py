@@ -13,9 +13,9 @@ from sparse_convonet.coordinates import UnitFrame
 from sparse_convonet.data.convonet.layout import ModelFolder
 from sparse_convonet.data.convonet.samples import OccupancySamples, SurfaceSamples
 from sparse_convonet.data.convonet.survey import ModelData
-from sparse_convonet.report.camera import ParallelCamera
+from sparse_convonet.picture.camera import ParallelCamera
+from sparse_convonet.picture.splats import draw_points
 from sparse_convonet.report.contact_sheet import SheetEntry, draw_cloud, draw_slice, write_contact_sheet
-from sparse_convonet.report.splats import draw_points
 
 CAMERA = ParallelCamera.looking_down(90.0, 45.0)
 RED, BLUE = np.array([255, 0, 0], dtype=np.uint8), np.array([0, 0, 255], dtype=np.uint8)

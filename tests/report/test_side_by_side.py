@@ -8,9 +8,9 @@ import pytest
 import trimesh
 from PIL import Image
 
+from sparse_convonet.picture.shading import SECTION_COLOUR
 from sparse_convonet.report import side_by_side
 from sparse_convonet.report.error_legend import error_colours
-from sparse_convonet.report.shading import SECTION_COLOUR
 from sparse_convonet.report.side_by_side import Entry, write_side_by_side
 from sparse_convonet.structures import Mesh
 

@@ -8,7 +8,7 @@ from types import ModuleType
 
 import pytest
 
-from sparse_convonet.io.cli import run_tool
+from sparse_convonet.runtime.cli import run_tool
 
 TOOLS = Path(__file__).parents[2] / "tools"
 

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sparse_convonet.config import load_config
+from sparse_convonet.config.experiment import load_config
 from sparse_convonet.io.points import write_points
 from sparse_convonet.model import build
+from sparse_convonet.model.weights import save_weights
 from sparse_convonet.structures import PointCloud
-from sparse_convonet.weights import save_weights
 from tests.data.convonet.small_set import write_set
 from tests.tools.running import exit_code, refusal
 

@@ -11,14 +11,14 @@ import pytest
 import torch
 import trimesh
 
-from sparse_convonet.config import DataConfig, ExperimentConfig
+from sparse_convonet.config.experiment import DataConfig, ExperimentConfig
+from sparse_convonet.config.models import DenseModelConfig, ModelConfig, SparseModelConfig
 from sparse_convonet.data.convonet.stream import evaluation_samples
 from sparse_convonet.io.meshes import write_mesh
 from sparse_convonet.model import build
-from sparse_convonet.model_config import DenseModelConfig, ModelConfig, SparseModelConfig
+from sparse_convonet.model.weights import load_model, save_weights
 from sparse_convonet.structures import Mesh
 from sparse_convonet.training.validation import validate
-from sparse_convonet.weights import load_model, save_weights
 from tests.data.convonet.small_set import write_set
 from tests.tools.running import exit_code, refusal
 

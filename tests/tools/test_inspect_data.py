@@ -10,11 +10,11 @@ import pytest
 from PIL import Image
 
 from sparse_convonet.coordinates import UnitFrame
+from sparse_convonet.data.buildings.room import make_room
 from sparse_convonet.data.convonet.layout import write_metadata
 from sparse_convonet.data.convonet.samples import OccupancySamples, SurfaceSamples, write_occupancy, write_surface
 from sparse_convonet.data.convonet.sidecar import write_frame
-from sparse_convonet.data.furniture import FurnitureLibrary
-from sparse_convonet.data.rooms import make_room
+from sparse_convonet.data.furniture.library import FurnitureLibrary
 from tests.data.convonet.small_set import POINTS, QUERIES, write_set
 from tests.tools.running import exit_code, refusal
 

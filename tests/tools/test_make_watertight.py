@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from sparse_convonet.data.shapenet import WatertightShapes
+from sparse_convonet.data.sets.shapenet import WatertightShapes
 from sparse_convonet.io.meshes import write_mesh
 from sparse_convonet.structures import Mesh
 from tests.tools.running import exit_code, refusal

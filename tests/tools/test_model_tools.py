@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from sparse_convonet.weights import load_model, pretrained_path
+from sparse_convonet.model.weights import load_model, pretrained_path
 from tests.tools.running import exit_code, refusal
 
 CONFIG = Path(__file__).parents[2] / "configs" / "smoke.yaml"

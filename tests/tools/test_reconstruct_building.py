@@ -156,7 +156,7 @@ def test_a_full_disk_leaves_the_earlier_result_and_no_rubbish(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     before = contents(earlier)
-    monkeypatch.setattr("sparse_convonet.io.atomic.os.fsync", full)
+    monkeypatch.setattr("sparse_convonet.runtime.atomic.os.fsync", full)
     sentence = refusal(capsys, TOOL, scan, "--out", earlier, "--overwrite", "--voxel-size", "0.12", "--up", "z")
     assert "disk full" in sentence and "mesh.ply" in sentence
     assert contents(earlier) == before
@@ -165,6 +165,6 @@ def test_a_full_disk_leaves_the_earlier_result_and_no_rubbish(
 def test_more_memory_than_there_is_is_refused_before_any_work(
     scan: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("sparse_convonet.plan.available_memory_bytes", lambda: 300_000_000)
+    monkeypatch.setattr("sparse_convonet.plan.plan.available_memory_bytes", lambda: 300_000_000)
     assert "--voxel-size" in refusal(capsys, TOOL, scan, "--out", tmp_path / "out", "--up", "z")
     assert not (tmp_path / "out").exists()

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from sparse_convonet.config import load_config
+from sparse_convonet.config.experiment import load_config
 from sparse_convonet.model import build
-from sparse_convonet.weights import save_weights
+from sparse_convonet.model.weights import save_weights
 from tests.tools.running import exit_code, refusal
 
 TINY = (

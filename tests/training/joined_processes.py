@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from torch import distributed
 
-from sparse_convonet.config import ExperimentConfig
+from sparse_convonet.config.experiment import ExperimentConfig
 from sparse_convonet.data.convonet.stream import FolderStream
 from sparse_convonet.model import build
 from sparse_convonet.training.batch_norm import synchronise_batch_norm

@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 
-from sparse_convonet.config import ExperimentConfig, config_from_mapping
-from sparse_convonet.io import atomic
-from sparse_convonet.io.cli import run_tool
+from sparse_convonet.config.experiment import ExperimentConfig, config_from_mapping
+from sparse_convonet.runtime import atomic
+from sparse_convonet.runtime.cli import run_tool
 from sparse_convonet.training import checkpoint
 from sparse_convonet.training.loop import train
 from tests.tools.running import load_tool

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import torch
 
-from sparse_convonet.config import config_to_mapping, load_config, save_resolved
+from sparse_convonet.config.experiment import config_to_mapping, load_config, save_resolved
 from sparse_convonet.model import build
 from sparse_convonet.training.checkpoint import TrainingState, load_state, save_state
 from sparse_convonet.training.loop import train

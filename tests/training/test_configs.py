@@ -9,12 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from sparse_convonet.config import ExperimentConfig, load_config
-from sparse_convonet.model_config import DenseModelConfig, DenseVoxelModelConfig, GlobalModelConfig, SparseModelConfig
+from sparse_convonet.config.experiment import ExperimentConfig, load_config
+from sparse_convonet.config.models import DenseModelConfig, DenseVoxelModelConfig, GlobalModelConfig, SparseModelConfig
+from sparse_convonet.model.weights import load_model
 from sparse_convonet.training.loop import train
 from sparse_convonet.training.scenes import validation_sets
 from sparse_convonet.training.validation import validate
-from sparse_convonet.weights import load_model
 from tests.data.convonet.small_set import write_set
 from tests.tools.running import exit_code, refusal
 

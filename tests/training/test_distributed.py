@@ -16,11 +16,11 @@ import torch
 import yaml
 from torch import distributed
 
-from sparse_convonet.config import ExperimentConfig, config_to_mapping
+from sparse_convonet.config.experiment import ExperimentConfig, config_to_mapping
+from sparse_convonet.config.models import GlobalModelConfig
 from sparse_convonet.data.batching import Shard, TrainingStream
 from sparse_convonet.data.convonet.stream import FolderStream
-from sparse_convonet.data.furniture import FurnitureLibrary
-from sparse_convonet.model_config import GlobalModelConfig
+from sparse_convonet.data.furniture.library import FurnitureLibrary
 from sparse_convonet.training.checkpoint import load_state
 from tests.data.convonet.small_set import write_set
 from tests.training.joined_processes import normalise, one_step, run_joined, whole_run

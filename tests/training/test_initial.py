@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from sparse_convonet.config import ExperimentConfig, save_resolved
+from sparse_convonet.config.experiment import ExperimentConfig, save_resolved
 from sparse_convonet.model import build
+from sparse_convonet.model.weights import save_weights
 from sparse_convonet.training.initial import initialise
-from sparse_convonet.weights import save_weights
 from tests.tools.running import exit_code, refusal
 from tests.training.separate_runs import tiny_config
 

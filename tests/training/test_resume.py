@@ -17,7 +17,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from sparse_convonet.config import ExperimentConfig, config_to_mapping
+from sparse_convonet.config.experiment import ExperimentConfig, config_to_mapping
 from sparse_convonet.training import loop, review
 from sparse_convonet.training.checkpoint import load_state, save_state
 from sparse_convonet.training.loop import train

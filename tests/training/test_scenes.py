@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from sparse_convonet.config import ExperimentConfig
+from sparse_convonet.config.experiment import ExperimentConfig
 from sparse_convonet.model import build
 from sparse_convonet.training import loop, scenes
 from sparse_convonet.training.loop import train

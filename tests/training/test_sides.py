@@ -13,7 +13,7 @@ import pytest
 import torch
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
-from sparse_convonet.config import load_config
+from sparse_convonet.config.experiment import load_config
 from sparse_convonet.model import OccupancyNetwork
 from sparse_convonet.training import review
 from sparse_convonet.training.loop import train

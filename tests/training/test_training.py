@@ -13,13 +13,13 @@ from safetensors.torch import load_file
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 from torch.utils.data import DataLoader
 
-from sparse_convonet.config import ExperimentConfig, config_from_mapping, load_config
+from sparse_convonet.config.experiment import ExperimentConfig, config_from_mapping, load_config
 from sparse_convonet.data.batching import TrainingStream
-from sparse_convonet.data.furniture import FurnitureLibrary
+from sparse_convonet.data.furniture.library import FurnitureLibrary
+from sparse_convonet.model.weights import load_model
 from sparse_convonet.training.checkpoint import load_state
 from sparse_convonet.training.loop import learning_rate_share, train
 from sparse_convonet.training.scenes import validation_sets
-from sparse_convonet.weights import load_model
 from tests.data.convonet.small_set import write_set
 
 CPU = torch.device("cpu")

@@ -7,7 +7,7 @@ import logging
 from pathlib import Path
 
 from sparse_convonet.commands.parsing import command_parser
-from sparse_convonet.io.cli import starting
+from sparse_convonet.runtime.cli import starting
 
 SWEET_HOME_FOLDER = Path("/usr/share/sweethome3d/furniture")
 EXAMPLES = (
@@ -20,9 +20,9 @@ def main(arguments: list[str] | None = None) -> None:
     """Solidify every model, write the pack and, if asked, the list of authors; report what was dropped and why."""
     options = _parser().parse_args(arguments)
     with starting():
-        from sparse_convonet.data.furniture_build import attribution, build_pack
-        from sparse_convonet.data.furniture_pack import write_pack
-        from sparse_convonet.io.atomic import atomic_path
+        from sparse_convonet.data.furniture.build_pack import attribution, build_pack
+        from sparse_convonet.data.furniture.pack import write_pack
+        from sparse_convonet.runtime.atomic import atomic_path
 
     logging.basicConfig(level=logging.INFO, format="%(message)s")
     logging.getLogger("trimesh").setLevel(logging.WARNING)

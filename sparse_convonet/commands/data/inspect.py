@@ -10,7 +10,7 @@ import argparse
 from pathlib import Path
 
 from sparse_convonet.commands.parsing import command_parser
-from sparse_convonet.io.cli import starting
+from sparse_convonet.runtime.cli import starting
 
 _MOST_SAMPLES = 200
 EXAMPLES = (

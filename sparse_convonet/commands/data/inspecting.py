@@ -20,11 +20,11 @@ from sparse_convonet.data.convonet.survey import (
     read_model,
     survey_groups,
 )
-from sparse_convonet.data.paper_rooms import PLANE_LABEL
-from sparse_convonet.data.shape_stock import CLASSES
-from sparse_convonet.io.atomic import atomic_path
+from sparse_convonet.data.sets.paper_rooms import PLANE_LABEL
+from sparse_convonet.data.sets.shape_stock import CLASSES
 from sparse_convonet.report.contact_sheet import SheetEntry, write_contact_sheet
 from sparse_convonet.report.data_survey import summarise, survey_lines
+from sparse_convonet.runtime.atomic import atomic_path
 
 
 def inspect_data(options: argparse.Namespace) -> None:

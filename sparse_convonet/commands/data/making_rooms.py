@@ -12,10 +12,10 @@ from typing import Any
 from tqdm import tqdm
 
 from sparse_convonet.cluster import TaskRunner, runner_for
-from sparse_convonet.data.model_set import ModelJob, share_out, split_jobs, write_models
-from sparse_convonet.data.room_recipes import MetricRecipe, PaperRoomRecipe
-from sparse_convonet.data.worker_pool import ProcessRunner
-from sparse_convonet.io.atomic import remove_unfinished
+from sparse_convonet.cluster.worker_pool import ProcessRunner
+from sparse_convonet.data.sets.model_set import ModelJob, share_out, split_jobs, write_models
+from sparse_convonet.data.sets.room_recipes import MetricRecipe, PaperRoomRecipe
+from sparse_convonet.runtime.atomic import remove_unfinished
 
 _SHARES = {"train": 0.75, "val": 0.05, "test": 0.2}
 

@@ -16,9 +16,9 @@ from pathlib import Path
 
 from sparse_convonet.commands.data.preparing import add_preparing_options, official_splits, prepare, show_warnings
 from sparse_convonet.commands.parsing import command_parser
-from sparse_convonet.data.matterport_regions import CATEGORY, LISTS, POINTS, TITLE, find_scans, scan_models
-from sparse_convonet.data.prepared import PreparedModel, read_or_skip, require_apart
-from sparse_convonet.data.scan_surface import Drawing
+from sparse_convonet.data.sets.matterport_regions import CATEGORY, LISTS, POINTS, TITLE, find_scans, scan_models
+from sparse_convonet.data.sets.prepared import PreparedModel, read_or_skip, require_apart
+from sparse_convonet.data.sets.scan_surface import Drawing
 
 EXAMPLES = (
     "/data/Matterport3D/v1/scans --out data/matterport",

@@ -10,8 +10,8 @@ from pathlib import Path
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
-from sparse_convonet.data.official_splits import OfficialSplits, find_splits, named_splits
-from sparse_convonet.data.prepared import PreparedModel, prepare_models
+from sparse_convonet.data.sets.official_splits import OfficialSplits, find_splits, named_splits
+from sparse_convonet.data.sets.prepared import PreparedModel, prepare_models
 
 
 def add_preparing_options(parser: argparse.ArgumentParser, unit: str, *, points: int | None, points_help: str) -> None:

@@ -12,8 +12,8 @@ import argparse
 from pathlib import Path
 
 from sparse_convonet.commands.parsing import command_parser
-from sparse_convonet.data.paper_rooms import SCALES
-from sparse_convonet.io.cli import starting
+from sparse_convonet.data.sets.paper_rooms import SCALES
+from sparse_convonet.runtime.cli import starting
 
 EXAMPLES = (
     "--out data/synthetic_room_dataset",

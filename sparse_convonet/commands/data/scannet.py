@@ -20,9 +20,9 @@ from pathlib import Path
 
 from sparse_convonet.commands.data.preparing import add_preparing_options, official_splits, prepare, show_warnings
 from sparse_convonet.commands.parsing import command_parser
-from sparse_convonet.data.prepared import require_apart
-from sparse_convonet.data.scan_surface import Drawing
-from sparse_convonet.data.scannet import CATEGORY, LISTS, TITLE, find_scenes, scene_models
+from sparse_convonet.data.sets.prepared import require_apart
+from sparse_convonet.data.sets.scan_surface import Drawing
+from sparse_convonet.data.sets.scannet import CATEGORY, LISTS, TITLE, find_scenes, scene_models
 
 EXAMPLES = (
     "/data/scannet/scans --out data/scannet",

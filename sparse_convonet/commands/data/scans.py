@@ -15,8 +15,8 @@ from pathlib import Path
 
 from sparse_convonet.commands.data.preparing import add_preparing_options, prepare, show_warnings
 from sparse_convonet.commands.parsing import command_parser
-from sparse_convonet.data.scan_surface import Drawing
-from sparse_convonet.io.cli import starting
+from sparse_convonet.data.sets.scan_surface import Drawing
+from sparse_convonet.runtime.cli import starting
 
 EXAMPLES = (
     "~/scans --out data/scans",
@@ -27,10 +27,10 @@ EXAMPLES = (
 def main(arguments: list[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     with starting():
-        from sparse_convonet.data.scan_folder import CATEGORY, TITLE, find_files, scan_models
+        from sparse_convonet.data.sets.scan_folder import CATEGORY, TITLE, find_files, scan_models
 
     show_warnings()
-    logging.getLogger("sparse_convonet.data.scan_folder").setLevel(logging.INFO)
+    logging.getLogger("sparse_convonet.data.sets.scan_folder").setLevel(logging.INFO)
     drawing = Drawing(options.points, options.files, options.seed)
     up = None if options.up == "auto" else options.up
     models = scan_models(find_files(options.folder), drawing, up, options.scale)

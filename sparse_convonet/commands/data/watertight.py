@@ -19,8 +19,8 @@ import os
 from pathlib import Path
 
 from sparse_convonet.commands.parsing import command_parser
-from sparse_convonet.data.watertight import RESOLUTION
-from sparse_convonet.io.cli import starting
+from sparse_convonet.data.sets.watertight import RESOLUTION
+from sparse_convonet.runtime.cli import starting
 
 EXAMPLES = (
     "/data/ShapeNetCore.v2 --out data/watertight",
@@ -33,9 +33,9 @@ def main(arguments: list[str] | None = None) -> None:
     with starting():
         from tqdm import tqdm
 
-        from sparse_convonet.data.prepared import require_apart
-        from sparse_convonet.data.shapenet import find_raw_models
-        from sparse_convonet.data.watertight import make_watertight
+        from sparse_convonet.data.sets.prepared import require_apart
+        from sparse_convonet.data.sets.shapenet import find_raw_models
+        from sparse_convonet.data.sets.watertight import make_watertight
 
     require_apart(options.models, options.out)
     models = find_raw_models(options.models, options.classes)

@@ -13,8 +13,8 @@ from typing import BinaryIO
 
 import numpy as np
 
-from sparse_convonet.io.atomic import atomic_path
-from sparse_convonet.io.refusals import unreadable
+from sparse_convonet.runtime.atomic import atomic_path
+from sparse_convonet.runtime.refusals import unreadable
 
 MAX_VOXELS = 1 << 30  # 1024 along each side
 _MAX_LINE_BYTES = 256

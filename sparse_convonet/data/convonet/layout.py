@@ -10,9 +10,9 @@ from pathlib import Path
 
 import yaml
 
-from sparse_convonet.io.atomic import atomic_path
-from sparse_convonet.io.refusals import one_line
-from sparse_convonet.strict_yaml import parse_yaml
+from sparse_convonet.config.strict_yaml import parse_yaml
+from sparse_convonet.runtime.atomic import atomic_path
+from sparse_convonet.runtime.refusals import one_line
 
 logger = logging.getLogger(__name__)
 

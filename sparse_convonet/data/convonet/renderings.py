@@ -16,8 +16,8 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from sparse_convonet.io.array_archive import ArrayArchive
-from sparse_convonet.io.atomic import atomic_path
-from sparse_convonet.io.refusals import damaged, require_file, unreadable
+from sparse_convonet.runtime.atomic import atomic_path
+from sparse_convonet.runtime.refusals import damaged, require_file, unreadable
 
 FOLDER = "img_choy2016"
 CAMERAS = "cameras.npz"

@@ -12,8 +12,8 @@ from typing import Literal
 import numpy as np
 
 from sparse_convonet.io.array_archive import ArrayArchive
-from sparse_convonet.io.atomic import atomic_path
-from sparse_convonet.io.refusals import unreadable
+from sparse_convonet.runtime.atomic import atomic_path
+from sparse_convonet.runtime.refusals import unreadable
 
 Precision = Literal["float16", "float32"]
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from sparse_convonet.coordinates import UnitFrame
-from sparse_convonet.io.atomic import atomic_path
+from sparse_convonet.runtime.atomic import atomic_path
 
 FRAME_FILE = "frame.json"
 

@@ -6,7 +6,7 @@ from functools import lru_cache
 
 import numpy as np
 
-from sparse_convonet.config import DataConfig
+from sparse_convonet.config.experiment import DataConfig
 from sparse_convonet.coordinates import UnitFrame
 from sparse_convonet.data.batching import WHOLE, BatchStream, Coordinates, PackedBatch, Shard, draw_shifts, pack_batch
 from sparse_convonet.data.convonet.dataset import ConvonetDataset, DrawSettings, UnitSample

@@ -12,7 +12,7 @@ import pytest
 import torch
 from torch.utils.data import DataLoader
 
-from sparse_convonet.config import DataConfig, load_config
+from sparse_convonet.config.experiment import DataConfig, load_config
 from sparse_convonet.coordinates import UnitFrame
 from sparse_convonet.data.convonet.dataset import (
     HALF_JITTER_UNIT,

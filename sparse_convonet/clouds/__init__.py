@@ -1,0 +1,1 @@
+"""Point clouds: what is left out of them, and what they are like."""

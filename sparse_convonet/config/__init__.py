@@ -1,0 +1,1 @@
+"""The YAML files of configs/: every key typed, checked and explained."""

@@ -1,0 +1,1 @@
+"""Procedural rooms and buildings of several storeys."""

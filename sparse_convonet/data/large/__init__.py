@@ -1,0 +1,1 @@
+"""Large scenes: halls, churches, streets, open ground."""

@@ -1,0 +1,1 @@
+"""The virtual scanner: where it stands, what it sees, and its errors."""

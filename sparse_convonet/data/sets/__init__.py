@@ -1,0 +1,1 @@
+"""Data sets in the papers' format: ScanNet, Matterport3D, ShapeNet, and rooms made here."""

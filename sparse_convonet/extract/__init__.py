@@ -1,0 +1,1 @@
+"""From a field to a mesh: MISE, marching cubes, and the same in tiles."""

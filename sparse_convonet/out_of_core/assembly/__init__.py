@@ -1,0 +1,1 @@
+"""The meshes of tiles joined to one mesh, measured and drawn."""

@@ -1,0 +1,164 @@
+"""Stage out_of_core: from the meshes of tiles on disk to one mesh file, its picture and what can be said about it.
+
+The mesh is that of one piece, tile by tile; never more than the mesh of one tile is held, with narrow strips of its
+neighbours.  What is found out about a tile is kept beside its mesh, so that a killed run goes on there.  A mesh that is
+to be simplified is joined in memory (simplified.py).
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sparse_convonet.io.ply import MeshParts, write_ply
+from sparse_convonet.mesh.cleanup import PieceRules, no_surface
+from sparse_convonet.mesh.topology import MeshStatistics, mesh_statistics
+from sparse_convonet.out_of_core.assembly.finishing import finish_tiles
+from sparse_convonet.out_of_core.assembly.pieces import Pieces
+from sparse_convonet.out_of_core.assembly.preview import StreamedPicture, ViewPlan
+from sparse_convonet.out_of_core.assembly.simplified import SimplifiedMesh
+from sparse_convonet.out_of_core.assembly.surfaces import Surfaces, SurfaceSums, TileSurface
+from sparse_convonet.out_of_core.assembly.tile_coverage import Coverage, shell_voxels
+from sparse_convonet.out_of_core.assembly.tile_frame import TileFrame
+from sparse_convonet.out_of_core.assembly.tile_notes import PointSource, reporting
+from sparse_convonet.out_of_core.assembly.tiles3d import TilesetWriter
+from sparse_convonet.out_of_core.tiles.tile_folder import TileFolder
+from sparse_convonet.plan.settings import ReconstructionSettings
+from sparse_convonet.runtime.atomic import atomic_folder, atomic_path
+from sparse_convonet.runtime.progress import Progress, untold
+from sparse_convonet.structures import Mesh
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class AssemblySettings:
+    """pieces: which connected pieces go.  distances_m: for which coverage is counted.  chosen: what else is to be done to
+    the surface.  memory_bytes: what a mesh that is simplified, which is held whole, may take; None: anything."""
+
+    pieces: PieceRules
+    distances_m: tuple[float, ...]
+    chosen: ReconstructionSettings = ReconstructionSettings()
+    memory_bytes: int | None = None
+
+    def __post_init__(self) -> None:
+        if not self.distances_m or not all(math.isfinite(each) and each > 0 for each in self.distances_m):
+            raise ValueError(f"coverage: expected distances above 0 m, found {list(self.distances_m)}")
+
+
+@dataclass(frozen=True)
+class AssemblyResult:
+    """statistics: of the whole mesh, in the units of the scan, as mesh_statistics.  coverage: the share of the points
+    within each of the distances.  removed_pieces: connected pieces that were too small or had too few points."""
+
+    statistics: MeshStatistics
+    coverage: tuple[float, ...]
+    removed_pieces: int
+
+
+def assemble(
+    folder: TileFolder,
+    points: PointSource,
+    frame: TileFrame,
+    settings: AssemblySettings,
+    mesh_path: Path,
+    preview_path: Path,
+    *,
+    tiles_path: Path | None = None,
+    progress: Progress | None = None,
+) -> AssemblyResult:
+    """Write the mesh of all tiles (.ply), its picture (.png) and, if asked for, a folder of 3D Tiles.
+
+    The mesh is in the frame and units of the scan, the 3D Tiles in metres, z up.  Raises ValueError where no surface is
+    left, where there are more vertices than a file can name or, to be simplified, than fit the memory, and where tiles
+    do not fit together.
+    """
+    report = progress or untold
+    finished = finish_tiles(folder, points, frame, settings.pieces, settings.chosen, report)
+    if finished.face_count == 0:
+        raise no_surface()
+    if settings.chosen.simplifies:
+        simplified = SimplifiedMesh.of(finished, points, frame, settings.chosen, settings.memory_bytes, report)
+        write_ply(mesh_path, simplified.in_scan)
+        simplified.draw(preview_path)
+        if tiles_path is not None:
+            with atomic_folder(tiles_path) as temporary:
+                simplified.write_tiles(temporary, folder.grid)
+        coverage_of_all = simplified.coverage(settings.distances_m, report)
+        return AssemblyResult(mesh_statistics(simplified.in_scan), coverage_of_all, finished.removed_pieces)
+    surfaces = Surfaces(finished, frame, points, shell_voxels(frame, settings.distances_m))
+    coverage = Coverage(folder, surfaces, frame, points, settings.distances_m)
+    with atomic_path(mesh_path) as temporary:
+        parts = MeshParts(
+            temporary, surfaces.vertex_count, surfaces.face_count, normals=True, colours=surfaces.coloured
+        )
+        with parts:
+            sums = surfaces.finish(report)
+            plan = ViewPlan.of(sums)
+            extents = []
+            for name in reporting(report, "write", surfaces.names):
+                surface = surfaces.load(name)
+                parts.add(_as_written(surface, frame))
+                if len(surface.mesh.faces):
+                    extents.append(plan.extents(_upright(surface, frame)))
+                coverage.count(name, surface)
+    for name in reporting(report, "coverage", coverage.around()):
+        coverage.count(name, None)
+    picture = StreamedPicture(plan, extents, surfaces.coloured)
+    with _tileset(tiles_path, sums) as tileset:
+        for name in reporting(report, "picture", surfaces.names):
+            mesh = _upright(surfaces.load(name), frame)
+            if len(mesh.faces):  # a tile may have nothing but a vertex that others use
+                picture.draw(mesh)
+                if tileset is not None:
+                    tileset.add(name, mesh)
+    picture.write(preview_path)
+    statistics = _statistics(surfaces, finished.pieces, sums, frame)
+    return AssemblyResult(statistics, coverage.shares(), finished.removed_pieces)
+
+
+def _as_written(surface: TileSurface, frame: TileFrame) -> Mesh:
+    """A tile's part of the mesh file: its own vertices, and faces that name those of the whole mesh."""
+    mesh, own = surface.mesh, surface.own
+    assert mesh.normals is not None
+    return Mesh(
+        frame.to_scan(mesh.vertices[own]),
+        surface.numbers[mesh.faces],
+        frame.normals_to_scan(mesh.normals[own]),
+        None if mesh.colours is None else mesh.colours[own],
+    )
+
+
+def _upright(surface: TileSurface, frame: TileFrame) -> Mesh:
+    """A tile's part of the mesh in metres, z up."""
+    mesh = surface.mesh
+    return Mesh(frame.upright(mesh.vertices), mesh.faces, mesh.normals, mesh.colours)
+
+
+@contextmanager
+def _tileset(path: Path | None, sums: SurfaceSums) -> Iterator[TilesetWriter | None]:
+    if path is None:
+        yield None
+        return
+    middle = (sums.outline.min(axis=0) + sums.outline.max(axis=0)) / 2
+    with atomic_folder(path) as temporary:
+        writer = TilesetWriter(temporary, np.round([middle[0], middle[1], sums.low_z]))
+        yield writer
+        writer.finish()
+
+
+def _statistics(surfaces: Surfaces, pieces: Pieces, sums: SurfaceSums, frame: TileFrame) -> MeshStatistics:
+    return MeshStatistics(
+        vertices=surfaces.vertex_count,
+        faces=surfaces.face_count,
+        area=sums.area / frame.scale**2,
+        components=int(np.count_nonzero(pieces.kept)),
+        watertight=sums.closed,
+        euler_number=surfaces.vertex_count - sums.edges + surfaces.face_count,
+    )

@@ -1,0 +1,1 @@
+"""The points of a scan on the disk."""

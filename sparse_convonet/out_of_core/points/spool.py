@@ -1,0 +1,212 @@
+"""Bring the points of all input files into one flat file on disk, once, so that they can be gone through in parts."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+
+from sparse_convonet.io.chunks import read_chunks
+from sparse_convonet.io.columns import largest_colour, to_colours
+from sparse_convonet.runtime.atomic import atomic_paths
+from sparse_convonet.runtime.progress import Progress, untold
+from sparse_convonet.runtime.refusals import unreadable
+from sparse_convonet.structures import PointCloud
+
+CHUNK_POINTS = 1 << 19  # points in memory at a time: some 50 MB with what is computed of them
+POINTS, COLOURS, CONTENT = "points.raw", "colours.raw", "content.json"
+_POINT_BYTES = 24
+_TITLE = b"colours\n"  # so that a file without any is not empty
+
+
+@dataclass(frozen=True)
+class Section:
+    """The part of a spool that comes of one input file.
+
+    start, stop: its points.  colour_offset: where its colours begin, bytes.  colour_type: of numpy, as in the input;
+    None without colours.  largest_colour: see columns.to_colours.
+    """
+
+    start: int
+    stop: int
+    colour_offset: int
+    colour_type: str | None
+    largest_colour: float
+
+
+class PointSpool(Protocol):
+    """Points in the order of a scan, of which only those are held that are asked for: how many, and whether coloured."""
+
+    @property
+    def count(self) -> int: ...
+
+    @property
+    def has_colours(self) -> bool: ...
+
+    def points(self, start: int, stop: int) -> np.ndarray:
+        """(stop - start, 3) float64."""
+        ...
+
+    def colours(self, start: int, stop: int) -> np.ndarray:
+        """(stop - start, 3) uint8; where there are colours."""
+        ...
+
+
+class CloudSpool:
+    """The points of a cloud in memory."""
+
+    def __init__(self, cloud: PointCloud) -> None:
+        self._cloud = cloud
+        self.count, self.has_colours = len(cloud), cloud.colours is not None
+
+    def points(self, start: int, stop: int) -> np.ndarray:
+        return np.ascontiguousarray(self._cloud.points[start:stop], dtype=np.float64)
+
+    def colours(self, start: int, stop: int) -> np.ndarray:
+        assert self._cloud.colours is not None
+        return self._cloud.colours[start:stop]
+
+
+class Spool:
+    """The points of all inputs, in their order, as they stand in the files; read-only and on disk."""
+
+    def __init__(self, folder: Path, sections: Sequence[Section]) -> None:
+        self.folder = folder
+        self._sections = tuple(sections)
+        self.count = self._sections[-1].stop
+        self.has_colours = all(section.colour_type is not None for section in self._sections)
+
+    @classmethod
+    def open(cls, folder: Path) -> Spool:
+        """A finished spool.  Raises FileNotFoundError where there is none, ValueError where a file is damaged."""
+        content = json.loads((folder / CONTENT).read_text(encoding="utf-8"))
+        spool = cls(folder, [Section(**section) for section in content["sections"]])
+        found = (folder / POINTS).stat().st_size
+        if found != spool.count * _POINT_BYTES:
+            raise unreadable(folder / POINTS, f"{spool.count * _POINT_BYTES} bytes", f"{found}")
+        return spool
+
+    def points(self, start: int, stop: int) -> np.ndarray:
+        """(stop - start, 3) float64."""
+        offset = start * _POINT_BYTES
+        values = np.fromfile(self.folder / POINTS, dtype=np.float64, count=3 * (stop - start), offset=offset)
+        if len(values) != 3 * (stop - start):
+            raise unreadable(
+                self.folder / POINTS, f"{self.count} points", f"{(offset + values.nbytes) // _POINT_BYTES}"
+            )
+        return values.reshape(-1, 3)
+
+    def colours(self, start: int, stop: int) -> np.ndarray:
+        """(stop - start, 3) uint8; for spools with colours."""
+        parts = [np.zeros((0, 3), dtype=np.uint8)]
+        for section in self._sections:
+            first, last = max(start, section.start), min(stop, section.stop)
+            if first >= last:
+                continue
+            kind = np.dtype(section.colour_type)
+            offset = section.colour_offset + 3 * kind.itemsize * (first - section.start)
+            raw = np.fromfile(self.folder / COLOURS, dtype=kind, count=3 * (last - first), offset=offset)
+            if len(raw) != 3 * (last - first):
+                raise unreadable(self.folder / COLOURS, f"colours of {self.count} points", "fewer")
+            parts.append(to_colours(raw.reshape(-1, 3), section.largest_colour))
+        return np.concatenate(parts)
+
+
+def chunks_of(spool: PointSpool, chunk_points: int = CHUNK_POINTS) -> Iterator[tuple[int, np.ndarray]]:
+    """(index of the first point, (n, 3) float64), one part after the other."""
+    for start in range(0, spool.count, chunk_points):
+        yield start, spool.points(start, min(start + chunk_points, spool.count))
+
+
+def spool_points(
+    inputs: Sequence[Path],
+    folder: Path,
+    *,
+    seed: int = 0,
+    chunk_points: int = CHUNK_POINTS,
+    progress: Progress = untold,
+) -> Spool:
+    """Read all inputs into `folder`, or open what an earlier run has read of them.
+
+    The points are those that read_points gives, one file after the other; colours where all files have them.
+    Raises ValueError where the folder holds other inputs or older versions of them, and as read_points.
+    """
+    if not inputs:
+        raise ValueError("inputs: expected at least one file, found none; name the scan")
+    origin = origin_of(inputs, seed)
+    if (folder / CONTENT).exists():
+        require_same_origin(folder, json.loads((folder / CONTENT).read_text(encoding="utf-8"))["origin"], origin)
+        return Spool.open(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with atomic_paths([folder / POINTS, folder / COLOURS, folder / CONTENT]) as (points_path, colours_path, content):
+        with points_path.open("wb") as points_file, colours_path.open("wb") as colours_file:
+            colours_file.write(_TITLE)
+            sections: list[Section] = []
+            for number, path in enumerate(inputs):
+                sections.append(
+                    _append(
+                        points_file,
+                        colours_file,
+                        path,
+                        sections[-1].stop if sections else 0,
+                        (chunk_points, seed),
+                        lambda share, done=number: progress("read points", (done + share) / len(inputs)),  # type: ignore[misc]
+                    )
+                )
+            if any(section.colour_type is None for section in sections):
+                colours_file.truncate(len(_TITLE))
+        content.write_text(
+            json.dumps({"origin": origin, "sections": [asdict(section) for section in sections]}), encoding="utf-8"
+        )
+    return Spool.open(folder)
+
+
+def _append(
+    points_file: BinaryIO,
+    colours_file: BinaryIO,
+    path: Path,
+    start: int,
+    reading: tuple[int, int],  # points at a time, seed
+    tell: Callable[[float], None],
+) -> Section:
+    """Add the points of one input, and their colours as the file has them."""
+    stop, offset, kind, largest = start, colours_file.tell(), "", -np.inf
+    coloured, lit = True, False
+    for chunk in read_chunks(path, chunk_points=reading[0], seed=reading[1]):
+        points_file.write(np.ascontiguousarray(chunk.points).data)
+        stop += len(chunk.points)
+        coloured &= chunk.colours is not None
+        if coloured and chunk.colours is not None:
+            lit |= not chunk.black_is_none or bool(chunk.colours.any())
+            kind = chunk.colours.dtype.str
+            if chunk.colours.dtype != np.uint8:
+                largest = max(largest, largest_colour(chunk.colours))
+            colours_file.write(np.ascontiguousarray(chunk.colours).data)
+        tell(chunk.share)
+    return Section(start, stop, offset, kind if coloured and lit else None, float(np.nan_to_num(largest)))
+
+
+def origin_of(inputs: Sequence[Path], seed: int) -> dict[str, Any]:
+    """What tells whether a folder of work belongs to these inputs: their paths, sizes and times of change."""
+    files = [[str(path.resolve()), *_size_and_time(path)] for path in inputs]
+    return {"inputs": files, "seed": seed}
+
+
+def _size_and_time(path: Path) -> tuple[int, int]:
+    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
+    found = [file.stat() for file in files if file.exists()]  # a missing file is refused where it is read
+    return sum(each.st_size for each in found), max((each.st_mtime_ns for each in found), default=0)
+
+
+def require_same_origin(folder: Path, found: object, expected: dict[str, Any]) -> None:
+    """Raise ValueError where the work in a folder is of other inputs."""
+    if found != expected:
+        names = ", ".join(Path(entry[0]).name for entry in expected["inputs"])
+        raise ValueError(
+            f"{folder}: expected the points of {names}, found those of other files, of other versions of them or "
+            "another --seed; remove the folder or name another"
+        )

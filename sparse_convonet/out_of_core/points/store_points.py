@@ -1,0 +1,96 @@
+"""From scan files of any size to the point store that all tasks read: points on disk, clean, described, found by place."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+
+import numpy as np
+
+from sparse_convonet.clouds.cleaning import Dropped
+from sparse_convonet.clouds.summary import CloudSummary
+from sparse_convonet.coordinates import up_rotation
+from sparse_convonet.out_of_core.points.build_store import CONTENT, REPEATS, build_store
+from sparse_convonet.out_of_core.points.clean_spool import CleanSpool, Kept, clean_spool
+from sparse_convonet.out_of_core.points.describe_store import describe_store
+from sparse_convonet.out_of_core.points.point_store import PointStore, StoredPoints, place_store
+from sparse_convonet.out_of_core.points.spool import CloudSpool, origin_of, require_same_origin, spool_points
+from sparse_convonet.out_of_core.points.stored_cells import StoredCells
+from sparse_convonet.runtime.atomic import atomic_path
+from sparse_convonet.runtime.progress import Progress, untold
+from sparse_convonet.structures import PointCloud
+
+__all__ = ["PointStore", "StoredPoints", "store_cloud", "store_points"]
+
+_SPOOL, _SUMMARY = "spool", "summary.json"
+
+
+def store_points(
+    inputs: Sequence[Path],
+    folder: Path,
+    *,
+    up: str | None = None,
+    scale: float | None = None,
+    seed: int = 0,
+    check: Callable[[CloudSummary], None] = lambda summary: None,
+    progress: Progress = untold,
+) -> tuple[PointStore, CloudSummary, Dropped, int]:
+    """The store of all inputs in `folder`, what they are like, what was dropped, and how many points were read.
+
+    The points, counts, summary and errors are those of read_points, clean_points and describe.  up: None for the axis
+    guessed.  scale: metres per unit of the inputs; None: 1, after `check`, which may refuse what the summary says.
+    progress: called with a stage and the share of it that is done.
+
+    What an earlier run has finished in the folder is not done again: reading, then sorting, then describing.  Only
+    the store stays; it does not depend on the up axis and scale, which may be others the next time.  On the way the
+    disk holds some 100 bytes for each point, in the end 35.
+    Raises ValueError where the folder holds the points of other inputs.
+    """
+    if up is not None:
+        up_rotation(up)
+    origin = origin_of(inputs, seed)
+    if (folder / CONTENT).exists():
+        require_same_origin(folder, json.loads((folder / CONTENT).read_text(encoding="utf-8"))["origin"], origin)
+    if not (folder / CONTENT).exists() or not (folder / _SUMMARY).exists():
+        folder.mkdir(parents=True, exist_ok=True)
+        clean = clean_spool(spool_points(inputs, folder / _SPOOL, seed=seed, progress=progress), progress=progress)
+        if not (folder / CONTENT).exists():
+            build_store(clean, folder, origin, progress=progress)
+        _save_summary(folder / _SUMMARY, describe_store(StoredCells.load(folder), clean, progress=progress))
+    (folder / REPEATS).unlink(missing_ok=True)  # these served until the summary was there
+    shutil.rmtree(folder / _SPOOL, ignore_errors=True)
+    content = json.loads((folder / CONTENT).read_text(encoding="utf-8"))
+    summary = _load_summary(folder / _SUMMARY)
+    if scale is None:
+        check(summary)
+    store = place_store(folder, up or summary.up, 1.0 if scale is None else scale)
+    return store, summary, Dropped(**content["dropped"]), int(content["points_read"])
+
+
+def store_cloud(cloud: PointCloud, folder: Path, *, up: str, scale: float, progress: Progress = untold) -> PointStore:
+    """The store of a cloud's points, all of them and as they are; up and scale as of store_points.
+
+    Raises ValueError for points that are not finite, and for fewer than 50.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    if not np.isfinite(cloud.points).all():
+        raise ValueError("points: expected finite coordinates, found NaN or infinite ones; remove them first")
+    spool = CloudSpool(cloud)
+    low, high = cloud.points.min(axis=0), cloud.points.max(axis=0)
+    clean = CleanSpool(spool, Kept(), spool.count, low, high, not_finite=0, no_return=0, far=0)
+    build_store(clean, folder, {}, keep_repeats=True, progress=progress)
+    (folder / REPEATS).unlink()
+    return place_store(folder, up, scale)
+
+
+def _save_summary(path: Path, summary: CloudSummary) -> None:
+    with atomic_path(path) as temporary:
+        temporary.write_text(json.dumps({**asdict(summary), "extent": summary.extent.tolist()}), encoding="utf-8")
+
+
+def _load_summary(path: Path) -> CloudSummary:
+    found = json.loads(path.read_text(encoding="utf-8"))
+    return CloudSummary(**{**found, "extent": np.array(found["extent"])})

@@ -1,0 +1,1 @@
+"""Tiles of a scan: planned, encoded, searched and meshed, each alone."""

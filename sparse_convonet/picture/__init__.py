@@ -1,0 +1,1 @@
+"""The renderer of meshes: a cut-away picture on the CPU."""

@@ -1,0 +1,162 @@
+"""What to do with a scan before doing it: voxel size from the density of the points, memory and time ahead."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+
+from sparse_convonet.coordinates import VoxelFrame, pack_keys
+from sparse_convonet.runtime.memory import available_memory_bytes
+
+CANDIDATE_VOXELS_M = (0.04, 0.05, 0.06, 0.08, 0.10, 0.12)  # the range the building model is trained for
+_POINTS_PER_VOXEL = 2.5  # wanted median; with fewer, surfaces break up into single voxels
+
+# Upper bounds over whole runs of tools/reconstruct_building.py on two cores, 10k to 3.6M voxels (docs/MEASURED.md).
+_BASE_BYTES, _BYTES_PER_POINT, _BYTES_PER_VOXEL = 0.9e9, 170, 2300
+_BASE_SECONDS, _SECONDS_PER_POINT, _SECONDS_PER_VOXEL = 2.0, 6e-7, 1.7e-5
+_REFERENCE_CELL_SHARE = 0.5
+TILE_EDGES = (2048, 1536, 1024, 768, 512, 384, 256, 192, 128)  # voxels; smaller ones are all halo
+_SHARE_OF_AVAILABLE = 0.9
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The sizes chosen, why, and what they will cost (on two CPU cores; memory at the peak).
+
+    tile_voxels: edge of the tiles, at most; None: the scan in one piece.  tiles: how many are encoded.
+    """
+
+    voxel_size_m: float
+    cell_size_m: float
+    reason: str
+    voxels: int
+    memory_bytes: int
+    seconds: float
+    tile_voxels: int | None = None
+    tiles: int = 1
+
+
+def memory_amount(text: str) -> int:
+    """'4GB', '800 MB', '2.5GiB' -> bytes.  Raises ValueError for anything else."""
+    units = {"kb": 1e3, "mb": 1e6, "gb": 1e9, "tb": 1e12, "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}
+    match = re.fullmatch(r"\s*([0-9]+(?:\.[0-9]*)?)\s*([a-z]+)\s*", text.lower())
+    if match is None or match[2] not in units or float(match[1]) <= 0:
+        raise ValueError(f"--memory: expected an amount such as 4GB or 800MB, found {text!r}")
+    return int(float(match[1]) * units[match[2]])
+
+
+def memory_budget(asked_bytes: int | None) -> int:
+    """What a run may take: what was asked for, or most of what the machine can give now."""
+    return asked_bytes or int(_SHARE_OF_AVAILABLE * available_memory_bytes())
+
+
+def holds_points(points: int, budget_bytes: int) -> bool:
+    """Whether so many points can be in memory at once, with nothing else."""
+    return _BASE_BYTES + _BYTES_PER_POINT * points <= budget_bytes
+
+
+def require_memory(plan: Plan, budget_bytes: int, *, was_asked: bool) -> None:
+    """Raise ValueError, naming a voxel size that would fit, where a plan needs more memory than the budget.
+
+    was_asked: whether the user set it, who is then told of what is allowed, not of what is available.
+    """
+    if plan.memory_bytes > budget_bytes:
+        # Cells and voxels lie on surfaces, so their number falls with the square of the size.
+        fits = plan.voxel_size_m * math.sqrt(plan.memory_bytes / max(budget_bytes - _BASE_BYTES, _BASE_BYTES))
+        how = "" if plan.tile_voxels is None else f" in tiles of {plan.tile_voxels} voxels, which take the least"
+        raise ValueError(
+            f"memory: expected at least {plan.memory_bytes / 1e9:.1f} GB for voxels of {plan.voxel_size_m:g} m{how}, "
+            f"found {budget_bytes / 1e9:.1f} GB {'allowed' if was_asked else 'available'}; "
+            f"use --voxel-size {fits:.2g} or more, or split the scan"
+        )
+
+
+class Density(Protocol):
+    """What a plan needs to know of the points of a scan, wherever they are kept."""
+
+    @property
+    def points(self) -> int:
+        """How many there are."""
+        ...
+
+    def median_per_voxel(self, voxel_size_m: float) -> float:
+        """The median number of points in an occupied voxel of that size."""
+        ...
+
+    def voxels(self, voxel_size_m: float) -> int:
+        """How many voxels of that size are occupied."""
+        ...
+
+
+@dataclass(frozen=True)
+class CloudDensity:
+    """That of points in memory, (N, 3) world metres."""
+
+    points_world: np.ndarray
+
+    @property
+    def points(self) -> int:
+        return len(self.points_world)
+
+    def median_per_voxel(self, voxel_size_m: float) -> float:
+        return float(np.median(self._counts(voxel_size_m)))
+
+    def voxels(self, voxel_size_m: float) -> int:
+        return len(self._counts(voxel_size_m))
+
+    def _counts(self, voxel_size_m: float) -> np.ndarray:
+        """(V,) number of points in each occupied voxel."""
+        frame = VoxelFrame.around(self.points_world, voxel_size_m)
+        index = np.floor(frame.to_voxels(self.points_world)).astype(np.int64)
+        batched = np.concatenate([np.zeros((len(index), 1), dtype=np.int64), index], axis=1)
+        return torch.unique(pack_keys(torch.from_numpy(batched)), return_counts=True)[1].numpy()
+
+
+def choose_voxel_size(density: Density) -> tuple[float, str]:
+    """The smallest candidate at which the median occupied voxel holds enough points, and the reason in words."""
+    median = 0.0
+    for size in CANDIDATE_VOXELS_M:
+        median = density.median_per_voxel(size)
+        if median >= _POINTS_PER_VOXEL:
+            return size, f"the smallest size at which the median voxel holds at least 3 points ({median:g} here)"
+    return CANDIDATE_VOXELS_M[-1], (
+        f"the largest size the model is trained for; the scan is sparse (the median voxel holds {median:g} points)"
+    )
+
+
+def make_plan(density: Density, voxel_size_m: float | None, cell_size_m: float | None, cell_share: float) -> Plan:
+    """Fill in what the user left open, and predict the cost.
+
+    Raises ValueError where a size is not positive or the cell is larger than the voxel.
+    """
+    reason = "as asked"
+    if voxel_size_m is None:
+        voxel_size_m, reason = choose_voxel_size(density)
+    if not voxel_size_m > 0:
+        raise ValueError(f"voxel size: expected a positive number of metres, found {voxel_size_m}")
+    if cell_size_m is None:
+        cell_size_m = voxel_size_m * cell_share
+    if not 0 < cell_size_m <= voxel_size_m:
+        raise ValueError(
+            f"cell size: expected more than 0 and at most the voxel size ({voxel_size_m} m), found {cell_size_m} m"
+        )
+    voxels = density.voxels(voxel_size_m)
+    finer = finer_cells(voxel_size_m, cell_size_m)
+    return Plan(
+        voxel_size_m=voxel_size_m,
+        cell_size_m=cell_size_m,
+        reason=reason,
+        voxels=voxels,
+        memory_bytes=int(_BASE_BYTES + _BYTES_PER_POINT * density.points + _BYTES_PER_VOXEL * voxels * max(1.0, finer)),
+        seconds=_BASE_SECONDS + _SECONDS_PER_POINT * density.points + _SECONDS_PER_VOXEL * voxels * finer,
+    )
+
+
+def finer_cells(voxel_size_m: float, cell_size_m: float) -> float:
+    """How many times as many cells a surface has as with cells of half a voxel, which the predictions are made for."""
+    return (_REFERENCE_CELL_SHARE * voxel_size_m / cell_size_m) ** 2

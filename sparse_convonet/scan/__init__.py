@@ -1,0 +1,1 @@
+"""Scan files in, a folder of results out."""

@@ -1,0 +1,104 @@
+"""What a reconstruction says while it runs: lines to the log, and a progress bar for each stage."""
+
+from __future__ import annotations
+
+import logging
+import sys
+from collections.abc import Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from sparse_convonet.clouds.cleaning import CloudSummary, Dropped
+from sparse_convonet.model.weights import TrainedModel
+from sparse_convonet.plan.plan import Plan
+from sparse_convonet.plan.settings import ReconstructionSettings
+
+logger = logging.getLogger(__name__)
+
+
+def show_messages() -> None:
+    """For tools: what this module says goes to stdout as it is; of the rest, warnings only."""
+    logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
+    logger.setLevel(logging.INFO)
+
+
+class StageBars:
+    """One progress bar per stage, on stderr."""
+
+    def __init__(self) -> None:
+        self._stage: str | None = None
+        self._bar: tqdm | None = None
+
+    def __call__(self, stage: str, share: float) -> None:
+        if stage != self._stage:
+            self.close()
+            self._stage = stage
+            self._bar = tqdm(total=1.0, desc=stage, bar_format="{desc:>28} {bar:30} {percentage:3.0f}% {elapsed}")
+        if self._bar is not None:
+            self._bar.update(max(0.0, min(1.0, share) - self._bar.n))
+
+    def close(self) -> None:
+        """Finish the bar of the current stage."""
+        if self._bar is not None:
+            self._bar.update(1.0 - self._bar.n)
+        self._end()
+
+    def _end(self) -> None:
+        """Leave the bar where it is, with the line at its end."""
+        if self._bar is not None:
+            self._bar.close()
+        self._stage, self._bar = None, None
+
+    def __enter__(self) -> StageBars:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is None:
+            self.close()
+        self._end()
+
+
+def tell_model(trained: TrainedModel, device: str) -> None:
+    record = ", ".join(f"{name} {value}" for name, value in trained.record.items())
+    logger.info("model     %s (%s), engine %s on %s", trained.name, record, trained.sparse.unet.engine.name, device)
+
+
+def tell_input(
+    summary: CloudSummary, points_read: int, dropped: Dropped, settings: ReconstructionSettings, *, guessed: bool
+) -> None:
+    extent = " x ".join(f"{value:.2f}" for value in summary.extent)
+    logger.info("read      %d points, extent %s, spacing %.3g", points_read, extent, summary.spacing)
+    reasons = [f"{count} {reason.replace('_', ' ')}" for reason, count in asdict(dropped).items() if count]
+    logger.info("dropped   %s", ", ".join(reasons) if reasons else "none")
+    logger.info("up axis   %s (%s)", settings.up, "guessed from the points; --up sets it" if guessed else "as asked")
+
+
+def tell_plan(plan: Plan, budget: int) -> None:
+    logger.info("voxels    %.3g m: %s", plan.voxel_size_m, plan.reason)
+    logger.info("cells     %.3g m of the mesh", plan.cell_size_m)
+    logger.info(
+        "expect    %d voxels, about %.1f GB of memory and %.0f s on two cores",
+        plan.voxels, plan.memory_bytes / 1e9, plan.seconds,
+    )  # fmt: skip
+    if plan.tile_voxels is not None:
+        logger.info(
+            "tiles     %d of at most %d voxels (%.0f m) each: one piece would take more than the %.1f GB allowed",
+            plan.tiles, plan.tile_voxels, plan.tile_voxels * plan.voxel_size_m, budget / 1e9,
+        )  # fmt: skip
+
+
+def tell_result(report: dict[str, Any], written: Sequence[Path]) -> None:
+    mesh, near = report["mesh"], report["coverage"]
+    logger.info(
+        "mesh      %d vertices, %d faces, %.0f m2 in %d pieces%s",
+        mesh["vertices"], mesh["faces"], mesh["area_m2"], mesh["components"], ", watertight" * mesh["watertight"],
+    )  # fmt: skip
+    logger.info(
+        "coverage  %.1f %% of the points within one cell of the mesh, %.1f %% within one voxel",
+        100 * near["within_1_cell"], 100 * near["within_1_voxel"],
+    )  # fmt: skip
+    logger.info("took      %.1f s, peak memory %.2f GB", report["seconds"]["total"], report["peak_memory_bytes"] / 1e9)
+    logger.info("wrote     %s", ", ".join(map(str, written)))

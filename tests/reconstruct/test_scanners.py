@@ -1,0 +1,137 @@
+"""Scans whose scanners are known: what the network is told of them, and what is refused."""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from sparse_convonet import Reconstructor
+from sparse_convonet.config.experiment import ExperimentConfig
+from sparse_convonet.encode.voxelise import Voxels
+from sparse_convonet.model.weights import TrainedModel, load_model
+from sparse_convonet.plan.settings import ReconstructionSettings
+from sparse_convonet.structures import PointCloud
+from tests.small_network import MODEL, network
+from tests.synthetic_scan import room_points
+
+SCANNER = np.array([1.5, 1.0, 1.2])
+
+
+@pytest.fixture(scope="module")
+def hinted() -> TrainedModel:
+    config = replace(MODEL, point_hints=True)
+    return TrainedModel(network(config), ExperimentConfig(model=config), 0.5, {}, "hinted")
+
+
+class AskedError(Exception):
+    """The network was asked: what follows in a reconstruction does not matter here."""
+
+    def __init__(self, voxels: Voxels, hints: torch.Tensor | None) -> None:
+        self.voxels, self.hints = voxels, hints
+
+
+def told(model: TrainedModel, scanners: Any, points: np.ndarray, **settings: Any) -> np.ndarray | None:
+    """(N, 6) hints of the points as the network was given them; zeros for those that it did not keep."""
+
+    def listen(module: torch.nn.Module, inputs: tuple[Any, Any]) -> None:
+        raise AskedError(*inputs)
+
+    hook = model.sparse.pointnet.register_forward_pre_hook(listen)
+    chosen = ReconstructionSettings(voxel_size_m=0.4, **settings)
+    with pytest.raises(AskedError) as heard:
+        Reconstructor(model, chosen).reconstruct(points, scanners)
+    hook.remove()
+    hints = heard.value.hints
+    if hints is None:
+        return None
+    by_row = np.zeros((len(points), hints.shape[1]), dtype=np.float32)
+    by_row[heard.value.voxels.rows.numpy()] = hints.numpy()
+    return by_row
+
+
+def directions(points: np.ndarray, scanners: np.ndarray) -> np.ndarray:
+    way = scanners - points
+    return np.asarray(way / np.linalg.norm(way, axis=1, keepdims=True))
+
+
+def kept(hints: np.ndarray) -> np.ndarray:
+    return np.asarray(hints.any(axis=1))
+
+
+@pytest.mark.parametrize("one_for_all", [True, False])
+def test_directions_to_the_scanners_reach_the_network(hinted: TrainedModel, one_for_all: bool) -> None:
+    points = room_points(200)
+    scanners = SCANNER if one_for_all else SCANNER + np.arange(200)[:, None] * 0.01
+    found = told(hinted, scanners, points)
+    assert found is not None and kept(found).sum() > 100
+    expected = directions(points, np.broadcast_to(scanners, points.shape))
+    np.testing.assert_allclose(found[kept(found), :3], expected[kept(found)], atol=1e-6)
+    assert not found[:, 3:].any()
+
+
+def test_directions_are_upright_metres_like_the_points(hinted: TrainedModel) -> None:
+    points = room_points(200)
+    upright = told(hinted, SCANNER, points)
+    lying = told(
+        hinted, 1000 * SCANNER[[0, 2, 1]] * [1, 1, -1], 1000 * points[:, [0, 2, 1]] * [1, 1, -1], up="y", scale=1e-3
+    )
+    assert upright is not None and lying is not None
+    both = kept(upright) & kept(lying)
+    assert both.sum() > 100
+    np.testing.assert_allclose(lying[both], upright[both], atol=1e-5)
+
+
+def test_positions_that_are_not_finite_or_in_the_point_are_not_known(hinted: TrainedModel) -> None:
+    points = room_points(200)
+    scanners = np.tile(SCANNER, (200, 1))
+    scanners[::4, 1], scanners[1::4], scanners[2::4] = np.nan, np.inf, points[2::4]
+    found = told(hinted, scanners, points)
+    assert found is not None and np.isfinite(found).all()
+    assert not found[::4].any() and not found[1::4].any() and not found[2::4].any() and found[3::4].any()
+
+
+def test_nothing_is_told_without_scanners(hinted: TrainedModel) -> None:
+    assert told(hinted, None, room_points(200)) is None
+
+
+@pytest.mark.parametrize("shape", [(199, 3), (200, 2), (1, 3), (2,), (0, 3), (200, 3, 1), ()])
+def test_scanners_of_another_shape_are_refused(hinted: TrainedModel, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError) as refused:
+        Reconstructor(hinted).reconstruct(room_points(200), np.zeros(shape))
+    assert str(refused.value) == (
+        "scanners: expected an array of shape (200, 3), one position per point, or (3,) for all, "
+        f"found {shape}"
+    )  # fmt: skip
+    with pytest.raises(ValueError, match=r"scanners: expected"):
+        PointCloud(np.zeros((5, 3)), scanners=np.zeros((4, 3)))
+
+
+def test_a_model_without_hints_leaves_scanners_out_and_says_so(caplog: pytest.LogCaptureFixture) -> None:
+    model, points = load_model("building", engine="native"), room_points(300)
+    assert not model.sparse.takes_hints
+    with caplog.at_level(logging.INFO):
+        assert told(model, SCANNER, points) is None
+    assert "scanners  the model building does not take their positions, which are left out" in caplog.text
+    caplog.clear()
+    with caplog.at_level(logging.INFO):
+        assert told(model, None, points) is None
+    assert "left out" not in caplog.text
+
+
+def test_scanners_of_a_scan_that_does_not_fit_the_memory_are_refused(hinted: TrainedModel) -> None:
+    settings = ReconstructionSettings(voxel_size_m=0.4, memory_bytes=800_000_000)
+    with pytest.raises(
+        ValueError, match=r"scanners: expected a scan that fits 0.8 GB of memory in one piece, found one"
+    ):
+        Reconstructor(hinted, settings).reconstruct(room_points(200), SCANNER)
+
+
+def test_points_keep_their_scanners_when_some_are_selected() -> None:
+    scanners = np.arange(15.0).reshape(5, 3)
+    cloud = PointCloud(np.zeros((5, 3)), scanners=scanners).select(np.array([4, 0]))
+    assert cloud.scanners is not None and cloud.scanners.tolist() == scanners[[4, 0]].tolist()
