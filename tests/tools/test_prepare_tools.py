@@ -123,7 +123,7 @@ def test_bad_arguments_are_one_sentence(tmp_path: Path, tool: str, capsys: pytes
 # Kills its own process, as a lack of memory would, while the files of the third scene are being written.
 KILLED = """
 import os, signal, sys
-from sparse_convonet.data import prepared
+from sparse_convonet.data.sets import prepared
 from tests.tools.running import load_tool
 write_surface, calls = prepared.write_surface, []
 def kill_at_sixth(path, samples, precision):
