@@ -12,7 +12,7 @@ import torch
 from torch.autograd.function import once_differentiable
 from torch.nn import functional
 
-from sparse_convonet.engine import kernels_numba as kernels_tiled
+from sparse_convonet.engine import kernels_numba
 from sparse_convonet.engine.compiled_loops import compiled_loops_take
 from sparse_convonet.runtime.threads import run_ranges
 
@@ -86,7 +86,7 @@ def _triton_kernels() -> ModuleType:
 
 def _pad_last(values: torch.Tensor) -> torch.Tensor:
     """Contiguous, the last axis filled up with zeros to a width that the kernels work with."""
-    missing = kernels_tiled.padded_width(values.shape[-1]) - values.shape[-1]
+    missing = kernels_numba.padded_width(values.shape[-1]) - values.shape[-1]
     return functional.pad(values.detach(), (0, missing)).contiguous() if missing else values.detach().contiguous()
 
 
@@ -97,7 +97,7 @@ def _gather_sum(features: torch.Tensor, weight: torch.Tensor, table: torch.Tenso
         out = features.new_empty(len(table), padded.shape[2])
         arrays = (features.detach().contiguous().numpy(), padded.numpy(), table.numpy(), out.numpy())
         run_ranges(
-            lambda part, begin, end: kernels_tiled.accumulate(*arrays, begin, end),
+            lambda part, begin, end: kernels_numba.accumulate(*arrays, begin, end),
             count=len(table),
             parts=1 + len(table) // _ROWS_PER_PART,
         )
@@ -121,7 +121,7 @@ def _weight_gradient(features: torch.Tensor, grad_out: torch.Tensor, table: torc
         partial = left.new_zeros(parts, volume, left.shape[1], right.shape[1])
         arrays, sums = (left.numpy(), right.numpy(), table.numpy()), partial.numpy()
         run_ranges(
-            lambda part, begin, end: kernels_tiled.weight_gradient(*arrays, sums[part], begin, end),
+            lambda part, begin, end: kernels_numba.weight_gradient(*arrays, sums[part], begin, end),
             count=len(table),
             parts=parts,
         )

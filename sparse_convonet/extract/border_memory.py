@@ -1,4 +1,4 @@
-"""Stage mesh: the logits of lattice points on the borders between tiles, each asked for once."""
+"""Stage extract: the logits of lattice points on the borders between tiles, each asked for once."""
 
 from __future__ import annotations
 

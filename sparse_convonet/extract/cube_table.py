@@ -1,4 +1,4 @@
-"""Stage mesh: the marching-cubes table, derived from the cube instead of copied.
+"""Stage extract: the marching-cubes table, derived from the cube instead of copied.
 
 Corner c has its position in the bits of c (bit 0 x, bit 1 y, bit 2 z); case number = sum of 2**c over the
 corners inside.  Edge e = 4 * axis + n joins two corners that differ in `axis`.

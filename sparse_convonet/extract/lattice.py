@@ -1,4 +1,4 @@
-"""Stage mesh: sparse sets of lattice points and cells, in blocks of 8 x 8 x 8.
+"""Stage extract: sparse sets of lattice points and cells, in blocks of 8 x 8 x 8.
 
 A cell is named by its lowest corner, so points and cells have the same coordinates.  Within a block a set is a mask
 of 512 bits, so that corners, neighbours and crossing cells of a whole row of cells come from a few shifts.  Nothing

@@ -1,4 +1,4 @@
-"""Stage mesh: blocks of 8 x 8 x 8 lattice points or cells, in compiled loops.
+"""Stage extract: blocks of 8 x 8 x 8 lattice points or cells, in compiled loops.
 
 A mask holds one bit per point or cell: (B, 8, 8) uint8, row (x, y) of a block has bit z.  A block's key is
 lattice.pack_lattice of its coordinates (those of its lowest point, divided by 8).

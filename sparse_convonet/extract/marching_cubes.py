@@ -1,4 +1,4 @@
-"""Stage mesh: marching cubes over the crossing cells alone; vertices belong to lattice edges and are shared."""
+"""Stage extract: marching cubes over the crossing cells alone; vertices belong to lattice edges and are shared."""
 
 from __future__ import annotations
 

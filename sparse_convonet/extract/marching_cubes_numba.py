@@ -1,4 +1,4 @@
-"""Stage mesh: marching cubes over blocks of cells, in compiled loops.
+"""Stage extract: marching cubes over blocks of cells, in compiled loops.
 
 Masks as in lattice_numba.  The vertex on the lattice edge from point p along an axis belongs to point p and bit
 8 * axis + z of an `edges` row (B, 8, 8) int32 of the block that holds p.  Vertices are numbered by point, then axis;

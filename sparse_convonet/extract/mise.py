@@ -1,4 +1,4 @@
-"""Stage mesh: multiresolution isosurface extraction (MISE, Mescheder et al. 2019, section 3.3) on a sparse octree.
+"""Stage extract: multiresolution isosurface extraction (MISE, Mescheder et al. 2019, section 3.3) on a sparse octree.
 
 Two additions to the paper.  Cells that hold input points are refined although their corners agree, so that thin
 walls are not missed; and at every level the set of cells grows across each face whose corners disagree, so that the

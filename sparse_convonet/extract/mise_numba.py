@@ -1,4 +1,4 @@
-"""Stage mesh: the rounds of multiresolution isosurface extraction over blocks, in compiled loops.
+"""Stage extract: the rounds of multiresolution isosurface extraction over blocks, in compiled loops.
 
 Masks and block keys as in lattice_numba, `neighbours` as in lattice.LatticeLevel.
 """

@@ -1,4 +1,4 @@
-"""Stage mesh: move vertices onto the field's threshold surface.
+"""Stage extract: move vertices onto the field's threshold surface.
 
 The published extraction (Mescheder et al. 2019, section 3.3; 30 RMSprop steps on the vertices) minimises the
 squared distance of the field's value from the threshold at random points of the faces, plus a small term for

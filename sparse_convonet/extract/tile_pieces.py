@@ -1,4 +1,4 @@
-"""Stage mesh: what joins the meshes of tiles: owners of the vertices on borders, and pieces that reach across them."""
+"""Stage extract: what joins the meshes of tiles: owners of the vertices on borders, and pieces that reach across them."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Stage mesh: the search and the surface of one tile; all tiles together have the surface that extract_mesh finds.
+"""Stage extract: the search and the surface of one tile; all tiles together have the surface that extract_mesh finds.
 
 The cells that a search looks at are the smallest set that holds the seeds and is closed under its two rules (halve
 what crosses or holds points; grow across faces that cross), whatever the order.  So each tile is searched alone, the

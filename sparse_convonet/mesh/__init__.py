@@ -1,3 +1,3 @@
-"""Stage mesh: from an occupancy field to one clean triangle mesh, in field (voxel) coordinates."""
+"""Stage mesh: triangle meshes: topology, cleanup, fewer faces, normals, colours, rays, winding numbers."""
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Stage report: a parallel camera that looks down on a building at an angle.
+"""Stage picture: a parallel camera that looks down on a building at an angle.
 
 Own rays instead of open3d's create_rays_pinhole, whose picture came out rotated by 180 degrees (release 0.20).
 """

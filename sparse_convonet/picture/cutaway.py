@@ -1,4 +1,4 @@
-"""Stage report: a picture of a building's mesh from above at an angle, every storey cut open below its ceiling."""
+"""Stage picture: a picture of a building's mesh from above at an angle, every storey cut open below its ceiling."""
 
 from __future__ import annotations
 

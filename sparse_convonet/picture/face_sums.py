@@ -1,4 +1,4 @@
-"""Stage report: sums and extents over all faces of a mesh, each in one compiled pass."""
+"""Stage picture: sums and extents over all faces of a mesh, each in one compiled pass."""
 
 from __future__ import annotations
 

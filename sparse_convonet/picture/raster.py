@@ -1,4 +1,4 @@
-"""Stage report: which face of a mesh a parallel camera sees in which subpixel, drawn face by face.
+"""Stage picture: which face of a mesh a parallel camera sees in which subpixel, drawn face by face.
 
 Vertices are rounded to fractions of a subpixel and edges computed in whole numbers, borders included, so that faces
 which share an edge leave no gap.  At one subpixel what lies higher is nearer to the camera, for it looks down: the

@@ -1,4 +1,4 @@
-"""Stage report: the normals and colours of what a camera sees, subpixel by subpixel, so that a mesh can be drawn in parts.
+"""Stage picture: the normals and colours of what a camera sees, subpixel by subpixel, so that a mesh can be drawn in parts.
 
 Once they are known, light and shade need the mesh no more (a buffer of geometry: Deering et al. 1988).
 """

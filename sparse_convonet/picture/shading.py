@@ -1,4 +1,4 @@
-"""Stage report: the colours of what a parallel camera sees, with ambient occlusion, which darkens corners.
+"""Stage picture: the colours of what a parallel camera sees, with ambient occlusion, which darkens corners.
 
 The ambient light at a subpixel is the share of rays around its normal that meet nothing near; the rays are followed
 through the buffer of heights (screen-space ambient occlusion) and joined with those of the subpixels around.

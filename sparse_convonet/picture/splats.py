@@ -1,4 +1,4 @@
-"""Stage report: a picture of points on surfaces, each as a disc that is as large as the gaps around it."""
+"""Stage picture: a picture of points on surfaces, each as a disc that is as large as the gaps around it."""
 
 from __future__ import annotations
 

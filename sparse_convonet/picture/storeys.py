@@ -1,4 +1,4 @@
-"""Stage report: where a building's storeys are, read off its mesh (world metres, z up)."""
+"""Stage picture: where a building's storeys are, read off its mesh (world metres, z up)."""
 
 from __future__ import annotations
 

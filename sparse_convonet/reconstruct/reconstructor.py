@@ -210,7 +210,7 @@ class Reconstructor:
     def _mesh(self, scene_field: SparseField, points_voxel: np.ndarray, plan: Plan) -> tuple[Mesh, int]:
         """The finished surface in voxel coordinates, and how many small pieces were removed.
 
-        The order of out_of_core.finishing.
+        The order of out_of_core.assembly.finishing.
         """
         settings, queries = self.settings, FieldQueries(self._network, scene_field)
         cell, logit = plan.cell_size_m / plan.voxel_size_m, threshold_logit(self._threshold)

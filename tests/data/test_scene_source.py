@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sparse_convonet.config.experiment import DataConfig
-from sparse_convonet.data import scene_source as samples
+from sparse_convonet.data import scene_source
 from sparse_convonet.data.furniture.library import FurnitureLibrary
 from sparse_convonet.data.scene_source import SceneSource
 from sparse_convonet.data.scenes.assembly import Assembly
@@ -42,8 +42,8 @@ def hall(seed: int, library: FurnitureLibrary) -> Scene:
 def small_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Halls instead of buildings and large scenes, which take seconds each, and few rays."""
     for name in ("make_building", "make_large_scene", "make_room"):
-        monkeypatch.setattr(samples, name, hall)
-    monkeypatch.setattr(samples, "_RAY_LIMITS", (20_000, 20_000))
+        monkeypatch.setattr(scene_source, name, hall)
+    monkeypatch.setattr(scene_source, "_RAY_LIMITS", (20_000, 20_000))
 
 
 @pytest.fixture(scope="module")
@@ -116,6 +116,6 @@ def test_rooms_share_their_scene_and_are_functions_of_the_seed_and_their_indices
 
 
 def test_a_scene_that_gives_no_crop_says_so(library: FurnitureLibrary, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(samples, "_FEWEST_CORE_POINTS", 10**9)
+    monkeypatch.setattr(scene_source, "_FEWEST_CORE_POINTS", 10**9)
     with pytest.raises(ValueError, match="building scene 1: expected a crop with 1000000000 points within 20 tries"):
         SceneSource(SETTINGS, library, 3).view("building", 1, 2)

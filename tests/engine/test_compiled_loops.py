@@ -5,8 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from sparse_convonet.engine import kernels_numba as kernels_tiled
-from sparse_convonet.engine import sweep_numba
+from sparse_convonet.engine import kernels_numba, sweep_numba
 from sparse_convonet.engine.compiled_loops import compiled_loops_take, without_compiled_loops
 from sparse_convonet.engine.convolution import convolve
 from sparse_convonet.engine.neighbours import KernelOffsets, dilate, neighbour_table
@@ -35,7 +34,7 @@ def test_without_them_the_engine_calls_none(monkeypatch: pytest.MonkeyPatch) -> 
     def refuse(*_: object) -> None:
         raise AssertionError("a compiled loop was called")
 
-    for module, name in ((kernels_tiled, "accumulate"), (sweep_numba, "match_rows"), (sweep_numba, "union_of_shifted")):
+    for module, name in ((kernels_numba, "accumulate"), (sweep_numba, "match_rows"), (sweep_numba, "union_of_shifted")):
         monkeypatch.setattr(module, name, refuse)
     with without_compiled_loops():
         assert torch.equal(dilate(keys, offsets), wide)

@@ -13,7 +13,7 @@ import pytest
 
 from sparse_convonet.cluster import RayRunner, TaskNeeds
 from sparse_convonet.io.points import write_points
-from sparse_convonet.out_of_core.tiles import plan_tiles as planning
+from sparse_convonet.out_of_core.tiles import plan_tiles
 from sparse_convonet.plan.settings import ReconstructionSettings
 from sparse_convonet.scan import run as scan
 from sparse_convonet.scan.run import ScanRequest, reconstruct_scan
@@ -82,7 +82,7 @@ class Losing(RayRunner):
 def test_a_cluster_that_loses_a_machine_makes_the_mesh_of_one_process(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(planning, "TILE_EDGES", (32,))
+    monkeypatch.setattr(plan_tiles, "TILE_EDGES", (32,))
     path = tmp_path / "scan.npz"
     write_points(path, PointCloud(room_points(8000)))
     settings = ReconstructionSettings(voxel_size_m=0.12)

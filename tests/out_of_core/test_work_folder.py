@@ -14,10 +14,9 @@ from PIL import Image
 
 from sparse_convonet.io.meshes import read_mesh
 from sparse_convonet.io.points import write_points
-from sparse_convonet.out_of_core import work_folder as run
+from sparse_convonet.out_of_core import work_folder
 from sparse_convonet.out_of_core.assembly import simplified
-from sparse_convonet.out_of_core.tiles import plan_tiles as planning
-from sparse_convonet.out_of_core.tiles import schedule
+from sparse_convonet.out_of_core.tiles import plan_tiles, schedule
 from sparse_convonet.out_of_core.tiles.encoding import Stage, run_stage
 from sparse_convonet.plan.settings import ReconstructionSettings
 from sparse_convonet.scan.run import ScanRequest, reconstruct_scan
@@ -32,7 +31,7 @@ SETTINGS = ReconstructionSettings(voxel_size_m=0.12)
 @pytest.fixture
 def small_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
     """A room of a few metres has several tiles."""
-    monkeypatch.setattr(planning, "TILE_EDGES", (48,))
+    monkeypatch.setattr(plan_tiles, "TILE_EDGES", (48,))
 
 
 @pytest.fixture
@@ -102,7 +101,7 @@ def test_a_run_that_was_broken_off_goes_on_with_what_is_finished(
         seen.append({path: path.stat().st_mtime_ns for path in times})
         return schedule.mesh_all(*arguments)
 
-    monkeypatch.setattr(run, "mesh_all", meshed)
+    monkeypatch.setattr(work_folder, "mesh_all", meshed)
     found = reconstruct_scan(request)
     assert seen == [times]
     assert facts(found) == facts(expected)
@@ -112,7 +111,7 @@ def test_other_settings_or_points_do_not_meet_the_tiles_of_former_ones(
     request_on_disk: ScanRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request = request_on_disk
-    monkeypatch.setattr(run.WorkFolder, "remove", lambda work: None)
+    monkeypatch.setattr(work_folder.WorkFolder, "remove", lambda work: None)
     reconstruct_scan(request)
     assert request.work is not None and (request.work / "encoded").is_dir()
     coarser = replace(request, settings=replace(SETTINGS, voxel_size_m=0.15), overwrite=True)
@@ -176,7 +175,7 @@ def test_a_mesh_too_large_to_be_simplified_is_refused_and_its_tiles_serve_withou
     assert request.work is not None
     times = {path: path.stat().st_mtime_ns for path in request.work.rglob("mesh.npz")}
     assert times
-    monkeypatch.setattr(run.WorkFolder, "remove", lambda work: None)
+    monkeypatch.setattr(work_folder.WorkFolder, "remove", lambda work: None)
     reconstruct_scan(replace(request, settings=SETTINGS))
     assert {path: path.stat().st_mtime_ns for path in times} == times
 
@@ -224,7 +223,7 @@ def test_a_real_hall_through_the_disk_is_the_hall_in_one_piece(
     scan = shared_data / "real" / "two_storey_hall.laz"
     if not scan.is_file():
         pytest.skip(f"no file {scan}")
-    monkeypatch.setattr(planning, "TILE_EDGES", (128,))
+    monkeypatch.setattr(plan_tiles, "TILE_EDGES", (128,))
     settings = ReconstructionSettings(voxel_size_m=0.12)
     request = ScanRequest([scan], tmp_path / "out", settings, engine="native", work=tmp_path / "work")
     tiled, whole = reconstruct_scan(request), reconstruct_scan(one_piece(request))

@@ -21,7 +21,7 @@ from sparse_convonet.coordinates import VoxelFrame, up_rotation
 from sparse_convonet.metrics.surface import nearest_distance
 from sparse_convonet.model.field_queries import FieldQueries
 from sparse_convonet.model.weights import TrainedModel, load_model
-from sparse_convonet.out_of_core.tiles import plan_tiles as planning
+from sparse_convonet.out_of_core.tiles import plan_tiles
 from sparse_convonet.plan.settings import ReconstructionSettings
 from sparse_convonet.reconstruct.reconstructor import Reconstruction
 from sparse_convonet.structures import PointCloud
@@ -154,7 +154,7 @@ def test_refinement_brings_vertices_nearer_to_the_level_set(model: TrainedModel)
 def test_a_scan_that_does_not_fit_the_memory_goes_through_the_disk_to_the_same_mesh(
     model: TrainedModel, more: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(planning, "TILE_EDGES", (48,))
+    monkeypatch.setattr(plan_tiles, "TILE_EDGES", (48,))
     monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     points = room_points(5000)
     points = np.concatenate([points, points[:40]])  # repeated points count, as in one piece

@@ -1,7 +1,7 @@
 """Stage out_of_core: the tiles of a surface finished, in the order of a whole mesh: small pieces go, then what no point
 was measured near, then vertices move onto the field's surface.
 
-What becomes of a vertex when it is refined depends on the faces around it (mesh.refine.without_flips), so faces near a
+What becomes of a vertex when it is refined depends on the faces around it (extract.refine.without_flips), so faces near a
 tile are read with it; where a vertex moves to before that is asked of the tile that owns it.
 """
 

@@ -14,7 +14,7 @@ from sparse_convonet.structures import Mesh
 def join_tiles(tiles: FinishedTiles) -> Mesh:
     """The pieces that stay, in voxel coordinates, with the field's normals where these were asked for.
 
-    Vertices are in the order of their lattice edges and faces in that of their cells (mesh.marching_cubes), so that it
+    Vertices are in the order of their lattice edges and faces in that of their cells (extract.marching_cubes), so that it
     is the mesh of one piece, bit by bit.
     """
     keys, corners = [np.zeros(0, dtype=np.int64)], [np.zeros((0, 3), dtype=np.int64)]

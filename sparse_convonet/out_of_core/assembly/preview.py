@@ -1,4 +1,4 @@
-"""Stage out_of_core: the picture of report.picture.render_cutaway of a mesh that comes tile by tile."""
+"""Stage out_of_core: the picture of picture.cutaway.render_cutaway of a mesh that comes tile by tile."""
 
 from __future__ import annotations
 

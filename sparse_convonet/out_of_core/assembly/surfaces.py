@@ -54,7 +54,7 @@ class TileSurface:
 class SurfaceSums:
     """Of the whole mesh.  area: square metres.  edges, closed: as mesh.topology.check_edges.
 
-    low_z, high_z: metres.  levels: report.storeys.areas_between.  walls: report.camera.wall_sums.  outline: (H, 3)
+    low_z, high_z: metres.  levels: picture.storeys.areas_between.  walls: picture.camera.wall_sums.  outline: (H, 3)
     world, vertices that reach as far as all do in level directions.
     """
 

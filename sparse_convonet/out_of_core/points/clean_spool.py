@@ -1,4 +1,4 @@
-"""Take out of a spool what io.cleaning takes out of a cloud, and describe what is left, a part at a time."""
+"""Take out of a spool what clouds.cleaning takes out of a cloud, and describe what is left, a part at a time."""
 
 from __future__ import annotations
 
@@ -158,7 +158,7 @@ def _sample(spool: PointSpool, kept: Kept, count: int, chunk_points: int) -> np.
 
 
 def _find_no_return(spool: PointSpool, kept: Kept, count: int, chunk_points: int) -> np.ndarray:
-    """(K,) ascending keys of places, as io.cleaning.is_no_return finds them."""
+    """(K,) ascending keys of places, as clouds.cleaning.is_no_return finds them."""
     suspects = suspected_no_return(_sample(spool, kept, count, chunk_points), count)
     if len(suspects) == 0:
         return suspects
@@ -169,7 +169,7 @@ def _find_no_return(spool: PointSpool, kept: Kept, count: int, chunk_points: int
 
 
 def _find_far(spool: PointSpool, kept: Kept, measured: _Measured, chunk_points: int) -> Kept:
-    """`kept`, with what io.cleaning.far_from_bulk finds among the points that it keeps."""
+    """`kept`, with what clouds.cleaning.far_from_bulk finds among the points that it keeps."""
     bulk = find_bulk(_sample(spool, kept, measured.count, chunk_points))
     if bulk is None or not bulk.beyond(np.stack([measured.low, measured.high])).any():
         return kept

@@ -1,4 +1,4 @@
-"""Describe the points of a store as io.summary.describe does the cloud that they are, with the memory of a part."""
+"""Describe the points of a store as clouds.summary.describe does the cloud that they are, with the memory of a part."""
 
 from __future__ import annotations
 

@@ -9,7 +9,7 @@ import open3d as o3d
 import pytest
 import trimesh
 
-from sparse_convonet.data.furniture import voxel_mesh as furniture_mesh
+from sparse_convonet.data.furniture import voxel_mesh
 from sparse_convonet.data.furniture.library import SHIPPED_PACK, FurnitureLibrary, FurnitureModel
 from sparse_convonet.data.furniture.pack import PackedModel, PackedVoxels, read_pack, write_pack
 
@@ -278,9 +278,9 @@ def test_without_fast_simplification_a_model_keeps_the_closed_surface_of_its_vox
 ) -> None:
     voxels = np.zeros((8, 9, 6), dtype=bool)
     voxels[:, :, 4:] = voxels[:2, :2] = voxels[-2:, -2:] = True  # a table on two legs
-    simplified = furniture_mesh.mesh_of_voxels(voxels, 0.01)
-    monkeypatch.setattr(furniture_mesh, "_simplification", lambda: None)
-    vertices, faces = furniture_mesh.mesh_of_voxels(voxels, 0.01)
-    assert len(faces) > len(simplified[1]) and furniture_mesh.is_closed(faces)
+    simplified = voxel_mesh.mesh_of_voxels(voxels, 0.01)
+    monkeypatch.setattr(voxel_mesh, "_simplification", lambda: None)
+    vertices, faces = voxel_mesh.mesh_of_voxels(voxels, 0.01)
+    assert len(faces) > len(simplified[1]) and voxel_mesh.is_closed(faces)
     volumes = [trimesh.Trimesh(*mesh, process=False).volume for mesh in ((vertices, faces), simplified)]
     assert volumes[0] == pytest.approx(volumes[1], rel=1e-3) and volumes[0] == pytest.approx(voxels.sum(), rel=0.1)
