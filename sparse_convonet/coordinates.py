@@ -53,7 +53,9 @@ def pack_keys(coordinates: torch.Tensor) -> torch.Tensor:
 
 def one_scene(points: torch.Tensor) -> torch.Tensor:
     """(N,) int64: the batch index of points (N, ...) that all belong to one scene, on their device."""
-    return points.new_zeros(len(points)).long()
+    import torch
+
+    return points.new_zeros(len(points), dtype=torch.int64)
 
 
 def unpack_keys(keys: torch.Tensor) -> torch.Tensor:

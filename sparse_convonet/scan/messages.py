@@ -76,7 +76,7 @@ def tell_input(
     logger.info("up axis   %s (%s)", settings.up, "guessed from the points; --up sets it" if guessed else "as asked")
 
 
-def tell_plan(plan: Plan, budget: int) -> None:
+def tell_plan(plan: Plan, budget: int, *, tiles_asked: bool) -> None:
     logger.info("voxels    %.3g m: %s", plan.voxel_size_m, plan.reason)
     logger.info("cells     %.3g m of the mesh", plan.cell_size_m)
     logger.info(
@@ -84,9 +84,10 @@ def tell_plan(plan: Plan, budget: int) -> None:
         plan.voxels, plan.memory_bytes / 1e9, plan.seconds,
     )  # fmt: skip
     if plan.tile_voxels is not None:
+        why = "as asked" if tiles_asked else f"one piece would take more than the {budget / 1e9:.1f} GB allowed"
         logger.info(
-            "tiles     %d of at most %d voxels (%.0f m) each: one piece would take more than the %.1f GB allowed",
-            plan.tiles, plan.tile_voxels, plan.tile_voxels * plan.voxel_size_m, budget / 1e9,
+            "tiles     %d of at most %d voxels (%.0f m) each: %s",
+            plan.tiles, plan.tile_voxels, plan.tile_voxels * plan.voxel_size_m, why,
         )  # fmt: skip
 
 

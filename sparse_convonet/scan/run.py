@@ -107,9 +107,8 @@ class _Run:
 
     def must_go_through_disk(self) -> bool:
         """Whether it was asked for, or the points alone would take more memory than they may."""
-        request = self.request
-        asked = request.work or request.cluster or request.tiles
-        return bool(asked) or not holds_points(sum(expected_points(path) for path in request.inputs), self.budget)
+        points = sum(expected_points(path) for path in self.request.inputs)
+        return self._tiles_asked or not holds_points(points, self.budget)
 
     def in_memory(self) -> dict[str, Any] | None:
         """In one piece; None, and nothing done, where the plan says that it would take too much."""
@@ -202,13 +201,17 @@ class _Run:
                     request.out.rmdir()
             raise
 
+    @property
+    def _tiles_asked(self) -> bool:
+        return bool(self.request.work or self.request.cluster or self.request.tiles)
+
     def _settings(self, summary: CloudSummary) -> ReconstructionSettings:
         return replace(self.request.settings, up=self.request.up or summary.up, scale=self.request.scale or 1.0)
 
     def _planned(self, given: ScanInput, settings: ReconstructionSettings, plan: Plan) -> _Planned:
         """Tell what was read and planned.  Raises ValueError where it takes too much memory."""
         tell_input(given.summary, given.points_read, given.dropped, settings, guessed=self.request.up is None)
-        tell_plan(plan, self.budget)
+        tell_plan(plan, self.budget, tiles_asked=self._tiles_asked)
         require_memory(plan, self.budget, was_asked=settings.memory_bytes is not None)
         return _Planned(given, settings, plan, time.monotonic() - self.started)
 

@@ -146,9 +146,9 @@ def _tileset(path: Path | None, sums: SurfaceSums) -> Iterator[TilesetWriter | N
     if path is None:
         yield None
         return
-    middle = (sums.outline.min(axis=0) + sums.outline.max(axis=0)) / 2
+    low, high = sums.outline.min(axis=0), sums.outline.max(axis=0)
     with atomic_folder(path) as temporary:
-        writer = TilesetWriter(temporary, np.round([middle[0], middle[1], sums.low_z]))
+        writer = TilesetWriter(temporary, np.array([*low[:2], sums.low_z]), high)
         yield writer
         writer.finish()
 

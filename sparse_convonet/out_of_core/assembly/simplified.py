@@ -1,6 +1,6 @@
 """Stage out_of_core: a mesh of tiles with fewer faces.
 
-For now it is joined and simplified in memory, where it must fit the budget; what is left is small enough to be held.
+It is joined and simplified in memory, so it must fit the budget; what is left of it is small enough to be held.
 """
 
 from __future__ import annotations
@@ -94,8 +94,7 @@ class SimplifiedMesh:
     def write_tiles(self, folder: Path, grid: TileGrid) -> None:
         """Write it as 3D Tiles, each with the faces whose middle lies in it.  grid: in finest cells."""
         mesh = self._upright
-        low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
-        writer = TilesetWriter(folder, np.round([(low[0] + high[0]) / 2, (low[1] + high[1]) / 2, low[2]]))
+        writer = TilesetWriter(folder, mesh.vertices.min(axis=0), mesh.vertices.max(axis=0))
         middles = self.frame.voxels.to_voxels(self.world.vertices)[mesh.faces].mean(axis=1) / self.frame.cell_voxels
         rows = TiledRows(middles, grid)
         for name in rows.occupied():

@@ -24,11 +24,13 @@ TILESET = "tileset.json"
 class TilesetWriter:
     """Writes a tileset to an empty folder, one tile after the other.
 
-    origin_world: (3,) whole metres near the middle of the mesh, which is in metres, z up.
+    low, high: corners (3,) of the mesh, which is in metres, z up; its files count from a whole metre near the middle of its
+    ground plan.
     """
 
-    def __init__(self, folder: Path, origin_world: np.ndarray) -> None:
-        self._folder, self._origin = folder, origin_world
+    def __init__(self, folder: Path, low: np.ndarray, high: np.ndarray) -> None:
+        self._folder = folder
+        self._origin = np.round([*(low[:2] + high[:2]) / 2, low[2]])
         self._leaves: dict[TileName, dict[str, Any]] = {}
 
     def add(self, name: TileName, mesh: Mesh) -> None:

@@ -102,7 +102,7 @@ def test_placed_tiles_are_the_mesh_to_a_millimetre(offset: float, rng: np.random
     "names", [[(0, 0, 0)], [(-1, 0, 0), (0, 0, 0)], [(-3, 5, 0), (2, 5, 0), (3, 5, 1), (40, -9, 2)]]
 )
 def test_any_set_of_tiles_gets_a_tree_over_all_of_them(names: list[tuple[int, int, int]], tmp_path: Path) -> None:
-    writer = TilesetWriter(tmp_path, np.zeros(3))
+    writer = TilesetWriter(tmp_path, np.zeros(3), np.zeros(3))
     faces = np.array([[0, 1, 2]])
     for name in names:
         corner = np.array(name, dtype=np.float64)
