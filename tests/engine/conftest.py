@@ -13,6 +13,8 @@ import torch
 from sparse_convonet.engine import load_engine
 from sparse_convonet.engine.compiled_loops import without_compiled_loops
 
+TOLERANCE = 1e-5  # of float32
+
 
 @pytest.fixture(scope="session")
 def minkowski() -> ModuleType:
@@ -53,3 +55,11 @@ def voxels(rng: np.random.Generator) -> torch.Tensor:
 def sort_rows(coordinates: torch.Tensor) -> torch.Tensor:
     """The order that sorts (V, 4) rows, to compare engines that order rows differently."""
     return torch.from_numpy(np.lexsort(coordinates.numpy().T[::-1]))
+
+
+def assert_close(ours: torch.Tensor, theirs: torch.Tensor, name: str, tolerance: float = TOLERANCE) -> None:
+    """tolerance: of the greatest error, as a share of the largest magnitude in `theirs`."""
+    assert ours.shape == theirs.shape, name
+    if theirs.numel():
+        error, largest = float((ours - theirs).abs().max()), float(theirs.abs().max())
+        assert error <= tolerance * max(largest, torch.finfo(theirs.dtype).tiny), f"{name}: {error} of {largest}"

@@ -17,25 +17,12 @@ from sparse_convonet.io import line_blocks
 from sparse_convonet.io.chunks import read_chunks
 from sparse_convonet.io.columns import largest_colour, to_colours
 from sparse_convonet.io.point_chunk import PointChunk
-from sparse_convonet.io.points import read_points, write_points
+from sparse_convonet.io.points import read_points
 from sparse_convonet.structures import PointCloud
+from tests.io.made_scans import PLY_KINDS, write, write_e57, write_raw_e57
 
-SUFFIXES = [
-    ".las",
-    ".laz",
-    ".ply",
-    ".xyz",
-    ".npz",
-    ".e57",
-    ".las 1.4",
-    ".laz 1.4",
-    ".npy",
-    ".pcd",
-    ".ply text",
-    ".pcd text",
-]
+SUFFIXES = ".las,.laz,.ply,.xyz,.npz,.e57,.las 1.4,.laz 1.4,.npy,.pcd,.ply text,.pcd text".split(",")
 EVERY = settings(max_examples=15, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-PLY_KINDS = {"uchar": "u1", "ushort": "u2", "int": "i4", "float": "f4", "double": "f8"}
 
 
 def joined(chunks: Iterable[PointChunk]) -> PointCloud:
@@ -55,69 +42,6 @@ def require_equal(found: PointCloud, expected: PointCloud) -> None:
     assert (found.colours is None) == (expected.colours is None)
     if found.colours is not None and expected.colours is not None:
         assert found.colours.dtype == np.uint8 and np.array_equal(found.colours, expected.colours)
-
-
-def write(path: Path, cloud: PointCloud, kind: str) -> Path:
-    """A file of the kind, one of SUFFIXES."""
-    suffix, *version = kind.split()
-    path = path / f"scan{suffix}"
-    if suffix in (".npy", ".pcd") or "text" in version:
-        write_plain(path, cloud, as_text="text" in version)
-    elif suffix == ".e57":
-        write_e57(path, [cloud], Rotation.from_euler("xyz", [10, 20, 30], degrees=True))
-    elif version:
-        laspy = pytest.importorskip("laspy")
-        records = laspy.LasData(laspy.LasHeader(version="1.4", point_format=7))
-        records.x, records.y, records.z = cloud.points.T
-        if cloud.colours is not None:
-            records.red, records.green, records.blue = cloud.colours.T
-        records.write(str(path))
-    else:
-        write_points(path, cloud)
-    return path
-
-
-def write_plain(path: Path, cloud: PointCloud, *, as_text: bool) -> None:
-    """What write_points does not write: .npy, .pcd and .ply as text or binary, doubles and colours as whole numbers."""
-    table = cloud.points if cloud.colours is None else np.hstack([cloud.points, cloud.colours])
-    if path.suffix == ".npy":
-        np.save(path, table)
-        return
-    colours = [] if cloud.colours is None else ["red", "green", "blue"]
-    rows = "".join(" ".join(f"{value:.17g}" for value in row) + "\n" for row in table).encode()
-    if path.suffix == ".ply":
-        names = "".join(f"property double {axis}\n" for axis in "xyz")
-        names += "".join(f"property uchar {name}\n" for name in colours)
-        head = f"ply\nformat ascii 1.0\nelement vertex {len(table)}\n{names}end_header\n"
-        path.write_bytes(head.encode() + rows)
-        return
-    kinds = [(axis, "<f8") for axis in "xyz"] + [("rgb", "<u4")] * bool(colours)
-    records = np.zeros(len(table), dtype=kinds)
-    for index, axis in enumerate("xyz"):
-        records[axis] = table[:, index]
-    if cloud.colours is not None:
-        records["rgb"] = cloud.colours.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)
-        rows = "".join("{:.17g} {:.17g} {:.17g} {}\n".format(*record) for record in records.tolist()).encode()
-    head = (
-        f"FIELDS {' '.join(name for name, _ in kinds)}\nSIZE {' '.join(kind[2] for _, kind in kinds)}\n"
-        f"TYPE {' '.join(kind[1].upper() for _, kind in kinds)}\nWIDTH {len(table)}\nPOINTS {len(table)}\n"
-        f"DATA {'ascii' if as_text else 'binary'}\n"
-    )
-    path.write_bytes(head.encode() + (rows if as_text else records.tobytes()))
-
-
-def write_e57(path: Path, clouds: list[PointCloud], rotation: Rotation, extra: dict | None = None) -> None:
-    pye57 = pytest.importorskip("pye57")
-    x, y, z, w = rotation.as_quat()
-    with pye57.E57(str(path), mode="w") as archive:
-        for cloud in clouds:
-            scan = {f"cartesian{axis}": np.ascontiguousarray(cloud.points[:, i]) for i, axis in enumerate("XYZ")}
-            if cloud.colours is not None:
-                names = ("Red", "Green", "Blue")
-                scan |= {f"color{name}": np.ascontiguousarray(cloud.colours[:, i]) for i, name in enumerate(names)}
-            archive.write_scan_raw(
-                {**scan, **(extra or {})}, rotation=np.array([w, x, y, z]), translation=np.array([5e5, 5.4e6, 100.25])
-            )
 
 
 @pytest.fixture(autouse=True, scope="module")
@@ -212,33 +136,6 @@ def test_spherical_e57_with_16_bit_colours_is_read_alike(
     whole = read_points(path)
     assert whole.colours is not None and whole.colours.max() == round(60_000 / (65_535 / 255))
     require_equal(joined(read_chunks(path, chunk_points=chunk_points)), whole)
-
-
-def write_raw_e57(pye57: object, archive: object, scan: dict, limits: bool) -> None:
-    """A scan of named columns, whatever their names, as pye57 writes them but with limits of the colours or none."""
-    lib = pye57.libe57  # type: ignore[attr-defined]
-    file = archive.image_file  # type: ignore[attr-defined]
-    node, prototype = lib.StructureNode(file), lib.StructureNode(file)
-    node.set("guid", lib.StringNode(file, "{one}"))
-    for name in scan:
-        if name.startswith("color"):
-            prototype.set(name, lib.IntegerNode(file, 0, 0, 65535))
-        else:
-            prototype.set(name, lib.FloatNode(file, 0, lib.E57_DOUBLE, -1e9, 1e9))
-    if limits:
-        box = lib.StructureNode(file)
-        for name in ("Red", "Green", "Blue"):
-            box.set(f"color{name}Minimum", lib.IntegerNode(file, 0, 0, 65535))
-            box.set(f"color{name}Maximum", lib.IntegerNode(file, 65535, 0, 65535))
-        node.set("colorLimits", box)
-    points = lib.CompressedVectorNode(file, prototype, lib.VectorNode(file, True))
-    node.set("points", points)
-    archive.data3d.append(node)  # type: ignore[attr-defined]
-    buffers = lib.VectorSourceDestBuffer()
-    kept = {name: np.ascontiguousarray(values, dtype=np.float64) for name, values in scan.items()}
-    for name, values in kept.items():
-        buffers.append(lib.SourceDestBuffer(file, name, values, len(values), True, True))
-    points.writer(buffers).write(len(kept["sphericalRange"]))
 
 
 TEXTS = {
