@@ -61,18 +61,22 @@ def holds_points(points: int, budget_bytes: int) -> bool:
 
 
 def require_memory(plan: Plan, budget_bytes: int, *, was_asked: bool) -> None:
-    """Raise ValueError, naming a voxel size that would fit, where a plan needs more memory than the budget.
+    """Raise ValueError, saying what would fit, where a plan needs more memory than the budget.
 
     was_asked: whether the user set it, who is then told of what is allowed, not of what is available.
     """
     if plan.memory_bytes > budget_bytes:
-        # Cells and voxels lie on surfaces, so their number falls with the square of the size.
-        fits = plan.voxel_size_m * math.sqrt(plan.memory_bytes / max(budget_bytes - _BASE_BYTES, _BASE_BYTES))
-        how = "" if plan.tile_voxels is None else f" in tiles of {plan.tile_voxels} voxels, which take the least"
+        if plan.tile_voxels is None:
+            # Cells and voxels lie on surfaces, so their number falls with the square of the size.
+            fits = plan.voxel_size_m * math.sqrt(plan.memory_bytes / max(budget_bytes - _BASE_BYTES, _BASE_BYTES))
+            how, remedy = "", f"use --voxel-size {fits:.2g} or more, or split the scan"
+        else:  # a tile has as many voxels whatever their size, so no size of them is known to fit
+            how = f" in tiles of {plan.tile_voxels} voxels, which take the least"
+            remedy = "allow that much with --memory" if was_asked else "free some, or use a machine with more"
         raise ValueError(
-            f"memory: expected at least {plan.memory_bytes / 1e9:.1f} GB for voxels of {plan.voxel_size_m:g} m{how}, "
-            f"found {budget_bytes / 1e9:.1f} GB {'allowed' if was_asked else 'available'}; "
-            f"use --voxel-size {fits:.2g} or more, or split the scan"
+            f"memory: expected at least {math.ceil(plan.memory_bytes / 1e8) / 10:.1f} GB for voxels of "
+            f"{plan.voxel_size_m:g} m{how}, found {budget_bytes / 1e9:.1f} GB {'allowed' if was_asked else 'available'}; "
+            f"{remedy}"
         )
 
 

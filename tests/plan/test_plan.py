@@ -62,7 +62,7 @@ def test_a_plan_beyond_the_memory_is_refused_with_a_size_that_fits(monkeypatch: 
     require_memory(replace(made, memory_bytes=8_900_000_000), memory_budget(None), was_asked=False)
     assert np.isfinite(made.seconds)
     in_tiles = replace(made, tile_voxels=128, tiles=9)
-    with pytest.raises(ValueError, match=r"in tiles of 128 voxels, which take the least, found 0.0 GB allowed; use"):
+    with pytest.raises(ValueError, match=r"in tiles of 128 voxels, which take the least, found 0.0 GB allowed; allow"):
         require_memory(in_tiles, memory_budget(1_000_000), was_asked=True)
 
 
