@@ -173,10 +173,12 @@ PLANE_MARGIN, GRID_MARGIN = 1e-5, 1e-3
 
 
 def unit_to_share(points_unit: torch.Tensor, margin: float) -> torch.Tensor:
-    """(N, D) in the unit cube -> (N, D) in [0, 1), where the padded cube begins and ends; what lies outside is moved
-    to its border, as in Peng et al. 2020 (their inputs never do)."""
+    """(N, D) in the unit cube -> (N, D) in [0, 1), where the padded cube begins and ends.
+
+    What lies beyond is moved, to 0 or to 1 - margin, as in the code of Peng et al. 2020 (their inputs never do).
+    """
     share = points_unit / (1 + UNIT_PADDING + margin) + 0.5
-    return share.clamp(0.0, 1.0 - margin)
+    return share.masked_fill(share >= 1, 1.0 - margin).masked_fill(share < 0, 0.0)
 
 
 def cells_of_shares(shares: torch.Tensor, resolution: int) -> torch.Tensor:

@@ -127,6 +127,21 @@ def test_shares_of_the_cube_begin_and_end_with_the_padded_cube() -> None:
         assert int(cells_of_shares(beyond, 64)[1]) == 63
 
 
+@pytest.mark.parametrize("margin", [PLANE_MARGIN, GRID_MARGIN])
+def test_only_shares_that_leave_the_padded_cube_are_moved_as_published(margin: float) -> None:
+    side = 1 + 0.1 + margin
+    inside = torch.tensor([[0.55], [side / 2 * (1 - 1e-9)], [-side / 2]], dtype=torch.float64)
+    torch.testing.assert_close(unit_to_share(inside, margin), inside / side + 0.5, rtol=0, atol=0)
+    beyond = torch.tensor([[side / 2], [3.0], [-0.7]], dtype=torch.float64)
+    assert unit_to_share(beyond, margin)[:, 0].tolist() == [1 - margin, 1 - margin, 0]
+
+
+def test_the_last_share_below_one_is_in_the_last_cell() -> None:
+    last = torch.nextafter(torch.ones(1, 2), torch.zeros(()))
+    for resolution in (3, 48, 96, 128, 200):
+        assert int(cells_of_shares(last, resolution)) == resolution**2 - 1
+
+
 def test_cells_count_the_first_axis_fastest() -> None:
     shares = torch.tensor([[0.99, 0.0, 0.0], [0.0, 0.99, 0.0], [0.0, 0.0, 0.99]])
     assert cells_of_shares(shares, 4).tolist() == [3, 12, 48]
