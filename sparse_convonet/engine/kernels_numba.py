@@ -13,6 +13,7 @@ from sparse_convonet.engine.register_blocks import LANES, MAX_VECTORS, ROWS, out
 from sparse_convonet.runtime.numba_cache import njit
 
 _BLOCK = 256  # rows whose sums stay in the second-level cache while all offsets add to them
+_GRADIENT_BLOCK = 64  # rows of features and gradients that stay in the first-level cache while each offset reads them
 
 _row_tile_1, _row_tile_2, _row_tile_3 = row_tile(1), row_tile(min(2, MAX_VECTORS)), row_tile(MAX_VECTORS)
 _outer_tile_1, _outer_tile_2, _outer_tile_3 = outer_tile(1), outer_tile(min(2, MAX_VECTORS)), outer_tile(MAX_VECTORS)
@@ -100,11 +101,11 @@ def weight_gradient(
     volume, width_in, width_out = grad.shape
     feature_base, out_base, grad_base = address_of(features), address_of(grad_out), address_of(grad)
     feature_bytes, out_bytes = 4 * width_in, 4 * width_out
-    sources = np.empty(_BLOCK + 1, dtype=np.int64)
-    targets = np.empty(_BLOCK + 1, dtype=np.int64)
+    sources = np.empty(_GRADIENT_BLOCK + 1, dtype=np.int64)
+    targets = np.empty(_GRADIENT_BLOCK + 1, dtype=np.int64)
     s, t = address_of(sources), address_of(targets)
-    for first in range(begin, end, _BLOCK):
-        last = min(first + _BLOCK, end)
+    for first in range(begin, end, _GRADIENT_BLOCK):
+        last = min(first + _GRADIENT_BLOCK, end)
         for k in range(volume):
             count = 0
             for row in range(first, last):
