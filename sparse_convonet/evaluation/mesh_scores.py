@@ -65,8 +65,10 @@ def score_mesh(
 ) -> MeshScores:
     """Score a mesh by the published protocol (Peng et al. 2020, section 4; Mescheder et al. 2019, section 4.1).
 
-    cut_at_walls: the rule for synthetic rooms: samples of the prediction beyond the truth's walls or below its floor are
-    left out.  An empty mesh has IoU 0, distances sqrt(3), normals -1.
+    cut_at_walls: the rule for synthetic rooms: of twice as many samples of the prediction, those beyond the truth's walls
+    or below its floor are left out, and `samples` are drawn from the others with replacement, as in the published code.
+    IoU: inside is where the winding number is at least a half.  An empty mesh, or one that the walls cut away, has
+    distances sqrt(3) and normals -1; an empty one has IoU 0.
     """
     empty = len(predicted.faces) == 0 or not predicted.to_trimesh().area > 0
     drawn = SurfaceSamples(np.zeros((0, 3)), np.zeros((0, 3)))
@@ -74,7 +76,8 @@ def score_mesh(
         drawn = sample_mesh(predicted, samples * (_WALL_SAMPLES if cut_at_walls else 1), rng)
     if cut_at_walls and not empty:
         kept = without_outside(drawn, truth.surface, up_axis)
-        drawn = SurfaceSamples(kept.points[:samples], kept.normals[:samples])
+        chosen = rng.integers(len(kept.points), size=samples) if len(kept.points) else []
+        drawn = SurfaceSamples(kept.points[chosen], kept.normals[chosen])
     found = compare_samples_at(drawn, truth.surface, thresholds)
     volume = None
     if truth.queries is not None and truth.occupied is not None:

@@ -90,6 +90,35 @@ def test_room_samples_behind_the_walls_are_left_out_where_the_rule_holds() -> No
     assert with_rule.f_scores[0] > 0.99 > without.f_scores[0]
 
 
+def test_room_samples_left_by_the_walls_are_drawn_with_replacement_as_published() -> None:
+    truth = Truth(sample_mesh(plate(0.0, -0.3, 0.3), SAMPLES, rng()))
+    wide = plate(0.0, -0.35, 0.35)  # most samples stay: the first so many of twice as many would all be distinct
+    found = score_mesh(wide, truth, UNIT_THRESHOLDS, rng(), cut_at_walls=True, samples=SAMPLES)
+    # Drawn with replacement, 1 - exp(-share) of the kept ones are there; distances grow with the spacing of the samples.
+    density = SAMPLES / 0.6**2
+    kept = 2 * SAMPLES * (0.614 / 0.7) ** 2
+    distinct = kept * (1 - np.exp(-SAMPLES / kept)) / 0.614**2
+    assert found.completeness == pytest.approx(0.5 / np.sqrt(distinct), rel=0.02)
+    assert found.completeness > 1.05 * 0.5 / np.sqrt(density)
+
+
+def test_a_mesh_that_the_walls_cut_away_scores_as_an_empty_one() -> None:
+    truth = Truth(sample_mesh(plate(0.0, -0.3, 0.3), 100, rng()))
+    scores = score_mesh(plate(-0.5), truth, UNIT_THRESHOLDS, rng(), cut_at_walls=True, samples=100)
+    assert scores.accuracy == pytest.approx(np.sqrt(3)) and scores.normal_consistency == -1.0
+
+
+def test_inside_by_winding_numbers_and_by_counting_rays_differ_where_parts_overlap() -> None:
+    other = trimesh.creation.box((0.4, 0.4, 0.4)).apply_translation((0.1, 0.07, 0.03))
+    both = trimesh.util.concatenate([trimesh.creation.box((0.4, 0.4, 0.4)), other])
+    mesh = Mesh(np.array(both.vertices), np.array(both.faces, dtype=np.int64))
+    twice = np.array([[0.05, 0.01, 0.02]])  # in both boxes: a ray leaves two surfaces, an even number
+    hits, _ = TriangleScene(mesh.vertices, mesh.faces).all_hits(twice, np.array([[0.36, 0.48, 0.8]]))
+    truth = Truth(sample_mesh(mesh, 100, rng()), twice, np.array([True]))
+    assert len(hits) == 2
+    assert score_mesh(mesh, truth, UNIT_THRESHOLDS, rng(), samples=100).iou == 1.0
+
+
 def slow_scores(predicted: SurfaceSamples, truth: SurfaceSamples, threshold: float) -> tuple[float, ...]:
     """Pair by pair: accuracy, completeness, normal consistency, F."""
     distance = np.sqrt(((predicted.points[:, None] - truth.points[None]) ** 2).sum(axis=2))

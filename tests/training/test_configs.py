@@ -11,6 +11,7 @@ import torch
 
 from sparse_convonet.config.experiment import ExperimentConfig, load_config
 from sparse_convonet.config.models import DenseModelConfig, DenseVoxelModelConfig, GlobalModelConfig, SparseModelConfig
+from sparse_convonet.model import build
 from sparse_convonet.model.weights import load_model
 from sparse_convonet.training.loop import train
 from sparse_convonet.training.scenes import validation_sets
@@ -80,6 +81,13 @@ def test_baseline_is_evaluated_and_not_trained(path: Path, tmp_path: Path, capsy
     content = json.loads((tmp_path / "scores" / path.stem / "scores.json").read_text())
     # A ball of radius 0.2 from 10,000 draws of 400 points with noise.
     assert [each["Chamfer-L1"] < 0.05 for each in content["models"]] == [True, True]
+
+
+def test_configurations_of_the_papers_have_the_published_sizes_and_shares() -> None:
+    for name, count in (("objects", 1_388_641), ("rooms", 2_074_081)):
+        network = build(load_config(CONFIGS / name / "pointconv.yaml").model)
+        assert sum(each.numel() for each in network.parameters()) == count
+    assert load_config(CONFIGS / "objects" / "plane3_64_partial.yaml").data.keep_ratio == 0.7
 
 
 def test_the_table_of_the_papers_has_a_configuration_for_every_learned_row() -> None:

@@ -18,6 +18,7 @@ from typing import Any
 from sparse_convonet.cluster import TaskRunner
 from sparse_convonet.cluster.worker_pool import ProcessRunner
 from sparse_convonet.data.convonet.layout import write_metadata, write_split
+from sparse_convonet.data.sets.official_splits import SPLITS
 from sparse_convonet.runtime.atomic import atomic_path
 
 RECIPE_FILE = "recipe.json"
@@ -53,6 +54,7 @@ def write_models(
 ) -> int:
     """Write every model that is not there yet, then the lists of the splits; returns how many were written.
 
+    There is a list of each of SPLITS, an empty one where no model is in it: the papers' loader opens them all.
     recipe: everything that decides the content, kept in recipe.json; a folder begun with another recipe is refused.
     runner: writes them instead of `workers` processes of this machine; all its machines must see `root`.
     finished: called with a number of models, first with those that were there already.
@@ -72,7 +74,7 @@ def write_models(
             report(1)
     _remove_leftovers(root, class_names)  # of lost workers
     for category in class_names:
-        for split in dict.fromkeys(job.split for job in jobs):
+        for split in dict.fromkeys([*SPLITS, *(job.split for job in jobs)]):
             names = [job.name for job in jobs if (job.category, job.split) == (category, split)]
             write_split(root / category, split, names)
     write_metadata(root, class_names)

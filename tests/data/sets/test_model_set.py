@@ -56,6 +56,7 @@ def test_a_set_has_all_models_lists_and_names(tmp_path: Path) -> None:
     assert write_set(tmp_path) == 10
     assert read_split(tmp_path / "a" / "train.lst") == ["00000000", "00000001", "00000002", "00000003"]
     assert read_split(tmp_path / "b" / "test.lst") == ["00000004"]
+    assert read_split(tmp_path / "b" / "val.lst") == []  # the papers' loader opens all three lists
     assert read_metadata(tmp_path) == {"a": "one", "b": "two"}
     assert (tmp_path / "b" / "00000004" / "number.txt").read_text() == "b test 4"
 

@@ -91,7 +91,10 @@ def test_models_of_lost_workers_are_made_again_and_leave_nothing_half_done(
             tmp_path, jobs, slow_number, recipe={}, class_names={"a": "one"}, runner=runner, finished=finished
         )
     assert killed and written == 24
-    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [*(job.name for job in jobs), "train.lst"]
+    assert sorted(path.name for path in (tmp_path / "a").iterdir()) == [
+        *(job.name for job in jobs),
+        *("test.lst", "train.lst", "val.lst"),
+    ]
     assert read_split(tmp_path / "a" / "train.lst") == [job.name for job in jobs]
     for job in jobs:
         files = {path.name: path.read_text() for path in (tmp_path / "a" / job.name).iterdir()}
