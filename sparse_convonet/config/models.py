@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_type_hints
 
 PlaneName = Literal["xz", "xy", "yz"]
+FeaturePlaces = Literal["centres", "corners"]
 EngineName = Literal["auto", "minkowski", "native"]
 
 _LAYERS = "layers"
@@ -106,6 +107,7 @@ class DenseVoxelModelConfig:
     decoder_width: int = 32
     decoder_blocks: int = _layers(5)
     border: int = 8  # voxels around the points of a scene that is encoded whole
+    features_at: FeaturePlaces = "centres"  # of their voxels; "corners": stretched over the box, as published
 
 
 ModelConfig = SparseModelConfig | DenseModelConfig | DenseVoxelModelConfig | GlobalModelConfig | PointsModelConfig

@@ -103,7 +103,7 @@ def _crop_field(network: DenseVoxelNetwork, points: np.ndarray, place: Place, cr
     box_low, size = torch.from_numpy(low), torch.from_numpy(high - low)
     device = next(network.parameters()).device
     local = torch.from_numpy(points[inside]).to(device)
-    return DenseVoxelField((network.encode_box(local, box_low.to(device), size),))
+    return network.field_of([network.encode_box(local, box_low.to(device), size)])
 
 
 def _crop_logits(

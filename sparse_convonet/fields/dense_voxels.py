@@ -7,12 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch.nn import functional
 
+from sparse_convonet.config.models import FeaturePlaces
 from sparse_convonet.fields.sparse import FieldSample
 
 
 @dataclass(frozen=True)
 class VoxelBox:
-    """Features (C, X, Y, Z) of the voxels from `low` (3,) int64 on; each sits at the centre of its voxel."""
+    """Features (C, X, Y, Z) of the voxels from `low` (3,) int64 on."""
 
     low: torch.Tensor
     features: torch.Tensor
@@ -20,15 +21,22 @@ class VoxelBox:
 
 @dataclass(frozen=True)
 class DenseVoxelField:
-    """One box of voxels per scene."""
+    """One box of voxels per scene.
+
+    features_at: "centres" of their voxels, so that boxes agree on where a feature sits; or "corners", as in the published
+    code: the outermost features sit on the faces of the box and the others evenly between them, by up to half a voxel
+    beside the centres.
+    """
 
     boxes: tuple[VoxelBox, ...]
+    features_at: FeaturePlaces = "centres"
 
     def sample(self, queries_voxel: torch.Tensor, batch: torch.Tensor) -> FieldSample:
         """Queries (Q, 3) in voxel coordinates, (Q,) int64 scene of each -> trilinear features, known in the box.
 
         Beyond the outermost centres the features fade to zero, as they do at the border of a sparse field.
         """
+        corners = self.features_at == "corners"
         width = self.boxes[0].features.shape[0]
         features = self.boxes[0].features.new_zeros(len(queries_voxel), width)
         known = torch.zeros_like(batch, dtype=torch.bool)
@@ -41,8 +49,8 @@ class DenseVoxelField:
                 box.features[None],
                 grid[None, :, None, None],
                 mode="bilinear",
-                padding_mode="zeros",
-                align_corners=False,
+                padding_mode="border" if corners else "zeros",
+                align_corners=corners,
             )
             features = features.index_copy(0, rows, sampled[0, :, :, 0, 0].t())
             known = known.index_copy(0, rows, ((place >= 0) & (place < 1)).all(dim=1))

@@ -97,6 +97,7 @@ def _build_dense_voxels(config: DenseVoxelModelConfig) -> DenseVoxelNetwork:
         unet=VolumeUNet(channels=width, width=config.grid_width, levels=config.grid_levels),
         decoder=_plain_decoder(config),
         border=config.border,
+        features_at=config.features_at,
     )
 
 

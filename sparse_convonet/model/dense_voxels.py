@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
+from sparse_convonet.config.models import FeaturePlaces
 from sparse_convonet.decode.decoder import OccupancyDecoder
 from sparse_convonet.encode.dense_pointnet import CellGroups, CellPointNet
 from sparse_convonet.encode.dense_unet import VolumeUNet, inputs_of_outputs
@@ -18,16 +21,29 @@ class DenseVoxelNetwork(OccupancyNetwork):
     The box of a scene holds its points and `border` voxels around them, rounded up to what the U-Net can halve.  With
     a U-Net without group normalisation, shifts by whole multiples of `stride` commute with the network away from the
     border of the box; the published one normalises over the whole box, so every box gives its own features.
+
+    Two things are not as in the published code, by default: features sit at the centres of their voxels (features_at:
+    "corners" stretches them over the box, as there), and a box begins on whole voxels.  There, boxes begin anywhere, so
+    that the voxels of positions, which count from the origin of the coordinates, lie askew to those of features.
     """
 
     coordinates = "voxel"
 
-    def __init__(self, *, pointnet: CellPointNet, unet: VolumeUNet, decoder: OccupancyDecoder, border: int) -> None:
+    def __init__(
+        self,
+        *,
+        pointnet: CellPointNet,
+        unet: VolumeUNet,
+        decoder: OccupancyDecoder,
+        border: int,
+        features_at: FeaturePlaces = "centres",
+    ) -> None:
         super().__init__()
         self.pointnet = pointnet
         self.unet = unet
         self.decoder = decoder
         self.border = border
+        self.features_at = features_at
 
     @property
     def stride(self) -> int:
@@ -46,7 +62,11 @@ class DenseVoxelNetwork(OccupancyNetwork):
         """Points (N, 3) in voxel coordinates, (N,) int64 scene of each, ascending -> DenseVoxelField."""
         scenes = torch.split(points, torch.bincount(batch).tolist())
         bounds = [self._bounds(each) for each in scenes]
-        return DenseVoxelField(tuple(self.encode_box(each, *box) for each, box in zip(scenes, bounds, strict=True)))
+        return self.field_of([self.encode_box(each, *box) for each, box in zip(scenes, bounds, strict=True)])
+
+    def field_of(self, boxes: Sequence[VoxelBox]) -> DenseVoxelField:
+        """One encoded box per scene -> what queries are asked of."""
+        return DenseVoxelField(tuple(boxes), self.features_at)
 
     def encode_box(self, points: torch.Tensor, low: torch.Tensor, size: torch.Tensor) -> VoxelBox:
         """One scene's points (N, 3) that lie in the box of `size` (3,) voxels from `low` (3,) on, int64."""

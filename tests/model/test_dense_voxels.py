@@ -7,10 +7,11 @@ import pytest
 import torch
 from torch import nn
 
-from sparse_convonet.config.models import DenseVoxelModelConfig
+from sparse_convonet.config.models import DenseVoxelModelConfig, FeaturePlaces
 from sparse_convonet.encode import dense_unet
 from sparse_convonet.encode.dense_unet import VolumeUNet, inputs_of_outputs
 from sparse_convonet.extract.sliding_window import sliding_window_mesh
+from sparse_convonet.fields.dense_voxels import DenseVoxelField, VoxelBox
 from sparse_convonet.model import build
 from sparse_convonet.model.dense_voxels import DenseVoxelNetwork
 from sparse_convonet.model.sparse import OUTSIDE_LOGIT
@@ -117,6 +118,25 @@ def test_beyond_the_box_nothing_is_known(network: DenseVoxelNetwork) -> None:
     far = torch.tensor([[500.0, 0.0, 0.0], [5.0, 5.0, -90.0]], dtype=torch.float64)
     logits, known = network.occupancy(field, far, torch.zeros(2, dtype=torch.int64))
     assert not known.any() and (logits == OUTSIDE_LOGIT).all()
+
+
+@pytest.mark.parametrize("features_at", ["centres", "corners"])
+def test_features_sit_at_the_centres_of_their_voxels_or_evenly_from_corner_to_corner(
+    features_at: FeaturePlaces,
+) -> None:
+    size, low = torch.tensor([4, 6, 8]), torch.tensor([-2, 8, 0])
+    steps = [torch.arange(int(count), dtype=torch.float64) for count in size]
+    ramp = torch.stack(torch.meshgrid(*steps, indexing="ij"))  # (3, 4, 6, 8): the number of each voxel along each axis
+    field = DenseVoxelField((VoxelBox(low, ramp),), features_at)
+    share = torch.tensor([[0.15, 0.5, 0.9], [0.3, 0.25, 0.125], [0.0, 0.0, 0.0], [1 - 1e-9] * 3], dtype=torch.float64)
+    queries = low + share * size
+    sample = field.sample(queries, torch.zeros(4, dtype=torch.int64))
+    assert sample.known.all()
+    if features_at == "centres":
+        torch.testing.assert_close(sample.features[:2], (share * size - 0.5)[:2])
+        assert not sample.features[2].any()  # they fade towards zero beyond the outermost centres
+    else:
+        torch.testing.assert_close(sample.features, share * (size - 1))
 
 
 def test_two_scenes_have_their_own_boxes(network: DenseVoxelNetwork) -> None:

@@ -56,6 +56,8 @@ def small(config: ExperimentConfig, folder: Path) -> ExperimentConfig:
     )
     # Balls of radius 0.2 to 0.24: those of buildings are told apart at 5 to 8 cm as well.
     data = replace(config.data, folder=str(folder), points=300, queries=128, near_surface_share=0.0)
+    if isinstance(model, DenseVoxelModelConfig):
+        data = replace(data, voxel_size_m=(0.05, 0.05))  # a box of 15 voxels a side
     return replace(config, model=model, data=data, training=training)
 
 
