@@ -12,6 +12,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; each name is loaded at 
     from sparse_convonet.io.meshes import write_mesh as write_mesh
     from sparse_convonet.io.points import read_points as read_points
     from sparse_convonet.model import build as build_model
+    from sparse_convonet.model.official import import_official as import_official
     from sparse_convonet.model.weights import load_model as load_model
     from sparse_convonet.plan.settings import ReconstructionSettings as ReconstructionSettings
     from sparse_convonet.reconstruct.occupancy_field import OccupancyField as OccupancyField
@@ -36,6 +37,7 @@ _HOMES = {
     "build_model": "model:build",
     "clean_points": "clouds.cleaning",
     "evaluate_mesh": "evaluation.mesh_scores",
+    "import_official": "model.official",
     "load_config": "config.experiment",
     "load_model": "model.weights",
     "read_points": "io.points",
@@ -53,6 +55,7 @@ __all__ = [
     "build_model",
     "clean_points",
     "evaluate_mesh",
+    "import_official",
     "load_config",
     "load_model",
     "read_points",

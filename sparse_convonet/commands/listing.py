@@ -16,7 +16,7 @@ class Command:
     @property
     def module(self) -> str:
         """Where its `main` is."""
-        return "sparse_convonet.commands." + self.name.replace(" ", ".")
+        return "sparse_convonet.commands." + self.name.replace(" ", ".").replace("-", "_")
 
 
 COMMANDS = (
@@ -28,6 +28,7 @@ COMMANDS = (
     Command("scan", "make_scan", "scan the mesh of a building virtually"),
     Command("score", "score_scan", "score a mesh against the surfaces that a scanner saw"),
     Command("export", "export_model", "the weights of a run in half the size, to ship"),
+    Command("import-official", "import_official", "a published checkpoint of ConvONet or ONet to a weights file"),
     Command("data rooms", "make_rooms", "make the papers' rooms, or rooms and buildings in metres"),
     Command("data scannet", "prepare_scannet", "ScanNet, as it is handed out, to a data set"),
     Command("data matterport3d", "prepare_matterport3d", "Matterport3D, as it is handed out, to a data set"),
@@ -36,4 +37,4 @@ COMMANDS = (
     Command("data furniture", "make_furniture", "pack libraries of furniture as solid voxels"),
     Command("data inspect", "inspect_data", "counts, sizes and broken files of a data set; a contact sheet"),
 )
-GROUPS = {"data": "make, prepare and inspect data sets"}
+GROUPS = {"data": "make and inspect data sets"}

@@ -76,7 +76,7 @@ def score_mesh(
         drawn = sample_mesh(predicted, samples * (_WALL_SAMPLES if cut_at_walls else 1), rng)
     if cut_at_walls and not empty:
         kept = without_outside(drawn, truth.surface, up_axis)
-        chosen = rng.integers(len(kept.points), size=samples) if len(kept.points) else []
+        chosen = rng.integers(len(kept.points), size=samples if len(kept.points) else 0)
         drawn = SurfaceSamples(kept.points[chosen], kept.normals[chosen])
     found = compare_samples_at(drawn, truth.surface, thresholds)
     volume = None

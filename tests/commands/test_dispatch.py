@@ -126,7 +126,7 @@ def test_where_nothing_is_near_all_names_are_said(capsys: pytest.CaptureFixture[
     assert code == 2
     assert err == (
         "error: sparse-convonet --qq: no such command; known: reconstruct, train, evaluate, compare, validate, scan, "
-        "score, export, data\n"
+        "score, export, import-official, data\n"
     )
     err = said_and_code(capsys, "data", "qq")[1]
     assert err.endswith("; known: rooms, scannet, matterport3d, scans, watertight, furniture, inspect\n")
