@@ -51,6 +51,8 @@ def _parser() -> argparse.ArgumentParser:
         "split; it is kept in settings.json")  # fmt: skip
     add("--only-surface", action="store_true", help="no inside to compare: real scans")
     add("--save-meshes", action="store_true")
+    add("--export-official", type=Path, metavar="FOLDER", help="also write the meshes as the published eval_meshes.py "
+        "reads them, whose generation_dir is FOLDER/<name of the configuration>")  # fmt: skip
     add("--papers", choices=sorted(TABLES), help="add the rows that were published for this data")
     add("--metres", action="store_true", help="two meshes: their unit is the metre")
     add("--device", default="auto", help="auto (default), cpu, cuda, ...")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -25,6 +26,7 @@ def score_models(options: argparse.Namespace) -> None:
     """Scores of every model in its own folder, and one table of all."""
     device = chosen_device(options.device)
     settings = EvaluationSettings(options.split, options.limit, options.seed, options.only_surface, options.save_meshes)
+    official = options.export_official
     summaries: list[Summary] = []
     for contender in contenders_of(options.what, options.overrides, options.checkpoint):
         predictor, identity = _predictor(contender, options, device)
@@ -35,6 +37,8 @@ def score_models(options: argparse.Namespace) -> None:
                 bar.total = total
                 bar.update(done - bar.n)
 
+            if official is not None:
+                settings = replace(settings, export_official=str((official / contender.name).resolve()))
             rows = evaluate(predictor, contender.config.data, folder, settings, identity=identity, finished=show)
         found = summarise(contender.name, rows)
         write_rows(folder, rows, found)

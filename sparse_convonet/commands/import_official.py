@@ -13,8 +13,8 @@ from sparse_convonet.config.experiment import load_config
 from sparse_convonet.runtime.cli import starting
 
 EXAMPLES = (
-    "room_grid64.pt --config configs/rooms/grid64.yaml --out weights/grid64.safetensors",
-    "onet_pcl2mesh.pt --config configs/objects/onet.yaml --out weights/onet.safetensors --tau 0.2",
+    "room_grid64.pt --config configs/rooms/grid64.yaml --out grid64.safetensors",
+    "onet_pcl2mesh.pt --config configs/objects/onet.yaml --out onet.safetensors --tau 0.2",
 )
 
 

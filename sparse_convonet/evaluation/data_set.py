@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
@@ -22,7 +23,9 @@ from sparse_convonet.evaluation.predictors import Prediction, Predictor, as_unit
 from sparse_convonet.io.meshes import write_mesh
 from sparse_convonet.metrics.surface import SurfaceSamples
 from sparse_convonet.runtime.atomic import atomic_path
-from sparse_convonet.structures import TrainingSample
+from sparse_convonet.structures import Mesh, TrainingSample
+
+logger = logging.getLogger(__name__)
 
 SETTINGS_FILE = "settings.json"
 _ROOMS = "rooms_"  # classes of the papers' rooms, whose walls have one side only
@@ -31,13 +34,15 @@ _ROOMS = "rooms_"  # classes of the papers' rooms, whose walls have one side onl
 @dataclass(frozen=True)
 class EvaluationSettings:
     """only_surface: there is no inside to compare, as for real scans.  limit: models per class; None: all.
-    save_meshes: keep every mesh beside its scores."""
+    save_meshes: keep every mesh beside its scores.  export_official: a folder in which the published eval_meshes.py finds
+    them, its generation_dir: <it>/meshes/<class>/<model>.off, in the unit cube, y up; meshes without faces are left out."""
 
     split: str = "test"
     limit: int | None = None
     seed: int = 0
     only_surface: bool = False
     save_meshes: bool = False
+    export_official: str | None = None
 
 
 @dataclass(frozen=True)
@@ -90,6 +95,8 @@ def evaluate(
             prediction = predictor.predict(seen)
             if settings.save_meshes:
                 write_mesh(path.with_suffix(".ply"), prediction.mesh)
+            if settings.export_official is not None:
+                _export_official(Path(settings.export_official), as_unit_mesh(prediction.mesh, seen), model)
             rng = np.random.default_rng([settings.seed, index])
             row = score_model(prediction, sample.model, seen, rng, only_surface=settings.only_surface)
             with atomic_path(path) as temporary:
@@ -97,6 +104,15 @@ def evaluate(
         rows.append(_read_row(path))
     finished(len(chosen), len(chosen))
     return rows
+
+
+def _export_official(folder: Path, mesh: Mesh, model: ModelFolder) -> None:
+    if len(mesh.faces) == 0:
+        logger.warning("%s/%s: no surface, so there is no mesh to export", model.category, model.name)
+        return
+    path = folder / "meshes" / model.category / f"{model.name}.off"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_mesh(path, mesh)
 
 
 def open_scans(data: DataConfig, folder: str, split: str, seed: int, *, with_normals: bool) -> ConvonetDataset:

@@ -114,6 +114,28 @@ def test_limit_takes_the_first_models_of_each_class_and_surfaces_alone_have_no_i
     assert (tmp_path / "out" / "models" / "b" / "m0.ply").is_file()
 
 
+def test_meshes_are_exported_where_and_as_the_published_evaluation_reads_them(root: Path, tmp_path: Path) -> None:
+    centre = np.array([10.0, -4.0, 2.0])  # metres, z up
+    for folder in root.glob("a/m*"):
+        write_frame(folder, UnitFrame(centre, 3.0))
+    settings = replace(SETTINGS, limit=1, only_surface=True, export_official=str(tmp_path / "generation"))
+    evaluate(BallPredictor(), config(root), tmp_path / "out", settings, identity={})
+    written = sorted(path.relative_to(tmp_path) for path in (tmp_path / "generation").rglob("*.off"))
+    assert [str(path) for path in written] == ["generation/meshes/a/m0.off", "generation/meshes/b/m0.off"]
+    for path, radius in zip(written, (0.2, 0.22), strict=True):  # of models 0 and 2, in the unit cube
+        mesh = trimesh.load(tmp_path / path, process=False)
+        assert mesh.is_watertight and mesh.volume > 0
+        np.testing.assert_allclose(np.linalg.norm(mesh.vertices, axis=1), radius, atol=2e-3)
+
+
+def test_empty_meshes_are_not_exported_and_it_is_said(
+    root: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    settings = replace(SETTINGS, limit=1, only_surface=True, export_official=str(tmp_path / "generation"))
+    evaluate(NothingPredictor(), config(root), tmp_path / "out", settings, identity={})
+    assert not list(tmp_path.glob("generation/**/*.off")) and "a/m0: no surface" in caplog.text
+
+
 def row(category: str, model: str, iou: float | None, accuracy: float) -> ModelRow:
     scores = MeshScores(iou, accuracy, accuracy, 0.9, (0.1, 0.2, 0.3))
     return ModelRow(category, model, scores, {"mesh": 2.0}, 10, None)
