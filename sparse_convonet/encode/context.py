@@ -18,6 +18,7 @@ from sparse_convonet.coordinates import pack_keys, unpack_keys
 from sparse_convonet.encode.sparse_unet import SparseUNet
 
 _SUBCELLS = 4  # along each axis of a cell
+_HINT_STEPS = 1 << 20  # of 1: sums of whole numbers do not depend on the order of the points
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,35 @@ class Context:
         rows = torch.searchsorted(self.keys, wanted).clamp(max=len(self.keys) - 1)
         found = (self.keys[rows] == wanted)[:, None]
         return torch.where(found, self.features[rows], torch.zeros_like(self.features[:1]))
+
+
+@dataclass(frozen=True)
+class SeenCells:
+    """What the coarse network is told of a scan, or of some of its points: see `merged`.
+
+    keys: (V,) int64 ascending, of cells with points.  occupied: (V, 64) bool, which sub-cells have some.  points: (V,)
+    int64, how many.  hint_steps: (V, H) int64, sums over them of their hints, in steps.
+    """
+
+    keys: torch.Tensor
+    occupied: torch.Tensor
+    points: torch.Tensor
+    hint_steps: torch.Tensor
+
+    def merged(self, other: SeenCells) -> SeenCells:
+        """Of the points of both."""
+        keys, owner = torch.unique(torch.cat([self.keys, other.keys]), return_inverse=True)
+
+        def total(mine: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+            values = torch.cat([mine, others]).to(torch.int64)
+            return values.new_zeros(len(keys), *values.shape[1:]).index_add(0, owner, values)
+
+        return SeenCells(
+            keys,
+            total(self.occupied, other.occupied) > 0,
+            total(self.points, other.points),
+            total(self.hint_steps, other.hint_steps),
+        )
 
 
 class ContextNetwork(nn.Module):
@@ -57,6 +87,10 @@ class ContextNetwork(nn.Module):
 
     def forward(self, voxels: torch.Tensor, hints: torch.Tensor | None = None) -> Context:
         """(N, 4) int voxels with points [batch, x, y, z], in any order and number, hints (N, hints) -> Context."""
+        return self.understand(self.look(voxels, hints))
+
+    def look(self, voxels: torch.Tensor, hints: torch.Tensor | None = None) -> SeenCells:
+        """What there is to see; arguments of `forward`."""
         voxels = voxels.to(torch.int64)
         cells = torch.cat([voxels[:, :1], torch.div(voxels[:, 1:], self.stride, rounding_mode="floor")], dim=1)
         keys, owner = torch.unique(pack_keys(cells), return_inverse=True)
@@ -64,11 +98,18 @@ class ContextNetwork(nn.Module):
             voxels[:, 1:] - cells[:, 1:] * self.stride, self.subcell, rounding_mode="floor"
         )  # (N, 3) 0 to 3
         place = (sub[:, 0] * _SUBCELLS + sub[:, 1]) * _SUBCELLS + sub[:, 2]
-        described = self.lift.weight.new_zeros(len(keys), _SUBCELLS**3 + self.hints)
-        described[owner, place] = 1.0
+        occupied = torch.zeros(len(keys), _SUBCELLS**3, dtype=torch.bool, device=voxels.device)
+        occupied[owner, place] = True
+        hint_steps = keys.new_zeros(len(keys), self.hints)
         if hints is not None and self.hints:
-            total = described.new_zeros(len(keys), self.hints).index_add(0, owner, hints.to(described.dtype))
-            described[:, _SUBCELLS**3 :] = total / torch.bincount(owner)[:, None]
-        tensor: Any = self.unet(torch.relu(self.lift(described)), unpack_keys(keys).to(torch.int32))[0]
+            hint_steps.index_add_(0, owner, torch.round(hints * _HINT_STEPS).to(torch.int64))
+        return SeenCells(keys, occupied, torch.bincount(owner, minlength=len(keys)), hint_steps)
+
+    def understand(self, seen: SeenCells) -> Context:
+        """What the network makes of it."""
+        mean = seen.hint_steps / (seen.points[:, None] * _HINT_STEPS)
+        described = torch.cat([seen.occupied, mean], dim=1).to(self.lift.weight.dtype)
+        coordinates = unpack_keys(seen.keys).to(torch.int32)
+        tensor: Any = self.unet(torch.relu(self.lift(described)), coordinates)[0]
         keys, order = torch.sort(pack_keys(tensor.C))
         return Context(keys, tensor.F[order])

@@ -18,6 +18,7 @@ from sparse_convonet.encode.context import ContextNetwork
 from sparse_convonet.encode.dense_pointnet import CellPointNet
 from sparse_convonet.encode.dense_unet import PlaneUNet, VolumeUNet
 from sparse_convonet.encode.global_pointnet import GlobalPointNet
+from sparse_convonet.encode.hints import HINTS
 from sparse_convonet.encode.point_features import PointFeatures
 from sparse_convonet.encode.pointnet import LocalPoolPointNet
 from sparse_convonet.encode.sparse_unet import SparseUNet
@@ -28,7 +29,7 @@ from sparse_convonet.model.dense_voxels import DenseVoxelNetwork
 from sparse_convonet.model.network import OccupancyNetwork
 from sparse_convonet.model.registry import builder_of
 from sparse_convonet.model.registry import register_network as register_network
-from sparse_convonet.model.sparse import HINTS, SparseOccupancyNetwork
+from sparse_convonet.model.sparse import SparseOccupancyNetwork
 
 
 def build(config: ModelConfig) -> OccupancyNetwork:

@@ -12,6 +12,7 @@ from torch import nn
 from sparse_convonet.coordinates import pack_keys
 from sparse_convonet.decode.decoder import OccupancyDecoder
 from sparse_convonet.encode.context import Context, ContextNetwork
+from sparse_convonet.encode.hints import HINTS
 from sparse_convonet.encode.pointnet import LocalPoolPointNet
 from sparse_convonet.encode.sparse_unet import SparseUNet
 from sparse_convonet.encode.voxelise import voxelise
@@ -21,7 +22,6 @@ from sparse_convonet.model.network import OccupancyNetwork
 from sparse_convonet.structures import PointSet
 
 OUTSIDE_LOGIT = -20.0  # occupancy logit where nothing is known: certainly outside
-HINTS = 6  # numbers: direction to the scanner, normal
 
 
 class SparseOccupancyNetwork(OccupancyNetwork):

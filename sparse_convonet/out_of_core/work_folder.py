@@ -80,9 +80,18 @@ class WorkFolder:
         )
         return ReadPoints(*found)
 
-    def take(self, cloud: PointCloud, settings: ReconstructionSettings, progress: Progress) -> PointStore:
-        """Bring the points of a clean cloud to the disk, all of them, as they are."""
-        return store_cloud(cloud, self.folder / POINTS, up=settings.up, scale=settings.scale, progress=progress)
+    def take(
+        self, cloud: PointCloud, settings: ReconstructionSettings, with_scanners: bool, progress: Progress
+    ) -> PointStore:
+        """Bring the points of a clean cloud to the disk, all of them, as they are; with_scanners: and their scanners."""
+        return store_cloud(
+            cloud,
+            self.folder / POINTS,
+            up=settings.up,
+            scale=settings.scale,
+            with_scanners=with_scanners,
+            progress=progress,
+        )
 
     def prepare(self, planned: TiledPlan, settings: ReconstructionSettings, weights: Path) -> None:
         """Make the folder ready for the tasks of a plan.  weights: the file of the model.

@@ -16,6 +16,7 @@ import trimesh
 from sparse_convonet.cluster import LocalRunner
 from sparse_convonet.config.models import EngineName
 from sparse_convonet.coordinates import VoxelFrame, one_scene, up_rotation
+from sparse_convonet.encode.hints import directions_to_scanners
 from sparse_convonet.extract.compile_ahead import compile_ahead
 from sparse_convonet.extract.mise import ExtractionSettings, extract_mesh, threshold_logit
 from sparse_convonet.extract.refine import refine
@@ -27,7 +28,6 @@ from sparse_convonet.mesh.colour import with_colours
 from sparse_convonet.mesh.finish import finish_mesh
 from sparse_convonet.mesh.normals import with_field_normals
 from sparse_convonet.model.field_queries import FieldQueries
-from sparse_convonet.model.sparse import HINTS
 from sparse_convonet.model.weights import TrainedModel, load_model, save_weights
 from sparse_convonet.out_of_core.tiles.plan_tiles import plan_tiles
 from sparse_convonet.out_of_core.work_folder import WorkFolder
@@ -127,8 +127,7 @@ class Reconstructor:
         short way for whoever has an array and goes on with trimesh.  A scan that would take more memory than the
         settings allow goes through the disk, in a folder of the system's for temporary files (TMPDIR) that is removed
         in the end: the same mesh.
-        Raises ValueError where even the smallest tiles would take more, and for a scan that does not fit and whose
-        scanners the model takes: tiles do not know them yet.  OSError where the disk has no room.
+        Raises ValueError where even the smallest tiles would take more, OSError where the disk has no room.
         """
         plan, budget = plan or self.plan(cloud), memory_budget(self.settings.memory_bytes)
         return self.run_in_one_piece(cloud, plan) if plan.memory_bytes <= budget else self._on_disk(cloud, plan, budget)
@@ -155,16 +154,13 @@ class Reconstructor:
 
     def _on_disk(self, cloud: PointCloud, plan: Plan, budget: int) -> Reconstruction:
         """`run` through the disk, up to the tiles; the mesh of all of them is finished in memory."""
-        if self._takes_scanners(cloud):
-            raise ValueError(
-                f"scanners: expected a scan that fits {budget / 1e9:.1f} GB of memory in one piece, found one that takes "
-                f"{plan.memory_bytes / 1e9:.1f} GB; use larger voxels, allow more, or leave the scanners out"
-            )
         settings = replace(self.settings, voxel_size_m=plan.voxel_size_m, cell_size_m=plan.cell_size_m)
-        held = sum(array.nbytes for array in (cloud.points, cloud.colours) if array is not None)
+        with_scanners = self._takes_scanners(cloud)
+        arrays = cloud.points, cloud.colours, cloud.scanners if with_scanners else None
+        held = sum(array.nbytes for array in arrays if array is not None)
         with tempfile.TemporaryDirectory(prefix="sparse_convonet_") as name:
             work = WorkFolder(Path(name))
-            store = work.take(cloud, settings, self._progress)
+            store = work.take(cloud, settings, with_scanners, self._progress)
             planned = plan_tiles(store, settings, self.model, budget - held)
             require_memory(planned.plan, budget - held, was_asked=settings.memory_bytes is not None)
             weights = Path(name) / "given.safetensors"
@@ -192,16 +188,11 @@ class Reconstructor:
         return cloud.scanners is not None and self._network.takes_hints
 
     def _hints(self, cloud: PointCloud, points_world: np.ndarray) -> torch.Tensor | None:
-        """(N, 6) what the network takes besides the points: the direction to the scanner, where that is known."""
+        """(N, HINTS) what the network takes besides the points: the direction to the scanner, where that is known."""
         if cloud.scanners is None or not self._takes_scanners(cloud):
             return None
-        known = np.isfinite(cloud.scanners).all(axis=1, keepdims=True)
-        way = self._to_world(np.where(known, cloud.scanners, 0.0)) - points_world
-        length = np.linalg.norm(way, axis=1, keepdims=True)
-        known &= length > 0
-        hints = np.zeros((len(way), HINTS), dtype=np.float32)
-        hints[:, :3] = np.where(known, way / np.where(known, length, 1.0), 0.0)
-        return torch.from_numpy(hints).to(self.device)
+        scanners_world = self._to_world(np.where(np.isfinite(cloud.scanners), cloud.scanners, np.nan))
+        return torch.from_numpy(directions_to_scanners(points_world, scanners_world)).to(self.device)
 
     def _encode(self, points_voxel: np.ndarray, hints: torch.Tensor | None = None) -> SparseField:
         points = torch.from_numpy(points_voxel).to(self.device)

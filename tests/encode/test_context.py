@@ -63,6 +63,19 @@ def listen(network: ContextNetwork, voxels: torch.Tensor, hints: torch.Tensor | 
     return Told(heard[1], heard[0])
 
 
+def test_what_is_seen_of_parts_together_is_what_is_seen_of_all(network: ContextNetwork) -> None:
+    voxels, hints = some_voxels(7, count=500, scenes=2), some_hints(500)
+    order = torch.randperm(500, generator=torch.Generator().manual_seed(3))
+    whole, parts = network.look(voxels, hints), order.split([1, 199, 300])
+    first, *others = (network.look(voxels[part], hints[part]) for part in parts)
+    merged = first
+    for other in others:
+        merged = merged.merged(other)
+    for name in ("keys", "occupied", "points", "hint_steps"):
+        assert torch.equal(getattr(merged, name), getattr(whole, name))
+    assert torch.equal(network.understand(merged).features, network(voxels, hints).features)
+
+
 @pytest.mark.parametrize("with_hints", [True, False])
 @pytest.mark.parametrize("stride", [4, 8, 16])
 def test_cells_are_described_as_the_oracle_describes_them(stride: int, with_hints: bool) -> None:

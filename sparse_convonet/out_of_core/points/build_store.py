@@ -80,7 +80,7 @@ def _place(
     progress: Progress,
 ) -> None:
     """Write all points to a file in which part p begins with row begins[p]; within a part in the order of the scan."""
-    kind = row_type(clean.spool.has_colours)
+    kind = row_type(clean.spool.columns)
     part_of_cell = _short(np.repeat(np.arange(len(parts) - 1), np.diff(parts)))
     place = begins[:-1].copy()
     with placed.open("wb") as file:
@@ -88,9 +88,9 @@ def _place(
             part = part_of_cell[tree.leaves_of(points)]
             rows = np.empty(len(points), dtype=kind)
             rows["point"], rows["index"] = points, index
-            if clean.spool.has_colours and len(index):
+            for column in clean.spool.columns if len(index) else ():
                 first = int(index[0])
-                rows["colour"] = clean.spool.colours(first, int(index[-1]) + 1)[index - first]
+                rows[column] = clean.spool.values(column, first, int(index[-1]) + 1)[index - first]
             content = take_rows(rows, np.argsort(part, kind="stable")).view(np.uint8)
             sizes = np.bincount(part, minlength=len(place))
             ends = np.cumsum(sizes)
@@ -114,7 +114,7 @@ def _sort_parts(
     progress: Progress,
 ) -> StoredCells:
     """Write the points by cell, in the order of the scan within each, and those that repeat earlier ones."""
-    kind = row_type(clean.spool.has_colours)
+    kind = row_type(clean.spool.columns)
     counts, lows, highs = [], [], []
     with rows_path.open("wb") as rows_file, repeats_path.open("wb") as repeats_file:
         repeats_file.write(REPEATS_TITLE)
@@ -135,9 +135,7 @@ def _sort_parts(
             highs.append(np.maximum.reduceat(ordered, edges, axis=0))
             progress("sort points", 0.6 + 0.4 * (number + 1) / len(sizes))
     begins = np.concatenate([[0], np.cumsum(np.concatenate(counts))])
-    return StoredCells(
-        folder, tree, begins, np.concatenate(lows), np.concatenate(highs), parts, clean.spool.has_colours
-    )
+    return StoredCells(folder, tree, begins, np.concatenate(lows), np.concatenate(highs), parts, clean.spool.columns)
 
 
 def _short(numbers: np.ndarray) -> np.ndarray:

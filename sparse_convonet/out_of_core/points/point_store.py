@@ -18,10 +18,15 @@ WORLD = "world.json"
 
 @dataclass(frozen=True)
 class StoredPoints:
-    """Points in the order of the scan.  points_world: (M, 3) float64, metres, z up.  colours: (M, 3) uint8 or None."""
+    """Points in the order of the scan.
+
+    points_world: (M, 3) float64, metres, z up.  colours: (M, 3) uint8 or None.  scanners_world: (M, 3) float64, where
+    the scanner of each stood, NaN where that is not known; None: nowhere.
+    """
 
     points_world: np.ndarray
     colours: np.ndarray | None
+    scanners_world: np.ndarray | None = None
 
 
 class PointStore:
@@ -32,7 +37,7 @@ class PointStore:
         self.up = up
         self.scale = scale
         self.count = int(cells.begins[-1])
-        self.has_colours = cells.has_colours
+        self.has_colours, self.has_scanners = ("colour" in cells.columns), ("scanner" in cells.columns)
         corners = [self._to_world(cells.low), self._to_world(cells.high)]  # turning swaps some of them
         self.cell_low_world = np.minimum(*corners)  # (C, 3), extremes of the points of each cell
         self.cell_high_world = np.maximum(*corners)
@@ -65,19 +70,21 @@ class PointStore:
         for first, last in zip(self.cells.parts[:-1], self.cells.parts[1:], strict=True):
             yield self._in_order(self.cells.rows(int(self.cells.begins[first]), int(self.cells.begins[last])))
 
-    def points_of_cells(self, cells: np.ndarray) -> Iterator[np.ndarray]:
-        """(n, 3) float64 world points of some cells, ascending, in bounded batches and in no order."""
-        for batch in self.cells.batches(cells):
-            yield self._to_world(batch["point"])
+    def batches(self, cells: np.ndarray) -> Iterator[StoredPoints]:
+        """The points of some cells, ascending, in bounded batches and in no order."""
+        return map(self._points, self.cells.batches(cells))
 
     def _overlapping(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         """(n,) the cells that may hold points of the box."""
         return np.flatnonzero(np.all((self.cell_high_world >= low) & (self.cell_low_world < high), axis=1))
 
     def _in_order(self, rows: np.ndarray) -> StoredPoints:
-        rows = take_rows(rows, np.argsort(rows["index"]))
+        return self._points(take_rows(rows, np.argsort(rows["index"])))
+
+    def _points(self, rows: np.ndarray) -> StoredPoints:
         colours = np.ascontiguousarray(rows["colour"]) if self.has_colours else None
-        return StoredPoints(self._to_world(rows["point"]), colours)
+        scanners_world = self._to_world(rows["scanner"]) if self.has_scanners else None
+        return StoredPoints(self._to_world(rows["point"]), colours, scanners_world)
 
     def _to_world(self, points: np.ndarray) -> np.ndarray:
         """(n, 3) in the frame of the scan -> (n, 3) float64 metres, z up; the same numbers as Reconstructor's.

@@ -39,36 +39,42 @@ class Section:
 
 
 class PointSpool(Protocol):
-    """Points in the order of a scan, of which only those are held that are asked for: how many, and whether coloured."""
+    """Points in the order of a scan, of which only those are held that are asked for.
+
+    count: how many.  columns: what else is known of each, of stored_cells.COLUMNS.
+    """
 
     @property
     def count(self) -> int: ...
 
     @property
-    def has_colours(self) -> bool: ...
+    def columns(self) -> tuple[str, ...]: ...
 
     def points(self, start: int, stop: int) -> np.ndarray:
         """(stop - start, 3) float64."""
         ...
 
-    def colours(self, start: int, stop: int) -> np.ndarray:
-        """(stop - start, 3) uint8; where there are colours."""
+    def values(self, column: str, start: int, stop: int) -> np.ndarray:
+        """(stop - start, 3) of one of the columns, of its type."""
         ...
 
 
 class CloudSpool:
-    """The points of a cloud in memory."""
+    """The points of a cloud in memory.  with_scanners: and where the scanner of each stood, where the cloud knows."""
 
-    def __init__(self, cloud: PointCloud) -> None:
+    def __init__(self, cloud: PointCloud, *, with_scanners: bool = False) -> None:
         self._cloud = cloud
-        self.count, self.has_colours = len(cloud), cloud.colours is not None
+        self._values = {"colour": cloud.colours, "scanner": cloud.scanners if with_scanners else None}
+        self.count = len(cloud)
+        self.columns = tuple(name for name, values in self._values.items() if values is not None)
 
     def points(self, start: int, stop: int) -> np.ndarray:
         return np.ascontiguousarray(self._cloud.points[start:stop], dtype=np.float64)
 
-    def colours(self, start: int, stop: int) -> np.ndarray:
-        assert self._cloud.colours is not None
-        return self._cloud.colours[start:stop]
+    def values(self, column: str, start: int, stop: int) -> np.ndarray:
+        values = self._values[column]
+        assert values is not None
+        return values[start:stop]
 
 
 class Spool:
@@ -78,7 +84,8 @@ class Spool:
         self.folder = folder
         self._sections = tuple(sections)
         self.count = self._sections[-1].stop
-        self.has_colours = all(section.colour_type is not None for section in self._sections)
+        has_colours = all(section.colour_type is not None for section in self._sections)
+        self.columns = ("colour",) if has_colours else ()
 
     @classmethod
     def open(cls, folder: Path) -> Spool:
@@ -100,8 +107,8 @@ class Spool:
             )
         return values.reshape(-1, 3)
 
-    def colours(self, start: int, stop: int) -> np.ndarray:
-        """(stop - start, 3) uint8; for spools with colours."""
+    def values(self, column: str, start: int, stop: int) -> np.ndarray:
+        """(stop - start, 3) uint8 colours, the only column that is read from files."""
         parts = [np.zeros((0, 3), dtype=np.uint8)]
         for section in self._sections:
             first, last = max(start, section.start), min(stop, section.stop)

@@ -70,15 +70,25 @@ def store_points(
     return store, summary, Dropped(**content["dropped"]), int(content["points_read"])
 
 
-def store_cloud(cloud: PointCloud, folder: Path, *, up: str, scale: float, progress: Progress = untold) -> PointStore:
+def store_cloud(
+    cloud: PointCloud,
+    folder: Path,
+    *,
+    up: str,
+    scale: float,
+    with_scanners: bool = False,
+    progress: Progress = untold,
+) -> PointStore:
     """The store of a cloud's points, all of them and as they are; up and scale as of store_points.
+
+    with_scanners: and of the positions of their scanners.
 
     Raises ValueError for points that are not finite, and for fewer than 50.
     """
     folder.mkdir(parents=True, exist_ok=True)
     if not np.isfinite(cloud.points).all():
         raise ValueError("points: expected finite coordinates, found NaN or infinite ones; remove them first")
-    spool = CloudSpool(cloud)
+    spool = CloudSpool(cloud, with_scanners=with_scanners)
     low, high = cloud.points.min(axis=0), cloud.points.max(axis=0)
     clean = CleanSpool(spool, Kept(), spool.count, low, high, not_finite=0, no_return=0, far=0)
     build_store(clean, folder, {}, keep_repeats=True, progress=progress)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,14 @@ from sparse_convonet.runtime.refusals import unreadable
 
 ROWS, CELLS = "points.raw", "cells.npz"
 BATCH_POINTS = 1 << 19
+# What a store may know of each point besides its place.  scanner: where it stood, in the frame of the scan; NaN unknown.
+COLUMNS: Mapping[str, tuple[str, tuple[int, ...]]] = {"colour": ("u1", (3,)), "scanner": ("<f8", (3,))}
 
 
-def row_type(has_colours: bool) -> np.dtype:
-    """point: as it stands in the input.  index: of the point among all that were read.  colour: uint8."""
+def row_type(columns: Iterable[str]) -> np.dtype:
+    """point: as it stands in the input.  index: of the point among all that were read.  columns: of COLUMNS."""
     fields: list[Any] = [("point", "<f8", (3,)), ("index", "<i8")]
-    return np.dtype([*fields, ("colour", "u1", (3,))] if has_colours else fields)
+    return np.dtype([*fields, *((name, *COLUMNS[name]) for name in columns)])
 
 
 def take_rows(rows: np.ndarray, order: np.ndarray) -> np.ndarray:
@@ -33,7 +35,7 @@ class StoredCells:
     """Where the points of each of C cells stand in the file.
 
     begins: (C + 1,) int64, first row of each cell.  low, high: (C, 3) float64, extremes of its points.
-    parts: (P + 1,) int64, first cell of each part; a part holds some hundred thousand points.
+    parts: (P + 1,) int64, first cell of each part; a part holds some hundred thousand points.  columns: of COLUMNS.
     """
 
     folder: Path
@@ -42,12 +44,12 @@ class StoredCells:
     low: np.ndarray
     high: np.ndarray
     parts: np.ndarray
-    has_colours: bool
+    columns: tuple[str, ...]
 
     @property
     def row_type(self) -> np.dtype:
         """Of the records that `rows` gives."""
-        return row_type(self.has_colours)
+        return row_type(self.columns)
 
     @property
     def counts(self) -> np.ndarray:
@@ -66,7 +68,7 @@ class StoredCells:
                 low=self.low,
                 high=self.high,
                 parts=self.parts,
-                has_colours=np.bool_(self.has_colours),
+                columns=np.array(self.columns, dtype="U16"),
             )
 
     @classmethod
@@ -76,7 +78,7 @@ class StoredCells:
             found: Mapping[str, np.ndarray] = {name: file[name] for name in file.files}
         tree = Octree(found["tree_low"], float(found["tree_edge"]), found["starts"])
         begins, low, high, parts = (found[name] for name in ("begins", "low", "high", "parts"))
-        cells = cls(folder, tree, begins, low, high, parts, bool(found["has_colours"]))
+        cells = cls(folder, tree, begins, low, high, parts, tuple(found["columns"].tolist()))
         expected = int(cells.begins[-1]) * cells.row_type.itemsize
         size = (folder / ROWS).stat().st_size
         if size != expected:

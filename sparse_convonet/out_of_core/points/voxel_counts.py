@@ -95,7 +95,8 @@ def _blocks(store: PointStore, index_of: IndexOf, stride: int) -> Iterator[tuple
             waiting += _halves(block, int(edges.argmax()), stride, low, high)
             continue
         found = [np.zeros((0, 3), dtype=np.int64)]
-        for points_world in store.points_of_cells(block.cells):
+        for batch in store.batches(block.cells):
+            points_world = batch.points_world
             voxels = index_of(points_world)
             found.append(voxels[inside(voxels, block.low, block.high)])
         voxels = np.concatenate(found)

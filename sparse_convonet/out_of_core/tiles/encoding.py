@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from sparse_convonet.coordinates import one_scene, pack_keys, unpack_keys
+from sparse_convonet.coordinates import pack_keys, unpack_keys
 from sparse_convonet.encode.sparse_unet import SparseUNet
 from sparse_convonet.encode.voxelise import voxelise
 from sparse_convonet.extract.seeds import SEED_STRIDE, seed_cells
@@ -156,13 +156,14 @@ def _down(work: Work, tile: TileName, stage: Stage, around: tuple[np.ndarray, np
     """The level's sparse tensor of a box of voxels; None where nothing is in it."""
     network = work.network
     if stage.level == 0:
-        points = torch.from_numpy(work.points_within(*around)).to(work.plan.device)
-        if len(points) == 0:
+        observed = work.observed_within(*around)
+        if len(observed.points) == 0:
             return None
-        voxels = voxelise(points, one_scene(points), network.points_per_voxel)
-        del points
-        x = network.unet.engine.SparseTensor(network.pointnet(voxels), coordinates=voxels.coordinates)
-        del voxels
+        voxels = voxelise(observed.points, observed.batch, network.points_per_voxel)
+        hints = None if observed.hints is None else observed.hints[voxels.rows]
+        del observed
+        x = network.unet.engine.SparseTensor(network.pointnet(voxels, hints), coordinates=voxels.coordinates)
+        del voxels, hints
     else:
         x = _tensor(work, _around(work, tile, Stage(stage.level - 1, up=False), around), stage.level - 1)
     if x is None:

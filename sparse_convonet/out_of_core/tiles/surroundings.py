@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from sparse_convonet.coordinates import pack_keys, unpack_keys
+from sparse_convonet.encode.context import ContextNetwork, SeenCells
 from sparse_convonet.out_of_core.tiles.cell_files import CellFeatures, has_cells, load_all_cells, save_cells
 from sparse_convonet.out_of_core.tiles.work import Work, shared_work
 
@@ -28,17 +28,18 @@ def make_context(job: ContextJob) -> int:
         return 0
     place = work.context_place
     if not has_cells(place):
-        made = network(_subcells(work, network.subcell))
+        made = network.understand(_seen(work, network))
         save_cells(place, 1, CellFeatures(made.keys.cpu().numpy(), made.features.cpu().numpy()))
     return len(load_all_cells(place).keys)
 
 
-def _subcells(work: Work, edge: int) -> torch.Tensor:
-    """(N, 4) int64: one voxel in each cube of `edge` voxels that holds points: all that the context asks of a scan."""
-    frame, found = work.plan.frame, torch.zeros(0, dtype=torch.int64)
-    for points_world in work.points.points_of_cells(np.arange(len(work.points.cells.counts))):
-        index = np.floor(frame.snap_to_voxels(points_world)).astype(np.int64) // edge
-        batched = np.concatenate([np.zeros((len(index), 1), dtype=np.int64), index], axis=1)
-        found = torch.unique(torch.cat([found, pack_keys(torch.from_numpy(batched))]))
-    cubes = unpack_keys(found)
-    return torch.cat([cubes[:, :1], cubes[:, 1:] * edge], dim=1).to(work.plan.device)
+def _seen(work: Work, network: ContextNetwork) -> SeenCells:
+    """What there is to see of the whole scan, of which some points at a time are in memory."""
+    seen: SeenCells | None = None
+    for found in work.points.batches(np.arange(len(work.points.cells.counts))):
+        observed = work.observed(work.plan.frame.snap_to_voxels(found.points_world), found)
+        index = torch.floor(observed.points).to(torch.int64)
+        more = network.look(torch.cat([observed.batch[:, None], index], dim=1), observed.hints)
+        seen = more if seen is None else seen.merged(more)
+    assert seen is not None  # no store is empty
+    return seen

@@ -8,15 +8,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from sparse_convonet.coordinates import one_scene
 from sparse_convonet.encode.context import Context
+from sparse_convonet.encode.hints import directions_to_scanners
 from sparse_convonet.fields.sparse import SparseField
 from sparse_convonet.model.field_queries import FieldQueries
 from sparse_convonet.model.sparse import SparseOccupancyNetwork
 from sparse_convonet.model.weights import load_model
-from sparse_convonet.out_of_core.points.store_points import PointStore
+from sparse_convonet.out_of_core.points.store_points import PointStore, StoredPoints
 from sparse_convonet.out_of_core.tiles.cell_files import load_all_cells
 from sparse_convonet.out_of_core.tiles.tile_folder import TileFolder
 from sparse_convonet.out_of_core.tiles.work_plan import MODEL_FILE, POINTS, WorkPlan, encoded_tiles, mesh_tiles
+from sparse_convonet.structures import PointSet
 
 _SNAP_MARGIN = 1  # voxels: snapping moves points by less
 
@@ -48,10 +51,31 @@ class Work:
 
     def points_within(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
         """(N, 3) float64 voxel coordinates of the points in a box of voxel coordinates, in the order of the scan."""
+        return self._within(low, high)[1]
+
+    def observed_within(self, low: np.ndarray, high: np.ndarray) -> PointSet:
+        """The same points on the network's device, with what it takes besides: all that it is told of the box."""
+        found, points_voxel, rows = self._within(low, high)
+        return self.observed(points_voxel, found, rows)
+
+    def observed(
+        self, points_voxel: np.ndarray, found: StoredPoints, rows: np.ndarray | slice = slice(None)
+    ) -> PointSet:
+        """(N, 3) voxel coordinates of the `rows` of some stored points, with the hints that the network takes."""
+        hints = None
+        if found.scanners_world is not None and self.network.takes_hints:
+            towards = directions_to_scanners(found.points_world[rows], found.scanners_world[rows])
+            hints = torch.from_numpy(towards)
+        points = torch.from_numpy(points_voxel)
+        return PointSet(points, one_scene(points), hints).to(torch.device(self.plan.device))
+
+    def _within(self, low: np.ndarray, high: np.ndarray) -> tuple[StoredPoints, np.ndarray, np.ndarray]:
+        """Stored points, those of them in the box (N, 3) in voxels, and which these are."""
         frame = self.plan.frame
         found = self.points.within(frame.to_world(low - _SNAP_MARGIN), frame.to_world(high + _SNAP_MARGIN))
         points = frame.snap_to_voxels(found.points_world)
-        return points[((points >= low) & (points < high)).all(axis=1)]
+        rows = np.flatnonzero(((points >= low) & (points < high)).all(axis=1))
+        return found, points[rows], rows
 
     def queries(self, field: SparseField) -> FieldQueries:
         """What answers queries, (Q, 3) voxel coordinates, about a part of the scan's field."""

@@ -30,11 +30,11 @@ def test_all_inputs_stand_in_the_spool_as_read_points_gives_them(
     clouds = [read_points(path) for path in inputs]
     points = np.concatenate([cloud.points for cloud in clouds])
     colours = np.concatenate([cloud.colours for cloud in clouds])  # type: ignore[misc]
-    assert spool.count == 160 and spool.has_colours
+    assert spool.count == 160 and spool.columns == ("colour",)
     assert np.array_equal(np.concatenate([part for _, part in chunks_of(spool, 33)]), points)
     for start, stop in ((0, 160), (35, 125), (40, 80), (50, 50), (159, 160)):
         assert np.array_equal(spool.points(start, stop), points[start:stop])
-        assert np.array_equal(spool.colours(start, stop), colours[start:stop])
+        assert np.array_equal(spool.values("colour", start, stop), colours[start:stop])
 
 
 @pytest.mark.parametrize("scale", [1, 257])
@@ -48,13 +48,13 @@ def test_the_range_of_las_colours_is_that_of_the_whole_file(
     records.red[49] = 200 * scale  # only the last chunk tells it
     records.write(str(tmp_path / "a.las"))
     spool = spool_points([tmp_path / "a.las"], tmp_path / "work", chunk_points=10)
-    assert np.array_equal(spool.colours(0, 50), read_points(tmp_path / "a.las").colours)  # type: ignore[arg-type]
+    assert np.array_equal(spool.values("colour", 0, 50), read_points(tmp_path / "a.las").colours)  # type: ignore[arg-type]
 
 
 def test_one_input_without_colours_leaves_all_without(tmp_path: Path, rng: np.random.Generator) -> None:
     inputs = [write(tmp_path / "a.ply", rng, 20), write(tmp_path / "b.ply", rng, 20, coloured=False)]
     spool = spool_points(inputs, tmp_path / "work")
-    assert spool.count == 40 and not spool.has_colours
+    assert spool.count == 40 and spool.columns == ()
     assert (tmp_path / "work" / module.COLOURS).stat().st_size < 10
 
 

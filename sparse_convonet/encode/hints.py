@@ -1,0 +1,21 @@
+"""What a network may be told of a point besides its place: which way its scanner lies, and the surface's normal."""
+
+from __future__ import annotations
+
+import numpy as np
+
+HINTS = 6  # numbers: direction to the scanner, normal
+
+
+def directions_to_scanners(points_world: np.ndarray, scanners_world: np.ndarray) -> np.ndarray:
+    """Points and where the scanner of each stood, (N, 3) each, metres -> (N, HINTS) float32.
+
+    The first three are the unit vector to the scanner: zeros where that is not finite, or stands in the point.
+    """
+    known = np.isfinite(scanners_world).all(axis=1, keepdims=True)
+    way = np.where(known, scanners_world, 0.0) - points_world
+    length = np.linalg.norm(way, axis=1, keepdims=True)
+    known &= length > 0
+    hints = np.zeros((len(way), HINTS), dtype=np.float32)
+    hints[:, :3] = np.where(known, way / np.where(known, length, 1.0), 0.0)
+    return hints
