@@ -111,8 +111,9 @@ _POSITIVE = (
     "training.validate_every training.validation_scenes training.checkpoint_every training.minutes mesh.cell_share"
 ).split()
 _NOT_NEGATIVE = (
-    "model.pointnet_blocks model.decoder_blocks model.grid_resolution data.context_voxels data.noise_m data.box_padding_m "
-    "training.warmup_steps training.weight_decay training.workers training.seed training.picture_every training.mesh_every"
+    "model.pointnet_blocks model.decoder_blocks model.grid_resolution model.input_voxels data.context_voxels data.noise_m "
+    "data.box_padding_m training.warmup_steps training.weight_decay training.workers training.seed "
+    "training.picture_every training.mesh_every"
 ).split()
 
 

@@ -69,6 +69,7 @@ class DenseModelConfig:
     decoder_blocks: int = _layers(5)
     sampling: Literal["linear", "nearest"] = "linear"
     positions: Literal["cube", "cell"] = "cube"  # what PointNet and decoder see: places in the cube, or in a grid cell
+    input_voxels: int = 0  # along the cube: the network sees which of them hold points; 0: it sees the points
 
 
 @dataclass(frozen=True)

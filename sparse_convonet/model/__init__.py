@@ -22,6 +22,7 @@ from sparse_convonet.encode.hints import HINTS
 from sparse_convonet.encode.point_features import PointFeatures
 from sparse_convonet.encode.pointnet import LocalPoolPointNet
 from sparse_convonet.encode.sparse_unet import SparseUNet
+from sparse_convonet.encode.voxel_features import VoxelFeatures
 from sparse_convonet.engine import load_engine
 from sparse_convonet.model.baselines import GlobalOccupancyNetwork, PointsOccupancyNetwork
 from sparse_convonet.model.dense import DenseOccupancyNetwork
@@ -78,8 +79,13 @@ def _build_dense(config: DenseModelConfig) -> DenseOccupancyNetwork:
     volume = None
     if config.grid_resolution:
         volume = VolumeUNet(channels=width, width=config.grid_width, levels=config.grid_levels)
+    pointnet: CellPointNet | VoxelFeatures
+    if config.input_voxels:
+        pointnet = VoxelFeatures(resolution=config.input_voxels, feature_width=width)
+    else:
+        pointnet = CellPointNet(width=config.pointnet_width, blocks=config.pointnet_blocks, feature_width=width)
     return DenseOccupancyNetwork(
-        pointnet=CellPointNet(width=config.pointnet_width, blocks=config.pointnet_blocks, feature_width=width),
+        pointnet=pointnet,
         plane_unet=planes,
         volume_unet=volume,
         decoder=_plain_decoder(config),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Literal
 
 import torch
@@ -10,8 +11,11 @@ from sparse_convonet.coordinates import GRID_MARGIN, PLANE_MARGIN, cells_of_shar
 from sparse_convonet.decode.decoder import OccupancyDecoder
 from sparse_convonet.encode.dense_pointnet import CellGroups, CellPointNet
 from sparse_convonet.encode.dense_unet import PlaneUNet, VolumeUNet
+from sparse_convonet.encode.voxel_features import VoxelFeatures
 from sparse_convonet.fields.dense import AXES, DenseField
 from sparse_convonet.model.network import OccupancyNetwork
+
+_GRID = "grid"
 
 
 class DenseOccupancyNetwork(OccupancyNetwork):
@@ -19,6 +23,7 @@ class DenseOccupancyNetwork(OccupancyNetwork):
 
     planes: names of AXES, sharing one plane_unet.  positions: what PointNet and decoder see of a position: "cube",
     its place in the cube, or "cell", its place within a cell of the grid (the fully convolutional variant).
+    pointnet: or the features of voxels, for the papers' voxel super-resolution.
     """
 
     coordinates = "unit"
@@ -26,7 +31,7 @@ class DenseOccupancyNetwork(OccupancyNetwork):
     def __init__(
         self,
         *,
-        pointnet: CellPointNet,
+        pointnet: CellPointNet | VoxelFeatures,
         plane_unet: PlaneUNet | None,
         volume_unet: VolumeUNet | None,
         decoder: OccupancyDecoder,
@@ -37,7 +42,8 @@ class DenseOccupancyNetwork(OccupancyNetwork):
         positions: Literal["cube", "cell"],
     ) -> None:
         super().__init__()
-        self.pointnet = pointnet
+        self.pointnet = pointnet if isinstance(pointnet, CellPointNet) else None
+        self.voxel_features = pointnet if isinstance(pointnet, VoxelFeatures) else None
         self.plane_unet = plane_unet
         self.volume_unet = volume_unet
         self.decoder = decoder
@@ -48,26 +54,56 @@ class DenseOccupancyNetwork(OccupancyNetwork):
         self.positions = positions
 
     def encode(self, points: torch.Tensor, batch: torch.Tensor) -> DenseField:
-        """Points (N, 3) in the unit cube, (N,) int64 scene of each -> DenseField of all scenes."""
+        """Points (N, 3) in the unit cube, (N,) int64 scene of each -> DenseField of all scenes.
+
+        A network of voxels takes the voxels that hold points.
+        """
         points = points.to(torch.float32)
         scenes = int(batch.max()) + 1 if len(batch) else 0
-        planes = {name: self._plane_groups(points, batch, scenes, name) for name in self.planes}
-        groups = list(planes.values())
-        grid = self._grid_groups(points, batch, scenes) if self.volume_unet is not None else None
-        if grid is not None:
-            groups.append(grid)
-        features = self.pointnet(self._seen(points), groups)  # (N, C)
+        if self.voxel_features is not None:
+            return self.encode_voxels(self.voxel_features.occupied(points, batch, scenes))
+        assert self.pointnet is not None
+        kinds = self._groups(points, batch, scenes)
+        return self._field(self.pointnet(self._seen(points), list(kinds.values())), kinds, scenes)
+
+    def encode_voxels(self, occupied: torch.Tensor) -> DenseField:
+        """Occupied voxels (B, R, R, R) of the unit cube, axes x, y, z, such as those of model.binvox -> DenseField.
+
+        Raises ValueError where the network takes points, and for another resolution than its own.
+        """
+        if self.voxel_features is None:
+            raise ValueError(
+                "voxels: expected a network with model.input_voxels, found one that takes points; use encode"
+            )
+        size, scenes = self.voxel_features.resolution, len(occupied)
+        if occupied.shape != (scenes, size, size, size):
+            raise ValueError(
+                f"voxels: expected an array of shape (B, {size}, {size}, {size}), found {tuple(occupied.shape)}"
+            )
+        places = self.voxel_features.places(scenes)
+        batch = torch.arange(scenes, device=places.device).repeat_interleave(size**3)
+        return self._field(self.voxel_features(occupied), self._groups(places, batch, scenes), scenes)
+
+    def _groups(self, points: torch.Tensor, batch: torch.Tensor, scenes: int) -> dict[str, CellGroups]:
+        """The cells of points on each plane, and in the grid under the name _GRID."""
+        kinds = {name: self._plane_groups(points, batch, scenes, name) for name in self.planes}
+        if self.volume_unet is not None:
+            kinds[_GRID] = self._grid_groups(points, batch, scenes)
+        return kinds
+
+    def _field(self, features: torch.Tensor, kinds: Mapping[str, CellGroups], scenes: int) -> DenseField:
+        """Features (N, C) of points whose cells are `kinds` -> planes and grid."""
         width = features.shape[1]
         maps = {}
         if self.plane_unet is not None:
             size = self.plane_resolution
-            for name, group in planes.items():
-                cells = group.mean(features).reshape(scenes, size, size, width)
+            for name in self.planes:
+                cells = kinds[name].mean(features).reshape(scenes, size, size, width)
                 maps[name] = self.plane_unet(cells.permute(0, 3, 1, 2))
         volume = None
-        if self.volume_unet is not None and grid is not None:
+        if self.volume_unet is not None:
             size = self.grid_resolution
-            cells = grid.mean(features).reshape(scenes, size, size, size, width)
+            cells = kinds[_GRID].mean(features).reshape(scenes, size, size, size, width)
             volume = self.volume_unet(cells.permute(0, 4, 1, 2, 3))
         return DenseField(maps, volume, self.sampling)
 

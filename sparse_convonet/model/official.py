@@ -33,7 +33,6 @@ _UNREADABLE = (
 )
 _STATE = "model"  # where the published checkpoints keep their weights, beside the optimizer's state and numbers
 _STEP = "it"
-_TAKES_VOXELS = "encoder.conv_in.weight"
 
 
 def import_official(
@@ -133,11 +132,6 @@ def _translate(
 
 
 def _require_names(path: Path, names: Mapping[str, str], state: Mapping[str, torch.Tensor], field: str) -> None:
-    if _TAKES_VOXELS in state:
-        raise ValueError(
-            f"{path}: {_TAKES_VOXELS}: expected a network that takes points, found one that takes voxels, which this "
-            "package does not have; choose a checkpoint of point clouds"
-        )
     wanted = list(names.values())
     missing = [name for name in wanted if name not in state]
     unexpected = sorted(state.keys() - set(wanted))

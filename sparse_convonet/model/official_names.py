@@ -24,6 +24,7 @@ _POINTNET = {
     "pointnet.blocks.*.outer": "encoder.blocks.*.fc_1",
     "pointnet.blocks.*.shortcut": "encoder.blocks.*.shortcut",
 }
+_VOXELS = {"voxel_features.first": "encoder.conv_in"}
 _DECODER = {
     "decoder.lift": "decoder.fc_p",
     "decoder.logit": "decoder.fc_out",
@@ -89,7 +90,7 @@ def _shared_layers(prefix: str, official_prefix: str) -> dict[str, str]:
 
 _TABLES: dict[type[OccupancyNetwork], dict[str, str]] = {
     DenseOccupancyNetwork: {
-        **_POINTNET, **_DECODER, **_PLANES, **_below("volume_unet", "encoder.unet3d", _VOLUME),
+        **_POINTNET, **_VOXELS, **_DECODER, **_PLANES, **_below("volume_unet", "encoder.unet3d", _VOLUME),
     },
     DenseVoxelNetwork: {**_POINTNET, **_DECODER, **_below("unet", "encoder.unet3d", _VOLUME)},
     GlobalOccupancyNetwork: {

@@ -16,6 +16,7 @@ from sparse_convonet.encode.point_features import farthest_points, neighbours_wi
 from sparse_convonet.fields.dense import AXES, DenseField
 from sparse_convonet.fields.points import PointField
 from sparse_convonet.model import OccupancyNetwork, build
+from sparse_convonet.model.dense import DenseOccupancyNetwork
 
 ALL_PLANES: tuple[PlaneName, ...] = ("xz", "xy", "yz")
 SMALL: dict[str, ModelConfig] = {
@@ -27,6 +28,7 @@ SMALL: dict[str, ModelConfig] = {
     ),
     "cell positions": DenseModelConfig(grid_resolution=8, grid_levels=2, grid_width=8, positions="cell"),
     "nearest": DenseModelConfig(grid_resolution=8, grid_levels=2, grid_width=8, sampling="nearest"),
+    "voxels": DenseModelConfig(planes=ALL_PLANES, plane_resolution=16, plane_depth=2, plane_width=8, input_voxels=8),
     "global": GlobalModelConfig(code_width=16, pointnet_width=16, decoder_width=16),
     "points": PointsModelConfig(),
 }
@@ -195,7 +197,7 @@ def test_a_point_reaches_the_cell_that_a_query_at_its_place_asks() -> None:
     """Axes are not mixed up between scattering and sampling: without the U-Net's reach, only near queries change."""
     torch.manual_seed(0)
     for name, config in SMALL.items():
-        if not isinstance(config, DenseModelConfig) or name == "nearest":
+        if not isinstance(config, DenseModelConfig) or name in ("nearest", "voxels"):
             continue
         model = build(config).eval()
         for unet in ("plane_unet", "volume_unet"):
@@ -224,6 +226,24 @@ def test_cell_positions_make_the_network_blind_to_shifts_by_whole_cells() -> Non
         torch.roll(field.grid, shifts=(2, -1, 1), dims=(2, 3, 4)), other.grid, atol=1e-4, rtol=1e-3
     )
     assert moved.isfinite().all()
+
+
+def test_voxels_that_hold_points_are_what_a_network_of_voxels_sees() -> None:
+    torch.manual_seed(0)
+    model = build(SMALL["voxels"]).eval()
+    assert isinstance(model, DenseOccupancyNetwork)
+    points, owner = torch.cat([scene(1, 40), scene(2, 30)]), torch.arange(2).repeat_interleave(torch.tensor([40, 30]))
+    occupied = torch.zeros(2, 8, 8, 8, dtype=torch.bool)
+    for point, number in zip(points.tolist(), owner.tolist(), strict=True):
+        occupied[(number, *(int((value + 0.5) * 8) for value in point))] = True
+    found, expected = model.encode(points, owner), model.encode_voxels(occupied)
+    assert all(torch.equal(found.planes[name], expected.planes[name]) for name in ALL_PLANES)
+    with pytest.raises(ValueError, match=r"expected an array of shape \(B, 8, 8, 8\), found \(1, 4, 8, 8\)"):
+        model.encode_voxels(torch.zeros(1, 4, 8, 8))
+    of_points = build(SMALL["grid"])
+    assert isinstance(of_points, DenseOccupancyNetwork)
+    with pytest.raises(ValueError, match="found one that takes points"):
+        of_points.encode_voxels(occupied)
 
 
 def test_centres_are_the_farthest_points() -> None:

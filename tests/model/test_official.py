@@ -12,7 +12,13 @@ from torch import nn
 
 from sparse_convonet.model.dense_voxels import DenseVoxelNetwork
 from sparse_convonet.model.weights import load_model
-from tests.oracles.published_networks import ConvolutionalNetwork, CropNetwork, OccupancyNet, PointConvNetwork
+from tests.oracles.published_networks import (
+    ConvolutionalNetwork,
+    CropNetwork,
+    OccupancyNet,
+    PointConvNetwork,
+    VoxelNetwork,
+)
 from tests.tools.running import exit_code
 
 CONFIGS = Path(__file__).parents[2] / "configs"
@@ -25,6 +31,8 @@ CASES: dict[str, tuple[str, Callable[[], nn.Module]]] = {
     "three planes": ("rooms/plane3_128", lambda: ConvolutionalNetwork(PLANES, (16, 5), (0, 0))),
     "grid": ("rooms/grid64", lambda: ConvolutionalNetwork((), (0, 0), (8, 4))),
     "planes and grid": ("rooms/plane3_grid32", lambda: ConvolutionalNetwork(PLANES, (16, 5), (8, 3))),
+    "voxels": ("objects/voxels_plane3_64", lambda: VoxelNetwork(PLANES, (16, 4), (0, 0))),
+    "voxels to a grid": ("objects/voxels_grid32", lambda: VoxelNetwork((), (0, 0), (8, 3))),
     "Occupancy Network": ("rooms/onet", OccupancyNet),
     "PointConv": ("rooms/pointconv", lambda: PointConvNetwork(256)),
 }
@@ -79,9 +87,14 @@ def test_imported_network_gives_the_logits_of_the_published_one(case: str, tmp_p
     model = load_model(out)
     assert model.threshold == 0.2 and model.record["steps"] == 300
     points, queries = positions(1, 550), positions(2, 200, 0.57)
+    given = points
+    if isinstance(official, VoxelNetwork):
+        given = torch.zeros(32, 32, 32)
+        for point in points.tolist():
+            given[tuple(int((value + 0.5) * 32) for value in point)] = 1
     zeros = [torch.zeros(len(each), dtype=torch.int64) for each in (points, queries)]
     with torch.no_grad():
-        expected = official.double()(points.double(), queries.double())
+        expected = official.double()(given.double(), queries.double())
         found, known = model.network.occupancy(model.network.encode(points, zeros[0]), queries, zeros[1])
     assert known.all() and expected.std() > 0.01
     torch.testing.assert_close(found.double(), expected, atol=1e-5, rtol=0)

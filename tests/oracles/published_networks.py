@@ -99,13 +99,18 @@ class ConvolutionalNetwork(nn.Module):
         self.encoder = LocalPoolPointNet(plane[1], grid[1])
         self.decoder = LocalDecoder(32)
 
-    def forward(self, points: torch.Tensor, queries: torch.Tensor) -> torch.Tensor:
+    def cells(self, points: torch.Tensor) -> dict[str, Cells]:
         kinds = {name: cells_of(place(points[:, PLANES[name]], 1e-5), self.plane_size) for name in self.planes}
         if self.grid_size:
             kinds["grid"] = cells_of(place(points, 1e-3), self.grid_size)
-        features = self.encoder.features(points, list(kinds.values()))
+        return kinds
+
+    def forward(self, points: torch.Tensor, queries: torch.Tensor) -> torch.Tensor:
+        return self.answer(points, self.encoder.features(points, list(self.cells(points).values())), queries)
+
+    def answer(self, points: torch.Tensor, features: torch.Tensor, queries: torch.Tensor) -> torch.Tensor:
         sampled = torch.zeros(len(queries), 32, dtype=queries.dtype)
-        for name, cells in kinds.items():
+        for name, cells in self.cells(points).items():
             if name == "grid":
                 maps = self.encoder.unet3d(scatter(features, cells, self.grid_size))
                 sampled += look_up(maps, place(queries, 1e-3))
@@ -113,6 +118,27 @@ class ConvolutionalNetwork(nn.Module):
                 maps = self.encoder.unet(scatter(features, cells, self.plane_size))
                 sampled += look_up(maps, place(queries[:, PLANES[name]], 1e-5))
         return self.decoder(queries, sampled)
+
+
+class VoxelNetwork(nn.Module):
+    """Voxel super-resolution (section 4.2): one convolution of the occupied voxels (R, R, R) instead of the PointNet."""
+
+    def __init__(self, planes: tuple[str, ...], plane: tuple[int, int], grid: tuple[int, int]) -> None:
+        super().__init__()
+        self.inner = [ConvolutionalNetwork(planes, plane, grid)]  # in a list: its PointNet is not part of this network
+        self.plane_size, self.grid_size = plane[0], grid[0]
+        self.decoder, self.encoder = self.inner[0].decoder, nn.Module()
+        self.encoder.conv_in = nn.Conv3d(1, 32, 3, padding=1)
+        for name in ("unet", "unet3d"):
+            if hasattr(self.inner[0].encoder, name):
+                setattr(self.encoder, name, getattr(self.inner[0].encoder, name))
+
+    def forward(self, occupied: torch.Tensor, queries: torch.Tensor) -> torch.Tensor:
+        first: Any = self.encoder.conv_in
+        features = first(occupied[None, None]).relu()[0]
+        steps = torch.linspace(-0.5, 0.5, len(occupied), dtype=queries.dtype)
+        lattice = torch.cartesian_prod(steps, steps, steps)
+        return self.inner[0].answer(lattice, features.flatten(1).T, queries)
 
 
 class CropNetwork(nn.Module):

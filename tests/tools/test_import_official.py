@@ -88,7 +88,7 @@ def test_numbers_that_old_numpy_wrote_are_read(tmp_path: Path, state: State) -> 
         ),
         (
             lambda state: state.update({"encoder.conv_in.weight": torch.zeros(32, 1, 3, 3, 3)}),
-            "encoder.conv_in.weight: expected a network that takes points, found one that takes voxels",
+            "encoder.conv_in.weight: expected no such weights, found them (1 such)",
         ),
         (lambda state: state.update({"decoder.fc_p.bias": 3}), "found decoder.fc_p.bias of type int"),
     ],
