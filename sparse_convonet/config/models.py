@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, get_args, get_type_hints
 
 PlaneName = Literal["xz", "xy", "yz"]
+ScatterName = Literal["max", "mean"]
 FeaturePlaces = Literal["centres", "corners"]
 EngineName = Literal["auto", "minkowski", "native"]
 
@@ -69,6 +70,7 @@ class DenseModelConfig:
     decoder_blocks: int = _layers(5)
     sampling: Literal["linear", "nearest"] = "linear"
     positions: Literal["cube", "cell"] = "cube"  # what PointNet and decoder see: places in the cube, or in a grid cell
+    scatter: ScatterName = "max"  # what the PointNet hands on between the points of a cell
     input_voxels: int = 0  # along the cube: the network sees which of them hold points; 0: it sees the points
 
 
@@ -107,6 +109,8 @@ class DenseVoxelModelConfig:
     feature_width: int = 32
     decoder_width: int = 32
     decoder_blocks: int = _layers(5)
+    scatter: ScatterName = "max"  # what the PointNet hands on between the points of a voxel
+    local_encoding: Literal["none", "sin_cos"] = "none"  # of positions within their voxel
     border: int = 8  # voxels around the points of a scene that is encoded whole
     features_at: FeaturePlaces = "centres"  # of their voxels; "corners": stretched over the box, as published
 

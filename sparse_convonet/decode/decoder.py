@@ -13,6 +13,7 @@ from torch import nn
 
 from sparse_convonet.decode import decoder_numba
 from sparse_convonet.encode.pointnet import ResidualFullyConnected
+from sparse_convonet.encode.position_encoding import SIN_COS_WIDTH, sin_cos
 from sparse_convonet.engine.compiled_loops import compiled_loops_take
 from sparse_convonet.fields.sparse import SparseField
 from sparse_convonet.runtime.threads import run_ranges
@@ -24,9 +25,9 @@ _QUERIES_PER_PART = 16384  # of the compiled loop: large enough to remember cell
 
 
 def encode_position(queries: torch.Tensor, encoding: str) -> torch.Tensor:
-    """(Q, 3) voxel coordinates -> (Q, 12) sines and cosines ('periodic') or (Q, 3) offsets ('raw').
+    """(Q, 3) voxel coordinates -> (Q, 12) sines and cosines ('periodic'), (Q, 60) ('sin_cos') or (Q, 3) offsets ('raw').
 
-    Both depend on the position within the finest cell only.  The periodic form is continuous across
+    All depend on the position within the finest cell only.  The periodic form is continuous across
     cell borders; raw offsets from the centre jump there.  'none': (Q, 3) positions as they are.
     """
     if encoding == "none":
@@ -34,6 +35,8 @@ def encode_position(queries: torch.Tensor, encoding: str) -> torch.Tensor:
     within = queries - torch.floor(queries.detach())
     if encoding == "raw":
         return (within - 0.5).to(torch.float32)
+    if encoding == "sin_cos":
+        return sin_cos(within).to(torch.float32)
     angles = torch.cat([within * (2 * math.pi * frequency) for frequency in _FREQUENCIES], dim=1).to(torch.float32)
     return torch.cat([torch.sin(angles), torch.cos(angles)], dim=1)
 
@@ -54,7 +57,7 @@ class OccupancyDecoder(nn.Module):
     def __init__(self, *, feature_width: int, levels: int, width: int, blocks: int, local_encoding: str) -> None:
         super().__init__()
         self.local_encoding = local_encoding
-        position_width = 6 * len(_FREQUENCIES) if local_encoding == "periodic" else 3
+        position_width = {"periodic": 6 * len(_FREQUENCIES), "sin_cos": SIN_COS_WIDTH}.get(local_encoding, 3)
         self.lift = nn.Linear(position_width + levels, width)
         self.feature_maps = nn.ModuleList(nn.Linear(feature_width, width) for _ in range(blocks))
         self.blocks = nn.ModuleList(ResidualFullyConnected(width, width) for _ in range(blocks))

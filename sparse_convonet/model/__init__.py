@@ -21,6 +21,7 @@ from sparse_convonet.encode.global_pointnet import GlobalPointNet
 from sparse_convonet.encode.hints import HINTS
 from sparse_convonet.encode.point_features import PointFeatures
 from sparse_convonet.encode.pointnet import LocalPoolPointNet
+from sparse_convonet.encode.position_encoding import SIN_COS_WIDTH
 from sparse_convonet.encode.sparse_unet import SparseUNet
 from sparse_convonet.encode.voxel_features import VoxelFeatures
 from sparse_convonet.engine import load_engine
@@ -83,7 +84,9 @@ def _build_dense(config: DenseModelConfig) -> DenseOccupancyNetwork:
     if config.input_voxels:
         pointnet = VoxelFeatures(resolution=config.input_voxels, feature_width=width)
     else:
-        pointnet = CellPointNet(width=config.pointnet_width, blocks=config.pointnet_blocks, feature_width=width)
+        pointnet = CellPointNet(
+            width=config.pointnet_width, blocks=config.pointnet_blocks, feature_width=width, scatter=config.scatter
+        )
     return DenseOccupancyNetwork(
         pointnet=pointnet,
         plane_unet=planes,
@@ -100,9 +103,15 @@ def _build_dense(config: DenseModelConfig) -> DenseOccupancyNetwork:
 def _build_dense_voxels(config: DenseVoxelModelConfig) -> DenseVoxelNetwork:
     width = config.feature_width
     return DenseVoxelNetwork(
-        pointnet=CellPointNet(width=config.pointnet_width, blocks=config.pointnet_blocks, feature_width=width),
+        pointnet=CellPointNet(
+            width=config.pointnet_width,
+            blocks=config.pointnet_blocks,
+            feature_width=width,
+            position_width=SIN_COS_WIDTH if config.local_encoding == "sin_cos" else 3,
+            scatter=config.scatter,
+        ),
         unet=VolumeUNet(channels=width, width=config.grid_width, levels=config.grid_levels),
-        decoder=_plain_decoder(config),
+        decoder=_plain_decoder(config, config.local_encoding),
         border=config.border,
         features_at=config.features_at,
     )
@@ -125,14 +134,16 @@ def _build_points(config: PointsModelConfig) -> PointsOccupancyNetwork:
     )
 
 
-def _plain_decoder(config: DenseModelConfig | DenseVoxelModelConfig | PointsModelConfig) -> OccupancyDecoder:
-    """Without levels and their weights; positions come as the network sees them."""
+def _plain_decoder(
+    config: DenseModelConfig | DenseVoxelModelConfig | PointsModelConfig, local_encoding: str = "none"
+) -> OccupancyDecoder:
+    """Without levels and their weights; positions come as the network sees them, or are encoded as in the PointNet."""
     return OccupancyDecoder(
         feature_width=config.feature_width,
         levels=0,
         width=config.decoder_width,
         blocks=config.decoder_blocks,
-        local_encoding="none",
+        local_encoding=local_encoding,
     )
 
 

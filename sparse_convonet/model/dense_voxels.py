@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import torch
 
 from sparse_convonet.config.models import FeaturePlaces
-from sparse_convonet.decode.decoder import OccupancyDecoder
+from sparse_convonet.decode.decoder import OccupancyDecoder, encode_position
 from sparse_convonet.encode.dense_pointnet import CellGroups, CellPointNet
 from sparse_convonet.encode.dense_unet import VolumeUNet, inputs_of_outputs
 from sparse_convonet.fields.dense_voxels import DenseVoxelField, VoxelBox
@@ -74,7 +74,8 @@ class DenseVoxelNetwork(OccupancyNetwork):
         cells = torch.floor(local).to(torch.int64)
         index = (cells[:, 0] * size[1] + cells[:, 1]) * size[2] + cells[:, 2]
         group = CellGroups(index, int(size.prod()))
-        features = self.pointnet((local - torch.floor(local)).to(torch.float32), [group])
+        within = local - torch.floor(local)
+        features = self.pointnet(encode_position(within, self.decoder.local_encoding), [group])
         grid = group.mean(features).reshape(*size.tolist(), features.shape[1])
         return VoxelBox(low, self.unet(grid.permute(3, 0, 1, 2)[None])[0])
 
@@ -83,7 +84,7 @@ class DenseVoxelNetwork(OccupancyNetwork):
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Queries (Q, 3), (Q,) int64 -> logits (Q,), OUTSIDE_LOGIT beyond the box, and (Q,) bool: within it."""
         sample = field.sample(queries, batch)
-        within = (queries - torch.floor(queries.detach())).to(torch.float32)
+        within = queries - torch.floor(queries.detach())
         logits = self.decoder(within, sample.features, sample.weights)
         return torch.where(sample.known, logits, torch.full_like(logits, OUTSIDE_LOGIT)), sample.known
 

@@ -141,7 +141,14 @@ def in_our_axes(network: OccupancyNetwork, key: str, state: Mapping[str, torch.T
     if value.dim() == 5:  # convolutions: out, in, and the axes z, y, x there
         return value.flip(2).permute(0, 1, 4, 2, 3)
     if key in ("pointnet.lift.weight", "decoder.lift.weight"):
-        return torch.stack([value[:, 0], -value[:, 2], value[:, 1]], dim=1)
+        if value.shape[1] == 3:
+            return torch.stack([value[:, 0], -value[:, 2], value[:, 1]], dim=1)
+        waves = value.reshape(
+            len(value), -1, 2, 3
+        )  # octave, sine or cosine, axis: sines of the turned axis change sign
+        signs = value.new_tensor([-1, 1])
+        return torch.stack([waves[..., 0], signs * waves[..., 2], waves[..., 1]], dim=-1).reshape(value.shape)
     if key in ("pointnet.lift.bias", "decoder.lift.bias"):
-        return value + state[key.removesuffix("bias") + "weight"][:, 2]
+        weight = state[key.removesuffix("bias") + "weight"]
+        return value + weight[:, 2] if weight.shape[1] == 3 else value
     return value

@@ -30,6 +30,7 @@ CASES: dict[str, tuple[str, Callable[[], nn.Module]]] = {
     "one plane": ("objects/plane1_64", lambda: ConvolutionalNetwork(PLANES[:1], (16, 4), (0, 0))),
     "three planes": ("rooms/plane3_128", lambda: ConvolutionalNetwork(PLANES, (16, 5), (0, 0))),
     "grid": ("rooms/grid64", lambda: ConvolutionalNetwork((), (0, 0), (8, 4))),
+    "means of cells": ("objects/grid32", lambda: ConvolutionalNetwork((), (0, 0), (8, 3), mean=True)),
     "planes and grid": ("rooms/plane3_grid32", lambda: ConvolutionalNetwork(PLANES, (16, 5), (8, 3))),
     "voxels": ("objects/voxels_plane3_64", lambda: VoxelNetwork(PLANES, (16, 4), (0, 0))),
     "voxels to a grid": ("objects/voxels_grid32", lambda: VoxelNetwork((), (0, 0), (8, 3))),
@@ -83,6 +84,7 @@ def test_imported_network_gives_the_logits_of_the_published_one(case: str, tmp_p
     official = perturbed(make(), 0.5 if case == "Occupancy Network" else 0.2)  # its statistics damp what it is given
     checkpoint, out = write_checkpoint(official, tmp_path / "official.pt"), tmp_path / "ours.safetensors"
     options = ["--config", CONFIGS / f"{name}.yaml", "--out", out, *small(official)]
+    options += ["model.scatter=mean"] if case == "means of cells" else []
     assert exit_code("import_official", checkpoint, *options) == 0
     model = load_model(out)
     assert model.threshold == 0.2 and model.record["steps"] == 300
@@ -100,11 +102,15 @@ def test_imported_network_gives_the_logits_of_the_published_one(case: str, tmp_p
     torch.testing.assert_close(found.double(), expected, atol=1e-5, rtol=0)
 
 
-def test_imported_network_for_crops_gives_the_logits_of_the_published_one_turned_to_z_up(tmp_path: Path) -> None:
-    official = perturbed(CropNetwork(4, VOXEL, LOW, SIZE), 0.2)
+@pytest.mark.parametrize("encoding", ["none", "sin_cos"])
+def test_imported_network_for_crops_gives_the_logits_of_the_published_one_turned_to_z_up(
+    encoding: str, tmp_path: Path
+) -> None:
+    official = perturbed(CropNetwork(4, VOXEL, LOW, SIZE, encoding == "sin_cos"), 0.2)
     checkpoint, out = write_checkpoint(official, tmp_path / "crop.pt"), tmp_path / "crop.safetensors"
     config = CONFIGS / "rooms" / "grid64_crop.yaml"
-    assert exit_code("import_official", checkpoint, "--config", config, "--out", out) == 0
+    options = ["--config", config, "--out", out, "--set", f"model.local_encoding={encoding}"]
+    assert exit_code("import_official", checkpoint, *options) == 0
     network = load_model(out).network
     assert isinstance(network, DenseVoxelNetwork)
     points, queries = positions(1, 600, 0.39).double(), positions(2, 200, 0.39).double()

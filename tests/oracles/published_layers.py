@@ -119,9 +119,9 @@ class UNet3d(nn.Module):
 class LocalDecoder(nn.Module):
     """Positions (Q, 3) and features (Q, C) to logits (Q,) (Peng et al. 2020, section 3.3)."""
 
-    def __init__(self, width: int) -> None:
+    def __init__(self, width: int, entry: int = 3) -> None:
         super().__init__()
-        self.fc_p, self.fc_out = nn.Linear(3, width), nn.Linear(width, 1)
+        self.fc_p, self.fc_out = nn.Linear(entry, width), nn.Linear(width, 1)
         self.fc_c = nn.ModuleList(nn.Linear(32, width) for _ in range(5))
         self.blocks = nn.ModuleList(ResnetBlock(width, width) for _ in range(5))
 

@@ -70,9 +70,10 @@ def look_up(maps: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
 class LocalPoolPointNet(nn.Module):
     """Points to features, pooled between the blocks over the cells of each plane and of the grid."""
 
-    def __init__(self, plane_depth: int, grid_levels: int) -> None:
+    def __init__(self, plane_depth: int, grid_levels: int, entry: int = 3) -> None:
         super().__init__()
-        self.fc_pos, self.fc_c = nn.Linear(3, 64), nn.Linear(32, 32)
+        self.mean = False
+        self.fc_pos, self.fc_c = nn.Linear(entry, 64), nn.Linear(32, 32)
         self.blocks = nn.ModuleList(ResnetBlock(64, 32) for _ in range(5))
         if plane_depth:
             self.unet = UNet2d(plane_depth)
@@ -84,7 +85,7 @@ class LocalPoolPointNet(nn.Module):
         for block in self.blocks[1:]:
             pooled = torch.zeros_like(x)
             for rows in (rows for cells in kinds for rows in rows_of_cells(cells).values()):
-                pooled[rows] += x[rows].amax(0)
+                pooled[rows] += x[rows].mean(0) if self.mean else x[rows].amax(0)
             x = block(torch.cat((x, pooled), 1))
         return self.fc_c(x)
 
@@ -92,11 +93,14 @@ class LocalPoolPointNet(nn.Module):
 class ConvolutionalNetwork(nn.Module):
     """Planes, a grid, or both, in the unit cube."""
 
-    def __init__(self, planes: tuple[str, ...], plane: tuple[int, int], grid: tuple[int, int]) -> None:
-        """plane, grid: resolution and levels of the U-Net; (0, 0): none."""
+    def __init__(
+        self, planes: tuple[str, ...], plane: tuple[int, int], grid: tuple[int, int], mean: bool = False
+    ) -> None:
+        """plane, grid: resolution and levels of the U-Net; (0, 0): none.  mean: pool by it, not by the maximum."""
         super().__init__()
         self.planes, self.plane_size, self.grid_size = planes, plane[0], grid[0]
         self.encoder = LocalPoolPointNet(plane[1], grid[1])
+        self.encoder.mean = mean
         self.decoder = LocalDecoder(32)
 
     def cells(self, points: torch.Tensor) -> dict[str, Cells]:
@@ -142,19 +146,34 @@ class VoxelNetwork(nn.Module):
 
 
 class CropNetwork(nn.Module):
-    """The network for crops: a box of `size` voxels from `low` on; positions within their voxel (supplementary)."""
+    """The network for crops: a box of `size` voxels from `low` on; positions within their voxel (supplementary).
 
-    def __init__(self, levels: int, voxel: float, low: tuple[int, int, int], size: int) -> None:
+    waves: positions as sines and cosines of ten octaves.
+    """
+
+    def __init__(self, levels: int, voxel: float, low: tuple[int, int, int], size: int, waves: bool = False) -> None:
         super().__init__()
-        self.encoder, self.decoder = LocalPoolPointNet(0, levels), LocalDecoder(32)
+        entry = 60 if waves else 3
+        self.encoder, self.decoder = LocalPoolPointNet(0, levels, entry), LocalDecoder(32, entry)
+        self.waves = waves
         self.voxel, self.low, self.size = voxel, torch.tensor(low, dtype=torch.float64) * voxel, size
+
+    def local(self, positions: torch.Tensor) -> torch.Tensor:
+        within = torch.remainder(positions, self.voxel) / self.voxel
+        if not self.waves:
+            return within
+        columns = []
+        for octave in range(10):
+            for shift in (0.0, torch.pi / 2):  # a cosine is a sine a quarter further
+                columns += [torch.sin(torch.pi * 2**octave * (2 * within[:, axis] - 1) + shift) for axis in range(3)]
+        return torch.stack(columns, 1)
 
     def forward(self, points: torch.Tensor, queries: torch.Tensor) -> torch.Tensor:
         cells = cells_of((points - self.low) / (self.size * self.voxel), self.size)
-        features = self.encoder.features(torch.remainder(points, self.voxel) / self.voxel, [cells])
+        features = self.encoder.features(self.local(points), [cells])
         maps = self.encoder.unet3d(scatter(features, cells, self.size))
         sampled = look_up(maps, (queries - self.low) / (self.size * self.voxel))
-        return self.decoder(torch.remainder(queries, self.voxel) / self.voxel, sampled)
+        return self.decoder(self.local(queries), sampled)
 
 
 class _GlobalPointNet(nn.Module):
