@@ -17,7 +17,6 @@ from types import TracebackType
 import numpy as np
 from numpy.lib import format as npy_format
 
-from sparse_convonet.io.point_chunk import read_rows
 from sparse_convonet.runtime.refusals import one_line, unreadable
 
 MAX_ARRAY_BYTES = 2 << 30
@@ -195,25 +194,26 @@ class ArrayFile:
             raise unreadable(path, "a .npy array", "damaged or truncated data, or garbage") from error
         if found.dtype.hasobject:
             raise unreadable(path, "plain arrays of numbers", "pickled objects or garbage, which are not loaded")
-        size, wanted = path.stat().st_size, found.offset + found._length * found.dtype.itemsize
+        size, wanted = (
+            path.stat().st_size,
+            found.offset + int(np.prod(found.shape, dtype=object)) * found.dtype.itemsize,
+        )
         if wanted > size:
             raise unreadable(path, f"{wanted} bytes, as its header says", f"damaged or truncated data of {size}")
         return found
 
-    @property
-    def _length(self) -> int:
-        return int(np.prod(self.shape, dtype=object))
-
-    def read(self) -> np.ndarray:
-        """All of it, in native byte order."""
-        return self._numbers(0, self._length).reshape(self.shape, order="F" if self.fortran else "C")
-
     def rows(self, start: int, stop: int) -> np.ndarray:
-        """Some rows of an array that is not in Fortran's order, in native byte order."""
-        assert not self.fortran and 0 <= start <= stop <= self.shape[0]
-        row = int(np.prod(self.shape[1:], dtype=object))
-        return self._numbers(start * row, stop * row).reshape(stop - start, *self.shape[1:])
+        """Some rows of an array of two axes, in native byte order.  Raises ValueError where the file became shorter."""
+        rows, columns = self.shape
+        if not self.fortran:
+            return self._numbers(start * columns, stop * columns).reshape(stop - start, columns)
+        return np.stack(
+            [self._numbers(first + start, first + stop) for first in range(0, rows * columns, rows)], axis=1
+        )
 
     def _numbers(self, start: int, stop: int) -> np.ndarray:
-        numbers = read_rows(self.path, self.dtype, stop - start, self.offset + start * self.dtype.itemsize)
-        return numbers if self.dtype.isnative else numbers.astype(self.dtype.newbyteorder("="))
+        place = self.offset + start * self.dtype.itemsize
+        numbers = np.fromfile(self.path, self.dtype, stop - start, offset=place)
+        if len(numbers) < stop - start:
+            raise unreadable(self.path, f"{stop - start} records", f"only {len(numbers)}: the file is truncated")
+        return numbers.astype(self.dtype.newbyteorder("="), copy=False)

@@ -1,34 +1,39 @@
-"""Read point clouds of any size a part at a time."""
+"""Read point clouds of every format and size a part at a time, chosen by the suffix."""
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import numpy as np
+
 from sparse_convonet.io.e57 import e57_chunks
+from sparse_convonet.io.expected_points import expected_points as expected_points
 from sparse_convonet.io.las import las_chunks
-from sparse_convonet.io.npz import npy_chunks
+from sparse_convonet.io.matterport import read_matterport
+from sparse_convonet.io.meshes import READ_SUFFIXES as MESH_SUFFIXES
+from sparse_convonet.io.meshes import read_geometry
+from sparse_convonet.io.npz import npy_chunks, read_npz
 from sparse_convonet.io.pcd import pcd_chunks
 from sparse_convonet.io.ply import ply_chunks
-from sparse_convonet.io.point_chunk import PointChunk
-from sparse_convonet.io.points import read_points
+from sparse_convonet.io.point_chunk import CHUNK_POINTS, PointChunk
 from sparse_convonet.io.text import text_chunks
+from sparse_convonet.mesh.surface_sampling import sample_mesh
 from sparse_convonet.runtime.refusals import require_file
+from sparse_convonet.structures import Mesh, PointCloud
 
-CHUNK_POINTS = 1 << 20
-
-# None where reading in chunks is not for the file: see each.
-_READERS: dict[str, Callable[[Path, int], Iterator[PointChunk] | None]] = {
-    ".las": las_chunks,
-    ".laz": las_chunks,
+# Each with the points of a chunk, None for as many as are read fastest.  .ply gives None for meshes.
+CHUNK_READERS: dict[str, Callable[[Path, int | None], Iterator[PointChunk] | None]] = {
+    ".pcd": pcd_chunks,
+    **dict.fromkeys((".xyz", ".txt", ".csv", ".pts"), text_chunks),
+    ".npy": npy_chunks,
+    **dict.fromkeys((".las", ".laz"), las_chunks),
     ".e57": e57_chunks,
     ".ply": ply_chunks,
-    ".pcd": pcd_chunks,
-    ".npy": npy_chunks,
-    **dict.fromkeys((".xyz", ".txt", ".csv", ".pts"), text_chunks),
 }
-
-__all__ = ["CHUNK_POINTS", "PointChunk", "read_chunks"]
+READ_SUFFIXES = (*CHUNK_READERS, ".npz", *(suffix for suffix in MESH_SUFFIXES if suffix not in CHUNK_READERS))
+logger = logging.getLogger(__name__)
 
 
 def read_chunks(path: Path | str, *, chunk_points: int = CHUNK_POINTS, seed: int = 0) -> Iterator[PointChunk]:
@@ -41,21 +46,37 @@ def read_chunks(path: Path | str, *, chunk_points: int = CHUNK_POINTS, seed: int
     """
     if chunk_points < 1:
         raise ValueError(f"chunk: expected at least one point, found {chunk_points}")
-    path = Path(path)
-    return _streamed(path, chunk_points) or _from_memory(path, chunk_points, seed)
+    found = open_points(Path(path), chunk_points, seed, None)
+    return _parts(found, chunk_points) if isinstance(found, PointCloud) else found
 
 
-def _streamed(path: Path, chunk_points: int) -> Iterator[PointChunk] | None:
-    suffix = path.suffix.lower()
-    if path.is_dir() or suffix not in _READERS:
-        return None
+def open_points(
+    path: Path, chunk_points: int | None, seed: int, sample_spacing_m: float | None
+) -> Iterator[PointChunk] | PointCloud:
+    """The chunks of a file, so many points each (None: as reading is fastest), or a cloud where it is not read in chunks.
+
+    seed, sample_spacing_m, errors: as for points.read_points.
+    """
+    if path.is_dir():
+        return sample_mesh(read_matterport(path), sample_spacing_m, np.random.default_rng(seed))
     require_file(path)
-    return _READERS[suffix](path, chunk_points)
+    suffix = path.suffix.lower()
+    if suffix not in READ_SUFFIXES:
+        raise ValueError(
+            f"{path}: expected one of {', '.join(READ_SUFFIXES)}, found {suffix!r}; convert or rename the file"
+        )
+    chunks = CHUNK_READERS[suffix](path, chunk_points) if suffix in CHUNK_READERS else None
+    if chunks is not None:
+        return chunks
+    geometry = read_npz(path) if suffix == ".npz" else read_geometry(path)
+    if isinstance(geometry, Mesh):
+        logger.info("%s is a mesh of %d faces; sampling points on it", path, len(geometry.faces))
+        return sample_mesh(geometry, sample_spacing_m, np.random.default_rng(seed))
+    return geometry
 
 
-def _from_memory(path: Path, chunk_points: int, seed: int) -> Iterator[PointChunk]:
-    cloud = read_points(path, seed=seed)
+def _parts(cloud: PointCloud, chunk_points: int) -> Iterator[PointChunk]:
     for start in range(0, len(cloud), chunk_points):
-        stop = min(start + chunk_points, len(cloud))
-        colours = None if cloud.colours is None else cloud.colours[start:stop]
-        yield PointChunk(cloud.points[start:stop], colours, stop / len(cloud))
+        part = slice(start, min(start + chunk_points, len(cloud)))
+        colours, normals = (None if all_ is None else all_[part] for all_ in (cloud.colours, cloud.normals))
+        yield PointChunk(cloud.points[part], colours, normals, part.stop / len(cloud), len(cloud))

@@ -8,35 +8,32 @@ from pathlib import Path
 import numpy as np
 
 from sparse_convonet.runtime.refusals import unreadable
-from sparse_convonet.structures import PointCloud
 
 _COLOUR_NAMES = (("red", "green", "blue"), ("r", "g", "b"), ("diffuse_red", "diffuse_green", "diffuse_blue"))
 _NORMAL_NAMES = (("nx", "ny", "nz"), ("normal_x", "normal_y", "normal_z"), ("normalx", "normaly", "normalz"))
 
 _SQUARES_FIT = (1e-150, 1e150)  # the squares of numbers between these are neither 0 nor infinite
 
+Fields = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
 
-def cloud_from_columns(path: Path, columns: Mapping[str, np.ndarray]) -> PointCloud:
-    """A cloud from columns x, y, z and, where present, colours and normals under their usual names.
+
+def fields_of(path: Path, columns: Mapping[str, np.ndarray]) -> Fields:
+    """Points (N, 3) float64 from the columns x, y, z; colours and normals (N, 3) as the columns have them, or None.
 
     Other columns are left out.  Raises ValueError, naming what was found, where x, y or z is missing.
     """
-    points, colours = points_and_raw_colours(path, columns)
-    normals = next((to_normals(_stack(columns, names)) for names in _NORMAL_NAMES if set(names) <= set(columns)), None)
-    return PointCloud(points, None if colours is None else to_colours(colours), normals)
-
-
-def points_and_raw_colours(path: Path, columns: Mapping[str, np.ndarray]) -> tuple[np.ndarray, np.ndarray | None]:
-    """((N, 3) float64, (N, 3) colours as the columns have them or None); raises as cloud_from_columns."""
     if not {"x", "y", "z"} <= set(columns):
         raise unreadable(path, "columns x, y and z", ", ".join(columns) or "no column")
+    points = np.empty((len(columns["x"]), 3))
     with np.errstate(invalid="ignore", over="ignore"):  # NaN of any bits passes
-        points = np.stack([np.asarray(columns[name], dtype=np.float64) for name in "xyz"], axis=1)
-    return points, next((_stack(columns, names) for names in _COLOUR_NAMES if set(names) <= set(columns)), None)
+        for axis, name in enumerate("xyz"):
+            points[:, axis] = columns[name]
+    return points, _first_of(columns, _COLOUR_NAMES), _first_of(columns, _NORMAL_NAMES)
 
 
-def _stack(columns: Mapping[str, np.ndarray], names: tuple[str, ...]) -> np.ndarray:
-    return np.stack([columns[name] for name in names], axis=1)
+def _first_of(columns: Mapping[str, np.ndarray], known: tuple[tuple[str, ...], ...]) -> np.ndarray | None:
+    names = next((names for names in known if set(names) <= set(columns)), None)
+    return None if names is None else np.stack([columns[name] for name in names], axis=1)
 
 
 def to_colours(values: np.ndarray, largest: float | None = None) -> np.ndarray:
@@ -58,7 +55,9 @@ def to_colours(values: np.ndarray, largest: float | None = None) -> np.ndarray:
 
 def largest_colour(values: np.ndarray) -> float:
     """The number that decides to_colours' range; that of several parts is the largest of theirs (-inf of none)."""
-    return float(_finite(values).max(initial=-np.inf))
+    with np.errstate(invalid="ignore"):
+        high = float(values.max()) if values.size and values.dtype.kind in "fiu" else -np.inf
+    return high if 0 <= high < np.inf else float(_finite(values).max(initial=-np.inf))  # NaN and infinity count as 0
 
 
 def _finite(values: np.ndarray) -> np.ndarray:

@@ -12,7 +12,6 @@ from scipy.spatial.transform import Rotation
 
 from sparse_convonet.io.point_chunk import PointChunk
 from sparse_convonet.runtime.refusals import damaged, require_package, require_points, unreadable
-from sparse_convonet.structures import PointCloud
 
 _POINTS_PER_BYTE = 8  # each takes at least a bit
 # What pye57 raises for names that are no text and parts that are of another kind.
@@ -25,21 +24,10 @@ _COLOURS = ("colorRed", "colorGreen", "colorBlue")
 logger = logging.getLogger(__name__)
 
 
-def read_e57(path: Path) -> PointCloud:
-    """Points of all scans in the file's common frame; colours where every scan has them."""
-    scans = list(e57_chunks(path, None))
-    logger.info("%s: merged %d scans", path, len(scans))
-    colours = [scan.colours for scan in scans if scan.colours is not None]
-    return PointCloud(
-        np.concatenate([scan.points for scan in scans]),
-        np.concatenate(colours) if len(colours) == len(scans) else None,
-    )
-
-
 def e57_chunks(path: Path, chunk_points: int | None) -> Iterator[PointChunk]:
-    """What read_e57 reads, so many points of a scan at a time (None: each scan at once).
+    """Points of all scans in the file's common frame, so many of a scan at a time (None: each scan at once).
 
-    A scan without points gives an empty chunk, which tells whether it has colours.
+    A scan without points gives an empty chunk, which tells whether it has colours.  Raises ValueError for a damaged file.
     """
     pye57 = require_package("pye57", "e57", "reading .e57")
     with path.open("rb") as file:
@@ -52,10 +40,11 @@ def e57_chunks(path: Path, chunk_points: int | None) -> Iterator[PointChunk]:
             for index in range(scans):
                 for points, colours, share in _read_scan(path, pye57.libe57, archive, index, chunk_points):
                     count += len(points)
-                    yield PointChunk(points, colours, (index + share) / scans)
+                    yield PointChunk(points, colours, None, (index + share) / scans)
     except (pye57.libe57.E57Exception, *_DAMAGE) as error:
         raise damaged(path, "a whole E57 file", error) from error
     require_points(path, count)
+    logger.info("%s: merged %d scans", path, scans)
 
 
 def _read_scan(

@@ -12,8 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from sparse_convonet.io.columns import to_colours
-from sparse_convonet.io.point_chunk import PointChunk
+from sparse_convonet.io.point_chunk import CHUNK_POINTS, PointChunk
 from sparse_convonet.runtime.refusals import damaged, require_package, require_points, unreadable
 from sparse_convonet.structures import PointCloud
 
@@ -30,32 +29,30 @@ _PARALLEL_CHUNK_POINTS = 500_000  # ten times what is usual
 _SCALE_M = 1e-4  # the step at which coordinates are stored: a tenth of a millimetre
 
 
-def read_las(path: Path) -> PointCloud:
-    """Points as float64 with the file's scale and offset applied; 16-bit colours become 8-bit."""
-    (chunk,) = las_chunks(path, None)
-    if chunk.colours is None or not chunk.colours.any():  # all black: the format has the fields, the scan not
-        return PointCloud(chunk.points)
-    return PointCloud(chunk.points, to_colours(chunk.colours))
-
-
 def las_chunks(path: Path, chunk_points: int | None) -> Iterator[PointChunk]:
-    """What read_las reads, so many points at a time (None: all at once), with colours as the file has them.
+    """Points with the file's scale and offset applied, so many at a time (None: as reading is fastest).
 
-    Of LAZ at least one chunk of the file is in memory, usually 50,000 points.
+    Of LAZ at least one chunk of the file is in memory, usually 50,000 points.  Raises ValueError for a damaged or
+    truncated file.
     """
-    for records, done in _records(path, chunk_points):
+    for records, done, count in _records(path, chunk_points):
+        points = np.empty((len(records), 3))
         with np.errstate(over="ignore", invalid="ignore"):  # of scales that are damaged: not finite, as cleaning finds
-            points = np.stack([np.asarray(records[axis], dtype=np.float64) for axis in ("x", "y", "z")], axis=1)
+            for axis, name in enumerate("xyz"):
+                points[:, axis] = records[name]
         colours = None
         if {"red", "green", "blue"} <= set(records.point_format.dimension_names):
             colours = np.stack([np.asarray(records[name]) for name in ("red", "green", "blue")], axis=1)
-        for start in range(0, len(points), chunk_points or len(points)):
-            part = slice(start, start + (chunk_points or len(points)))
-            share = (done[0] + min(part.stop, len(points))) / done[1]
-            yield PointChunk(points[part], None if colours is None else colours[part], share, black_is_none=True)
+        step = chunk_points or len(points)
+        for start in range(0, len(points), step):
+            part = slice(start, start + step)
+            share = (done + min(part.stop, len(points))) / count
+            # The format may have the fields though the scan has no colours: all black.
+            some = None if colours is None else colours[part]
+            yield PointChunk(points[part], some, None, share, count=count, black_is_none=True)
 
 
-def _records(path: Path, chunk_points: int | None) -> Iterator[tuple[Any, tuple[int, int]]]:
+def _records(path: Path, chunk_points: int | None) -> Iterator[tuple[Any, int, int]]:
     """laspy's records of about so many points each, how many were read before them, and how many there are."""
     laspy = require_package("laspy", "las", "reading .las and .laz")
     if path.suffix.lower() == ".laz":
@@ -76,12 +73,12 @@ def _records(path: Path, chunk_points: int | None) -> Iterator[tuple[Any, tuple[
             reader.laz_backend = [laspy.LazBackend.Lazrs]  # the parallel one holds whole chunks of the file
             sizes = sizes[:0]
         read = 0
-        for wanted in _portions(sizes, expected, chunk_points or expected):
+        for wanted in _portions(sizes, expected, chunk_points or CHUNK_POINTS):
             with _naming_damage(path, laspy):
                 records = reader.read_points(wanted)
             if len(records) != wanted:
                 raise unreadable(path, f"{expected} points", f"only {read + len(records)}: the file is truncated")
-            yield records, (read, expected)
+            yield records, read, expected
             read += wanted
 
 

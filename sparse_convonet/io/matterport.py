@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import logging
 import re
 import zipfile
@@ -156,7 +157,7 @@ def _unpack(archive: Path, member: zipfile.ZipInfo) -> bytes:
 
 
 def _parse(path: Path, content: bytes) -> Mesh:
-    geometry = parse_geometry(path, content)
+    geometry = parse_geometry(path, io.BytesIO(content))
     if isinstance(geometry, PointCloud):
         raise unreadable(path, "a mesh", f"{len(geometry)} points without faces")
     return geometry

@@ -8,7 +8,7 @@ import logging
 import struct
 import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 from PIL import Image
@@ -55,20 +55,21 @@ def read_mesh(path: Path | str) -> Mesh:
 
 def read_geometry(path: Path) -> Mesh | PointCloud:
     """A Mesh, or a PointCloud where a file of a mesh format has no faces."""
-    return parse_geometry(path, path.read_bytes())
+    with path.open("rb") as file:
+        return parse_geometry(path, file)
 
 
-def parse_geometry(path: Path, content: bytes) -> Mesh | PointCloud:
-    """As read_geometry, from a file's content; `path` gives the format by its suffix and, for .gltf, the folder."""
+def parse_geometry(path: Path, file: BinaryIO) -> Mesh | PointCloud:
+    """As read_geometry, from an open file; `path` gives the format by its suffix and, for .gltf, the folder."""
     suffix = path.suffix.lower()
     if suffix == ".ply":
-        return parse_ply(path, content)
+        return parse_ply(path, file)
     if suffix == ".obj":
-        return parse_obj(path, content)
+        return parse_obj(path, file.read())
     if suffix == ".off":
-        return parse_off(path, content)
+        return parse_off(path, file.read())
     if suffix in TRIMESH_SUFFIXES:
-        return _parse_with_trimesh(path, content)
+        return _parse_with_trimesh(path, file.read())
     raise ValueError(f"{path}: expected a mesh ({', '.join(READ_SUFFIXES)}), found the suffix {suffix!r}; convert it")
 
 

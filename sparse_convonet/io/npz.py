@@ -9,7 +9,7 @@ import numpy as np
 
 from sparse_convonet.io.array_archive import ArrayArchive, ArrayFile
 from sparse_convonet.io.columns import to_colours, to_normals
-from sparse_convonet.io.point_chunk import PointChunk
+from sparse_convonet.io.point_chunk import CACHED_POINTS, PointChunk
 from sparse_convonet.runtime.refusals import require_points, unreadable
 from sparse_convonet.structures import PointCloud
 
@@ -28,7 +28,9 @@ def read_npz(path: Path) -> PointCloud:
         key = next((name for name in POINT_KEYS if name in archive), None)
         if key is None:
             raise unreadable(path, "an array 'points' or 'xyz'", ", ".join(archive.names) or "no array")
-        points = _as_points(path, archive.read(key))
+        raw = archive.read(key)
+        _require_numbers(path, raw.shape, raw.dtype)
+        points = _as_points(raw)
         colours = next((archive.read(name) for name in COLOUR_KEYS if name in archive), None)
         normals = archive.read("normals") if "normals" in archive else None
     for name, array in (("colours", colours), ("normals", normals)):
@@ -39,35 +41,18 @@ def read_npz(path: Path) -> PointCloud:
     )
 
 
-def read_npy(path: Path) -> PointCloud:
-    """An array (N, 3) of points, or (N, 6) of points and colours of 0 to 255."""
-    array = _open_npy(path).read()
-    if array.ndim == 2 and array.shape[1] == 6:
-        return PointCloud(_as_points(path, array[:, :3]), to_colours(array[:, 3:]))
-    return PointCloud(_as_points(path, array))
-
-
-def npy_chunks(path: Path, chunk_points: int) -> Iterator[PointChunk] | None:
-    """What read_npy reads, so many points at a time; None for arrays in Fortran's order, and for what is refused."""
-    array = _open_npy(path)
-    if array.fortran or len(array.shape) != 2 or array.shape[1] not in (3, 6) or array.dtype.kind not in "fiu":
-        return None
-    return _chunks_of_rows(array, chunk_points)
-
-
-def _chunks_of_rows(array: ArrayFile, chunk_points: int) -> Iterator[PointChunk]:
-    count = array.shape[0]
-    for start in range(0, max(1, count), chunk_points):
-        stop = min(start + chunk_points, count)
-        rows = array.rows(start, stop)
-        colours = rows[:, 3:] if rows.shape[1] == 6 else None
-        yield PointChunk(_as_points(array.path, rows[:, :3]), colours, stop / count)
-
-
-def _open_npy(path: Path) -> ArrayFile:
+def npy_chunks(path: Path, chunk_points: int | None) -> Iterator[PointChunk]:
+    """An array (N, 3) of points, or (N, 6) of points and colours of 0 to 255, so many at a time (None: the fastest)."""
     if _begins_with(path, _ZIP_MAGIC):
         raise unreadable(path, "a single .npy array", "an archive; rename it to .npz")
-    return ArrayFile.open(path)
+    array = ArrayFile.open(path)
+    is_wide = len(array.shape) == 2 and array.shape[1] == 6
+    _require_numbers(path, (array.shape[0], 3) if is_wide else array.shape, array.dtype)
+    count, step = array.shape[0], chunk_points or CACHED_POINTS
+    for start in range(0, count, step):
+        rows = array.rows(start, min(start + step, count))
+        share = (start + len(rows)) / count
+        yield PointChunk(_as_points(rows[:, :3]), rows[:, 3:] if is_wide else None, None, share, count)
 
 
 def _begins_with(path: Path, magic: bytes) -> bool:
@@ -75,12 +60,15 @@ def _begins_with(path: Path, magic: bytes) -> bool:
         return file.read(len(magic)) == magic
 
 
-def _as_points(path: Path, array: np.ndarray) -> np.ndarray:
-    if array.ndim != 2 or array.shape[1] != 3 or array.dtype.kind not in "fiu":
-        raise unreadable(path, "an array of numbers of shape (N, 3)", f"shape {array.shape} of {array.dtype}")
-    require_points(path, len(array))
+def _require_numbers(path: Path, shape: tuple[int, ...], dtype: np.dtype) -> None:
+    if len(shape) != 2 or shape[1] != 3 or dtype.kind not in "fiu":
+        raise unreadable(path, "an array of numbers of shape (N, 3)", f"shape {shape} of {dtype}")
+    require_points(path, shape[0])
+
+
+def _as_points(array: np.ndarray) -> np.ndarray:
     with np.errstate(invalid="ignore", over="ignore"):  # NaN of any bits passes; what is too large becomes inf
-        return np.array(array, dtype=np.float64)
+        return array.astype(np.float64, copy=False)
 
 
 def write_npz(path: Path, cloud: PointCloud) -> None:

@@ -1,19 +1,98 @@
-"""Parse numbers from text: fast where all is well, and with the number of the line where it is not."""
+"""Numbers in text files of any size: fast where all is well, and with the number of the line where it is not."""
 
 from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
-from sparse_convonet.io import line_blocks
 from sparse_convonet.runtime.refusals import unreadable
 
+BLOCK_BYTES = 1 << 24  # in memory at a time
+_LONGEST_LINE = 1 << 26
 _LONGEST_COUNT = 18  # digits
-_BLOCK_BYTES = 1 << 22  # parsed at once: small enough to stay in the cache
+_CACHED_BYTES = 1 << 22  # parsed at once: small enough to stay in the cache
 _NEWLINE, _LARGEST_SPACE = 10, 32  # byte values; everything up to a space separates
+
+
+def line_blocks(path: Path, file: BinaryIO) -> Iterator[bytes]:
+    """The bytes of a file from where it stands, in parts that end with a line (the last one perhaps without its end).
+
+    path: for messages only.  Raises ValueError where a line takes more than 64 MiB.
+    """
+    rest = b""
+    while block := file.read(BLOCK_BYTES):
+        end = block.rfind(b"\n") + 1 or block.rfind(b"\r") + 1  # line ends of old Macs
+        if end:
+            yield rest + block[:end] if rest else block[:end]
+            rest = block[end:]
+            continue
+        rest += block
+        if len(rest) > _LONGEST_LINE:
+            raise unreadable(path, f"lines of at most {_LONGEST_LINE} bytes", "a longer one")
+    if rest:
+        yield rest
+
+
+class NumberFile:
+    """The numbers of a text, from where its file stands, read as if it were a binary file of doubles.
+
+    path: for messages only.  first_line: the number of the line where the file stands.  keep: numbers that are read
+    stay in memory for the next time; else the text is parsed again.  Reading raises ValueError as parse_numbers.
+    """
+
+    def __init__(self, path: Path, file: BinaryIO, first_line: int, *, keep: bool = False) -> None:
+        self._path, self._file, self._start, self._first_line = path, file, file.tell(), first_line
+        self._keep, self._kept, self._all_kept = keep, list[np.ndarray](), False
+        self.rewind()
+
+    def rewind(self) -> None:
+        """Go back to the first number."""
+        self._blocks = iter(self._kept) if self._all_kept else self._parsed()
+        self._rest = np.zeros(0)
+
+    def read(self, size: int = -1) -> bytes:
+        """The next `size` bytes of float64 numbers, fewer at the end; -1: all that are left."""
+        parts, missing = [], size // 8
+        while size < 0 or missing > 0:
+            if len(self._rest) == 0:
+                block = next(self._blocks, None)
+                if block is None:
+                    break
+                self._rest = block
+            part = self._rest if size < 0 else self._rest[:missing]
+            self._rest = self._rest[len(part) :]
+            parts.append(part)
+            missing -= len(part)
+        return parts[0].tobytes() if len(parts) == 1 else b"".join(part.tobytes() for part in parts)
+
+    def _parsed(self) -> Iterator[np.ndarray]:
+        self._file.seek(self._start)
+        self._kept, done = [], 0
+        for block in line_blocks(self._path, self._file):
+            numbers = _fast_numbers(block)
+            if numbers is None:
+                numbers = parse_numbers(self._path, block, self._first_line + self._lines_in(done))
+            done += len(block)
+            if self._keep:
+                self._kept.append(numbers)
+            yield numbers
+        self._all_kept = self._keep
+
+    def _lines_in(self, size: int) -> int:
+        """Of the first bytes, which are whole blocks, as parse_numbers counts."""
+        place, count = self._file.tell(), 0
+        self._file.seek(self._start)
+        for block in line_blocks(self._path, self._file):
+            if size <= 0:
+                break
+            size -= len(block)
+            count += len(block.decode("latin-1").splitlines())
+        self._file.seek(place)
+        return count
 
 
 def is_count(word: bytes) -> bool:
@@ -61,36 +140,6 @@ def parse_numbers(path: Path, body: bytes, first_line: int | None) -> np.ndarray
     return np.array(words, dtype=np.float64)
 
 
-def number_rows(path: Path, offset: int, first_line: int, width: int) -> Iterator[tuple[np.ndarray, float]]:
-    """The numbers of a file from a byte on, as parse_numbers: rows of `width` (n, width) float64, a block at a time.
-
-    With how much of the file is read, in (0, 1].  What is no whole row in the end comes last, as (1, less than width).
-    """
-    rest, done, size = np.zeros(0), offset, path.stat().st_size
-    for content in line_blocks.line_blocks(path, offset):
-        numbers = _fast_numbers(content)
-        if numbers is None:  # the line of an error is as parse_numbers counts
-            numbers = parse_numbers(path, content, first_line + _lines_between(path, offset, done))
-        done += len(content)
-        rest = np.concatenate([rest, numbers])
-        whole = len(rest) // width * width
-        if whole:
-            yield rest[:whole].reshape(-1, width), done / size
-        rest = rest[whole:]
-    if len(rest):
-        yield rest[None], 1.0
-
-
-def _lines_between(path: Path, start: int, stop: int) -> int:
-    count = 0
-    for content in line_blocks.line_blocks(path, start):
-        if start >= stop:
-            break
-        count += len(content.decode("latin-1").splitlines())
-        start += len(content)
-    return count
-
-
 def _fast_numbers(body: bytes) -> np.ndarray | None:
     """As parse_numbers, or None where the body holds anything else than numbers."""
     if not body.strip():
@@ -111,7 +160,7 @@ def parse_table(body: bytes, separator: str | None) -> np.ndarray | None:
     tables = []
     start = 0
     while start < len(body):
-        end = body.find(b"\n", start + _BLOCK_BYTES) + 1 or len(body)  # whole lines
+        end = body.find(b"\n", start + _CACHED_BYTES) + 1 or len(body)  # whole lines
         table = _parse_block(body[start:end], separator)
         if table is None:
             return None

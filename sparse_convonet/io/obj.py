@@ -1,6 +1,6 @@
 """Read the shape in Wavefront OBJ files.
 
-Own reader on purpose: others split vertices where texture seams or normals differ, which tears the mesh apart.
+Own reader on purpose: trimesh reads truncated and damaged files in silence, and leaves out colours and clouds.
 """
 
 from __future__ import annotations

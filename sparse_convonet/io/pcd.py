@@ -5,18 +5,18 @@ Own reader on purpose: Open3D 0.20 reads fields of 8 bytes wrongly and invents t
 
 from __future__ import annotations
 
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
-from sparse_convonet.io import line_blocks
-from sparse_convonet.io.columns import cloud_from_columns, points_and_raw_colours
-from sparse_convonet.io.number_text import number_rows, parse_numbers
-from sparse_convonet.io.point_chunk import PointChunk, read_rows
+from sparse_convonet.io.columns import fields_of
+from sparse_convonet.io.number_text import NumberFile
+from sparse_convonet.io.point_chunk import CACHED_POINTS, PointChunk
 from sparse_convonet.runtime.refusals import require_points, unreadable
-from sparse_convonet.structures import PointCloud
 
 _KINDS = {"F": "f", "I": "i", "U": "u"}
 _HEADER_BYTES = 1 << 16
@@ -35,84 +35,89 @@ class _Header:
     start: int  # offset of the body
     lines: int  # lines of the header
 
-    def dtype(self) -> np.dtype:
-        """One record; fields are numbered, since padding fields share the name '_'."""
+    def dtype(self, kind: str | None = None) -> np.dtype:
+        """One record, of the file's types or all of one; fields are numbered, since padding fields share the name '_'."""
         fields = enumerate(zip(self.types, self.counts, strict=True))
-        return np.dtype([(str(index), kind, (count,)) for index, (kind, count) in fields])
+        return np.dtype([(str(index), kind or own, (count,)) for index, (own, count) in fields])
+
+    def by_name(self, records: np.ndarray) -> dict[str, np.ndarray]:
+        """The fields (n, values) of records."""
+        return {name: records[str(index)] for index, name in enumerate(self.names)}
 
 
-def read_pcd(path: Path) -> PointCloud:
-    """Points, and colours and normals where present.  Raises ValueError for a damaged or truncated file."""
-    content = path.read_bytes()
-    header = _parse_header(path, content)
-    readers = {"ascii": _read_ascii, "binary": _read_binary, "binary_compressed": _read_compressed}
-    columns = readers[header.encoding](path, content, header)
-    require_points(path, header.points)
-    return cloud_from_columns(path, _scalars(columns, header))
+def pcd_chunks(path: Path, chunk_points: int | None) -> Iterator[PointChunk]:
+    """The points of a PCD file, so many at a time (None: as reading is fastest); compressed ones are unpacked at once.
 
-
-def pcd_chunks(path: Path, chunk_points: int) -> Iterator[PointChunk] | None:
-    """The points of a PCD file, so many at a time; None for compressed ones, and text that fits a block of lines.
-
-    Raises ValueError as read_pcd.
+    Where colours may be packed into the floats of a text, it is read twice: all of them tell how.
+    Raises ValueError for a damaged or truncated file.
     """
     with path.open("rb") as file:
-        header = _parse_header(path, head := file.read(2 * _HEADER_BYTES))
-    if header.encoding == "binary":
-        return _chunks_of_rows(path, header, chunk_points)
-    is_small = path.stat().st_size <= line_blocks.BLOCK_BYTES or b"\n" not in head[header.start :]
-    scalars = {name for name, count in zip(header.names, header.counts, strict=True) if count == 1}
-    if header.encoding != "ascii" or is_small or not {"x", "y", "z"} <= scalars:
-        return None
-    return _chunks_of_text(path, header, chunk_points)
-
-
-def _chunks_of_text(path: Path, header: _Header, chunk_points: int) -> Iterator[PointChunk]:
-    """Where colours are packed into floats, the file is read twice: all of them tell how."""
-    width, wanted = sum(header.counts), header.points * sum(header.counts)
-    has_bits = None
-    if any(name in ("rgb", "rgba") for name in header.names):
-        small, lit = True, False
-        for table, _ in number_rows(path, header.start, header.lines + 1, width):
-            packed = _packed(_single(_fields(table, header)))
+        header = _parse_header(path, file.read(2 * _HEADER_BYTES))
+        file.seek(header.start)
+        has_bits, done, rows = False, 0, chunk_points or CACHED_POINTS
+        if header.encoding == "ascii":
+            fields_of(path, _single(header.by_name(np.zeros(0, header.dtype()))))  # refuses missing columns
+            text = NumberFile(path, file, header.lines + 1, keep=chunk_points is None and _has_packed(header))
+            if _has_packed(header):
+                has_bits = _have_bits(_records(path, text, header, rows))
+                text.rewind()
+            parts = _records(path, text, header, rows)
+        elif header.encoding == "binary":
+            parts = _records(path, file, header, rows)
+        else:
+            parts = _unpacked(path, file.read(), header, rows)
+        for part in parts:
+            scalars = _single(part)
+            packed = _packed(scalars)
             if packed is not None:
-                small, lit = small and bool(np.all(np.abs(packed) < 1)), lit or bool(np.any(packed != 0))
-        has_bits = small and lit
-    found = done = 0
-    for table, _ in number_rows(path, header.start, header.lines + 1, width):
-        found += table.size
-        if table.shape[1] < width or found > wanted:  # refused below, once it is known how many there are
-            continue
-        for start in range(0, len(table), chunk_points):
-            part = table[start : start + chunk_points]
-            done += len(part)
-            scalars = _scalars(_fields(part, header), header, has_bits)
-            yield PointChunk(*points_and_raw_colours(path, scalars), done / header.points)
-    if found != wanted:
-        raise _truncated(path, header, found // width)
+                scalars |= _unpack_colours(packed, header.encoding, has_bits)
+            fields = fields_of(path, scalars)
+            done += len(fields[0])
+            yield PointChunk(*fields, share=done / max(1, header.points), count=header.points)
     require_points(path, header.points)
 
 
-def _chunks_of_rows(path: Path, header: _Header, chunk_points: int) -> Iterator[PointChunk]:
-    dtype, size = header.dtype(), path.stat().st_size
-    if header.start + header.points * dtype.itemsize > size:
-        raise _truncated(path, header, (size - header.start) // max(1, dtype.itemsize))
-    require_points(path, header.points)
-    for start in range(0, header.points, chunk_points):
-        count = min(chunk_points, header.points - start)
-        rows = read_rows(path, dtype, count, header.start + start * dtype.itemsize)
-        columns = _scalars({name: rows[str(index)] for index, name in enumerate(header.names)}, header)
-        yield PointChunk(*points_and_raw_colours(path, columns), (start + count) / header.points)
+def _records(path: Path, body: BinaryIO | NumberFile, header: _Header, rows: int) -> Iterator[dict[str, np.ndarray]]:
+    """The fields (n, values) of so many points at a time; text must hold as many numbers as they take."""
+    is_text = isinstance(body, NumberFile)
+    dtype = header.dtype("<f8" if is_text else None)
+    if not isinstance(body, NumberFile):
+        left = body.seek(0, io.SEEK_END) - header.start
+        if header.points * dtype.itemsize > left:
+            raise _truncated(path, header, left // dtype.itemsize)
+        body.seek(header.start)
+    if dtype.itemsize == 0:
+        yield header.by_name(np.zeros(0, dtype))
+        return
+    for start in range(0, header.points, rows):
+        wanted = min(rows, header.points - start) * dtype.itemsize
+        content = body.read(wanted)
+        if len(content) < wanted:
+            raise _truncated(path, header, start + len(content) // dtype.itemsize)
+        yield header.by_name(np.frombuffer(content, dtype))
+    further = 0
+    while is_text and (content := body.read(_HEADER_BYTES)):
+        further += len(content)
+    if further:
+        raise _truncated(path, header, header.points + further // dtype.itemsize)
 
 
-def _scalars(columns: dict[str, np.ndarray], header: _Header, has_bits: bool | None = None) -> dict[str, np.ndarray]:
-    """The fields (N, values) of one value each, (N,), with packed colours unpacked; has_bits: see _unpack_colours."""
-    scalars = _single(columns)
-    packed = _packed(scalars)
-    return scalars if packed is None else scalars | _unpack_colours(packed, header.encoding, has_bits)
+def _have_bits(parts: Iterator[dict[str, np.ndarray]]) -> bool:
+    """Whether all packed colours of a text are floats with these bits: tiny numbers, and not all 0."""
+    small, lit = True, False
+    for part in parts:
+        packed = _packed(_single(part))
+        if packed is not None:
+            small, lit = small and bool(np.all(np.abs(packed) < 1)), lit or bool(np.any(packed != 0))
+    return small and lit
+
+
+def _has_packed(header: _Header) -> bool:
+    return any(name in ("rgb", "rgba") for name in header.names)
 
 
 def _single(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Of the fields (n, values) those of one value each, (n,)."""
     return {name: values[:, 0] for name, values in columns.items() if values.shape[1] == 1}
 
 
@@ -160,35 +165,13 @@ def _truncated(path: Path, header: _Header, found: int) -> ValueError:
     return unreadable(path, f"{header.points} points", f"only {found}: the file is truncated")
 
 
-def _read_ascii(path: Path, content: bytes, header: _Header) -> dict[str, np.ndarray]:
-    numbers = parse_numbers(path, content[header.start :], header.lines + 1)
-    width = sum(header.counts)
-    if len(numbers) != header.points * width:
-        raise _truncated(path, header, len(numbers) // max(1, width))
-    return _fields(numbers.reshape(header.points, width), header)
-
-
-def _fields(table: np.ndarray, header: _Header) -> dict[str, np.ndarray]:
-    """(N, all values) -> (N, values) by field."""
-    starts = np.cumsum([0, *header.counts])
-    return {name: table[:, starts[i] : starts[i + 1]] for i, name in enumerate(header.names)}
-
-
-def _read_binary(path: Path, content: bytes, header: _Header) -> dict[str, np.ndarray]:
-    dtype = header.dtype()
-    if header.start + header.points * dtype.itemsize > len(content):
-        raise _truncated(path, header, (len(content) - header.start) // max(1, dtype.itemsize))
-    rows = np.frombuffer(content, dtype, header.points, header.start)
-    return {name: rows[str(index)] for index, name in enumerate(header.names)}
-
-
-def _read_compressed(path: Path, content: bytes, header: _Header) -> dict[str, np.ndarray]:
-    """Two uint32 sizes, then LZF data that hold one field of all points after the other."""
+def _unpacked(path: Path, content: bytes, header: _Header, rows: int) -> Iterator[dict[str, np.ndarray]]:
+    """As _records, from two uint32 sizes and LZF data that hold one field of all points after the other."""
     expected = header.points * header.dtype().itemsize
-    if header.start + 8 > len(content):
+    if len(content) < 8:
         raise _truncated(path, header, 0)
-    compressed, size = (int(value) for value in np.frombuffer(content, "<u4", 2, header.start))
-    body = content[header.start + 8 : header.start + 8 + compressed]
+    compressed, size = (int(value) for value in np.frombuffer(content, "<u4", 2))
+    body = content[8 : 8 + compressed]
     if len(body) < compressed:
         raise unreadable(path, f"{compressed} compressed bytes", f"only {len(body)}: the file is truncated")
     if size != expected:
@@ -198,7 +181,8 @@ def _read_compressed(path: Path, content: bytes, header: _Header) -> dict[str, n
     for name, kind, count in zip(header.names, header.types, header.counts, strict=True):
         columns[name] = np.frombuffer(fields, kind, header.points * count, offset).reshape(header.points, count)
         offset += columns[name].nbytes
-    return columns
+    for start in range(0, header.points, rows):
+        yield {name: values[start : start + rows] for name, values in columns.items()}
 
 
 def _decompress_lzf(path: Path, data: bytes, size: int) -> bytes:
@@ -240,15 +224,13 @@ def _whole(packed: np.ndarray) -> np.ndarray:
     return np.where((packed >= 0) & (packed < 1 << 32), packed, 0).astype(np.int64)
 
 
-def _unpack_colours(packed: np.ndarray, encoding: str, has_bits: bool | None) -> dict[str, np.ndarray]:
+def _unpack_colours(packed: np.ndarray, encoding: str, has_bits: bool) -> dict[str, np.ndarray]:
     """PCL packs 0x00RRGGBB into an integer, or into the bits of a float.
 
-    has_bits: whether all numbers of a text together are such floats, where these are a part of them.
+    has_bits: whether the numbers of a text are such floats, see _have_bits.
     """
     if packed.dtype.kind == "f" and encoding == "ascii":
         # Text holds either the whole number or the decimal form of the float with these bits (a tiny number).
-        if has_bits is None:
-            has_bits = bool(np.all(np.abs(packed) < 1)) and bool(np.any(packed != 0))
         bits = packed.astype(np.float32).view(np.uint32) if has_bits else _whole(packed)
     elif packed.dtype.kind == "f":
         with np.errstate(over="ignore", invalid="ignore"):  # doubles that are no colours

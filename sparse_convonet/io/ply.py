@@ -4,105 +4,69 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
-from sparse_convonet.io import line_blocks
-from sparse_convonet.io.columns import cloud_from_columns, points_and_raw_colours
-from sparse_convonet.io.number_text import number_rows
-from sparse_convonet.io.ply_format import (
-    Column,
-    FixedRows,
-    ListColumn,
-    TextRows,
-    ValueRange,
-    locate_fixed,
-    locate_text,
-    read_elements,
-)
-from sparse_convonet.io.ply_rows import header_of, packed_rows, packed_type, write_elements
-from sparse_convonet.io.point_chunk import PointChunk, read_rows
+from sparse_convonet.io.columns import fields_of
+from sparse_convonet.io.ply_format import Columns, ListColumn, parse_header, read_blocks
+from sparse_convonet.io.point_chunk import CACHED_POINTS, PointChunk, joined
 from sparse_convonet.io.polygons import triangulate
 from sparse_convonet.runtime.refusals import require_points, unreadable
 from sparse_convonet.structures import Mesh, PointCloud
 
-_HEAD_BYTES = 1 << 20  # in which a header must end
 
+def ply_chunks(path: Path, chunk_points: int | None) -> Iterator[PointChunk] | None:
+    """The points of a PLY file, so many at a time (None: as reading is fastest); None for files with lists: meshes.
 
-def parse_ply(path: Path, content: bytes) -> PointCloud | Mesh:
-    """A Mesh where the file has faces, else a PointCloud.
-
-    path: for messages only.  content: the whole file.  Polygons become fans of triangles; properties other than
-    position, colour and normal are left out.  Raises ValueError for anything damaged.
-    """
-    elements = read_elements(path, content)
-    if "vertex" not in elements:
-        raise unreadable(path, "an element 'vertex'", ", ".join(elements) or "no element")
-    scalars = {name: column for name, column in elements["vertex"].items() if isinstance(column, np.ndarray)}
-    cloud = cloud_from_columns(path, scalars)
-    require_points(path, len(cloud))
-    faces = _triangles(path, elements.get("face", {}), len(cloud))
-    if len(faces) == 0:
-        return cloud
-    return Mesh(cloud.points, faces, cloud.normals, cloud.colours)
-
-
-def ply_chunks(path: Path, chunk_points: int) -> Iterator[PointChunk] | None:
-    """The points of a PLY file without faces, so many at a time; None for meshes, and text that fits a block of lines.
-
-    Raises ValueError as parse_ply.
+    Raises ValueError for anything damaged.
     """
     with path.open("rb") as file:
-        head = file.read(_HEAD_BYTES)
-    rows = locate_fixed(path, head, path.stat().st_size, "vertex")
-    if rows is not None:
-        return _chunks_of_rows(path, rows, chunk_points)
-    text = locate_text(path, head, "vertex") if path.stat().st_size > line_blocks.BLOCK_BYTES else None
-    return None if text is None else _chunks_of_text(path, text, chunk_points)
+        header = parse_header(path, file)
+    if any(element.has_lists and element.count for element in header.elements):
+        return None
+    return _chunks(path, chunk_points)
 
 
-def _chunks_of_text(path: Path, rows: TextRows, chunk_points: int) -> Iterator[PointChunk]:
-    """Where whole numbers are declared, the file is read twice: all of a column tell whether they are."""
-    ranges: list[ValueRange] | None = None
-    if rows.has_integers:
-        for table in _text_tables(path, rows):
-            found = [ValueRange.of(column) for column in table.T]
-            ranges = [each.joined(new) for each, new in zip(ranges, found, strict=True)] if ranges else found
-    done = 0
-    for table in _text_tables(path, rows):
-        for start in range(0, len(table), chunk_points):
-            part = table[start : start + chunk_points]
-            done += len(part)
-            columns = rows.columns(path, part, ranges)
-            yield PointChunk(*points_and_raw_colours(path, columns), done / rows.count)
+def parse_ply(path: Path, file: BinaryIO) -> PointCloud | Mesh:
+    """A Mesh where the file has faces, else a PointCloud.
 
-
-def _text_tables(path: Path, rows: TextRows) -> Iterator[np.ndarray]:
-    """The rows (n, properties) float64, a block of lines at a time, and not what is behind them."""
-    width, left = len(rows.properties), rows.count
-    for table, _ in number_rows(path, rows.offset, rows.first_line, width):
-        if left and table.shape[1] == width:
-            yield table[:left]
-            left -= len(table[:left])
-    if left:
-        raise rows.truncated(path, "vertex", rows.count - left)
-
-
-def _chunks_of_rows(path: Path, rows: FixedRows, chunk_points: int) -> Iterator[PointChunk]:
-    points_and_raw_colours(path, rows.columns(np.zeros(0, rows.dtype)))  # refuses missing columns
-    require_points(path, rows.count)
-    for start in range(0, rows.count, chunk_points):
-        stop = min(start + chunk_points, rows.count)
-        part = read_rows(path, rows.dtype, stop - start, rows.offset + start * rows.dtype.itemsize)
-        yield PointChunk(*points_and_raw_colours(path, rows.columns(part)), stop / rows.count)
-
-
-def _triangles(path: Path, columns: dict[str, Column], vertex_count: int) -> np.ndarray:
-    """(F, 3) int64 from the polygons of the element 'face'."""
-    polygons = next((columns[name] for name in ("vertex_indices", "vertex_index") if name in columns), None)
+    path: for messages only.  Polygons become fans of triangles; properties other than position, colour and normal are
+    left out.  Raises ValueError for anything damaged.
+    """
+    face: Columns = {}
+    cloud = joined(_vertices(path, file, None, face))
+    polygons = next((face[name] for name in ("vertex_indices", "vertex_index") if name in face), None)
     if not isinstance(polygons, ListColumn):
-        return np.zeros((0, 3), dtype=np.int64)
-    return triangulate(path, polygons.lengths, polygons.values, vertex_count)
+        return cloud
+    faces = triangulate(path, polygons.lengths, polygons.values, len(cloud))
+    return cloud if len(faces) == 0 else Mesh(cloud.points, faces, cloud.normals, cloud.colours)
+
+
+def _chunks(path: Path, chunk_points: int | None) -> Iterator[PointChunk]:
+    with path.open("rb") as file:
+        yield from _vertices(path, file, chunk_points, {})
+
+
+def _vertices(path: Path, file: BinaryIO, chunk_points: int | None, face: Columns) -> Iterator[PointChunk]:
+    """The points; `face` becomes the properties of the faces."""
+    header = parse_header(path, file)
+    vertex, done = header.element("vertex"), 0
+    if vertex is not None and not header.order:
+        fields_of(path, {item.name: np.zeros(0) for item in vertex.properties if not item.length_kind})  # or refuses
+    for element, columns in read_blocks(path, file, header, chunk_points or CACHED_POINTS, keep=chunk_points is None):
+        if element is vertex:
+            fields = fields_of(path, {name: each for name, each in columns.items() if isinstance(each, np.ndarray)})
+            require_points(path, element.count)
+            done += len(fields[0])
+            yield PointChunk(*fields, share=done / element.count, count=element.count)
+        elif element.name == "face":
+            face.clear()
+            face.update(columns)
+    if vertex is None:
+        raise unreadable(
+            path, "an element 'vertex'", ", ".join({each.name: 0 for each in header.elements}) or "no element"
+        )
 
 
 def write_ply(path: Path, geometry: PointCloud | Mesh) -> None:
@@ -112,7 +76,10 @@ def write_ply(path: Path, geometry: PointCloud | Mesh) -> None:
     if isinstance(geometry, Mesh):
         _require_countable(len(geometry.vertices))
         elements["face"] = _face_rows(geometry.faces)
-    write_elements(path, elements)
+    with path.open("wb") as file:
+        file.write(_header_of({name: (rows.dtype, len(rows)) for name, rows in elements.items()}))
+        for rows in elements.values():
+            file.write(_packed(rows).data)
 
 
 class MeshParts:
@@ -126,10 +93,10 @@ class MeshParts:
         _require_countable(vertices)
         self._kinds = {"vertex": _vertex_type(normals, colours), "face": _FACE_TYPE}
         self._left = {"vertex": vertices, "face": faces}
-        header = header_of({name: (kinds, self._left[name]) for name, kinds in self._kinds.items()})
+        header = _header_of({name: (kinds, self._left[name]) for name, kinds in self._kinds.items()})
         self._file = path.open("wb")
         self._file.write(header)
-        faces_begin = len(header) + vertices * packed_type(self._kinds["vertex"]).itemsize
+        faces_begin = len(header) + vertices * _packed_type(self._kinds["vertex"]).itemsize
         self._places = {"vertex": len(header), "face": faces_begin}
 
     def add(self, part: Mesh) -> None:
@@ -137,7 +104,7 @@ class MeshParts:
         vertices = _vertex_rows(part.vertices, part.normals, part.colours)
         for name, rows in (("vertex", vertices), ("face", _face_rows(part.faces))):
             assert rows.dtype == self._kinds[name] and len(rows) <= self._left[name]
-            packed = packed_rows(rows)
+            packed = _packed(rows)
             self._file.seek(self._places[name])
             self._file.write(packed.data)
             self._places[name] += packed.nbytes
@@ -180,3 +147,45 @@ def _face_rows(faces: np.ndarray) -> np.ndarray:
     rows = np.zeros(len(faces), dtype=_FACE_TYPE)
     rows["vertex_indices"] = faces
     return rows
+
+
+_NAMES = {"i4": "int", "u1": "uchar", "f4": "float", "f8": "double"}
+
+
+def _header_of(elements: dict[str, tuple[np.dtype, int]]) -> bytes:
+    """The header of a PLY: for each element the type of its rows, and how many; a field of shape (k,) is a list."""
+    header = ["ply", "format binary_little_endian 1.0"]
+    for element, (kinds, count) in elements.items():
+        header.append(f"element {element} {count}")
+        assert kinds.names is not None
+        for name in kinds.names:
+            kind = _NAMES[_plain(kinds[name])]
+            header.append(f"property {f'list uchar {kind}' if kinds[name].shape else kind} {name}")
+    return ("\n".join([*header, "end_header"]) + "\n").encode("ascii")
+
+
+def _packed(rows: np.ndarray) -> np.ndarray:
+    """A structured array as it stands in the file: every list with its length before it."""
+    packed = np.zeros(len(rows), dtype=_packed_type(rows.dtype))
+    assert rows.dtype.names is not None
+    for name in rows.dtype.names:
+        packed[name] = rows[name]
+        if rows.dtype[name].shape:
+            packed[f"length {name}"] = rows.dtype[name].shape[0]
+    return packed
+
+
+def _packed_type(kinds: np.dtype) -> np.dtype:
+    """The type of _packed for rows of a type."""
+    fields: list[tuple[str, str] | tuple[str, str, tuple[int, ...]]] = []
+    assert kinds.names is not None
+    for name in kinds.names:
+        if kinds[name].shape:
+            fields += [(f"length {name}", "u1"), (name, _plain(kinds[name]), kinds[name].shape)]
+        else:
+            fields.append((name, _plain(kinds[name])))
+    return np.dtype(fields)
+
+
+def _plain(kind: np.dtype) -> str:
+    return kind.base.str.lstrip("<|")

@@ -1,35 +1,95 @@
-"""A part of a file's points, before it is known what range the file's colours have."""
+"""Parts of a file's points, and how they become one cloud."""
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterable
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from sparse_convonet.runtime.refusals import unreadable
+from sparse_convonet.io.columns import largest_colour, to_colours, to_normals
+from sparse_convonet.structures import PointCloud
+
+CHUNK_POINTS = 1 << 20
+CACHED_POINTS = 1 << 15  # so many stay in the processor's cache while they are converted
 
 
 @dataclass(frozen=True)
 class PointChunk:
-    """points: (N, 3) float64, as they stand in the file.  colours: (N, 3) numbers as the file has them, or None.
+    """Some of a file's points, in its order, before the rest of the file is known.
 
-    share: how much of the file is read with this chunk, in (0, 1].  black_is_none: a file that is all black has no
-    colours.  A file has colours where all of its chunks have; their range follows from the largest of all chunks, see
-    columns.to_colours.
+    points: (N, 3) float64, as they stand in the file.  colours, normals: (N, 3) numbers as the file has them, or None.
+    share: how much of the file is read with this chunk, in (0, 1].  count: the points of all chunks together, where
+    that is known before.  black_is_none: a file that is all black has no colours.  A file has colours and normals where
+    all of its chunks have; the range of the colours follows from the largest of all, see columns.to_colours.
     """
 
     points: np.ndarray
     colours: np.ndarray | None
+    normals: np.ndarray | None
     share: float
+    count: int | None = None
     black_is_none: bool = False
 
 
-def read_rows(path: Path, dtype: np.dtype, count: int, offset: int) -> np.ndarray:
-    """(count,) records of a binary file, from a byte of it on.  Raises ValueError where it has become shorter."""
-    if dtype.itemsize == 0:
-        return np.zeros(count, dtype)
-    rows = np.fromfile(path, dtype, count, offset=offset)
-    if len(rows) < count:
-        raise unreadable(path, f"{count} records", f"only {len(rows)}: the file is truncated")
-    return rows
+def joined(chunks: Iterable[PointChunk]) -> PointCloud:
+    """All chunks of a file, at least one, as one cloud: colours uint8, normals unit vectors float32, or None."""
+    points, colours, normals = _Rows(), _Rows(), _Rows()
+    coloured = directed = True
+    lit = has_directions = False
+    largest = -np.inf
+    for chunk in chunks:
+        points.add(chunk.points, chunk.count)
+        coloured, directed = coloured and chunk.colours is not None, directed and chunk.normals is not None
+        if coloured and chunk.colours is not None:
+            lit = lit or not chunk.black_is_none or bool(chunk.colours.any())
+            largest = max(largest, largest_colour(chunk.colours))
+            colours.add(chunk.colours, chunk.count)
+        if directed and chunk.normals is not None:
+            unit = to_normals(chunk.normals)
+            has_directions = has_directions or unit is not None
+            normals.add(chunk.normals.astype(np.float32) if unit is None else unit, chunk.count)
+    return PointCloud(
+        points.all(),
+        _as_bytes(colours.all(), largest) if coloured and lit else None,
+        normals.all() if directed and has_directions else None,
+    )
+
+
+class _Rows:
+    """Parts (n, 3) of one array, which is in memory once: in its place at once where the number of rows is known."""
+
+    def __init__(self) -> None:
+        self._parts: deque[np.ndarray] = deque()
+        self._array: np.ndarray | None = None
+        self._filled = 0
+
+    def add(self, part: np.ndarray, count: int | None) -> None:
+        if count is None or len(part) == count:
+            self._parts.append(part)
+            return
+        if self._array is None:
+            self._array = np.empty((count, 3), part.dtype)
+        self._array[self._filled : self._filled + len(part)] = part
+        self._filled += len(part)
+
+    def all(self) -> np.ndarray:
+        if len(self._parts) == 1:
+            return np.ascontiguousarray(self._parts[0])
+        count = sum(len(part) for part in self._parts)
+        while self._parts:  # each is given back as soon as it is copied
+            self.add(self._parts.popleft(), count)
+        assert self._array is not None
+        return self._array
+
+
+def _as_bytes(colours: np.ndarray, largest: float) -> np.ndarray:
+    """As to_colours; what is computed on the way stays small."""
+    if colours.dtype == np.uint8:
+        return colours
+    found = np.empty(colours.shape, np.uint8)
+    for start in range(0, len(colours), CACHED_POINTS):
+        part = slice(start, start + CACHED_POINTS)
+        found[part] = to_colours(colours[part], largest)
+    return found

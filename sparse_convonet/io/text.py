@@ -2,108 +2,115 @@
 
 from __future__ import annotations
 
+import codecs
 import io
 import logging
 import re
+from collections import deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
+from typing import BinaryIO
 
 import numpy as np
 
-from sparse_convonet.io import line_blocks
-from sparse_convonet.io.columns import cloud_from_columns, points_and_raw_colours
-from sparse_convonet.io.number_text import is_number, parse_table
+from sparse_convonet.io.columns import fields_of
+from sparse_convonet.io.number_text import is_number, line_blocks, parse_table
 from sparse_convonet.io.point_chunk import PointChunk
 from sparse_convonet.runtime.refusals import damaged, no_points, require_points, unreadable
 from sparse_convonet.structures import PointCloud
 
 logger = logging.getLogger(__name__)
 
-_BINARY_BYTES = 1 << 16  # in which binary data shows itself
+_HEAD_BYTES = 1 << 16  # in which binary data shows itself
 _COMMENTS = ("#", "//", "%", "!")
 
 
-def read_text(path: Path) -> PointCloud:
-    """Points from a text file, separated by white space, commas or semicolons.
+def text_chunks(path: Path, chunk_points: int | None) -> Iterator[PointChunk]:
+    """Points from a text file, separated by white space, commas or semicolons, so many at a time (None: the fastest).
 
     The first line may name the columns or, as in .pts, give the count.  Without names the columns are x y z, then
     what their values say: three of 0 to 255 are colours, three of unit length normals, a single one in front
-    (intensity) is left out.  Raises ValueError naming the line that does not fit.
+    (intensity) is left out; all values together tell, so the file is read twice.
+    Raises ValueError naming the line that does not fit.
     """
-    content = path.read_bytes()
-    _require_text(path, content)
-    text = _decode(content)
-    if "\n" not in text:
-        text = text.replace("\r", "\n")  # line ends of old Macs
-    layout = _inspect(path, text)
-    if layout is None:
-        raise no_points(path)
-    table = _parse(path, text.split("\n", layout.skipped)[-1], layout, layout.skipped + 1)
-    _check(path, layout, *table.shape)
-    names = layout.names or _guess_names(table.shape[1], _Triples.of(table))
-    return cloud_from_columns(path, _named(table, names))
-
-
-def text_chunks(path: Path, chunk_points: int) -> Iterator[PointChunk] | None:
-    """What read_text reads, a block of lines at a time; None for files that fit one, and for lines of old Macs.
-
-    Where the values decide what the columns are, the file is read twice.
-    """
-    if path.stat().st_size <= line_blocks.BLOCK_BYTES:
-        return None
     with path.open("rb") as file:
-        start = file.read(max(line_blocks.BLOCK_BYTES, _BINARY_BYTES))
-    _require_text(path, start)
-    head = start[: line_blocks.BLOCK_BYTES]
-    text = _decode(head[: head.rfind(b"\n") + 1])
-    layout = _inspect(path, text) if "\n" in text else None
-    return None if layout is None else _chunks(path, layout, chunk_points)
+        layout, offset = _find_layout(path, file)
+        tables = partial(_tables, path, file, layout, offset)
+        names, kept = layout.names, deque[tuple[np.ndarray, float]]()
+        if names is None:
+            width, triples = 0, None
+            for table, share in tables():
+                width = table.shape[1]
+                if chunk_points is None:
+                    kept.append((table, share))
+                elif width < 6:
+                    break
+                if width >= 6:
+                    triples = _Triples.of(table).joined(triples)
+            names = _guess_names(width, triples)
+        yield from _chunks(path, layout, names, _emptied(kept) if kept else tables(), chunk_points)
 
 
-def _chunks(path: Path, layout: _Layout, chunk_points: int) -> Iterator[PointChunk]:
-    names, rows, width, waiting = layout.names, 0, 0, None
-    if names is None:
-        triples: _Triples | None = None
-        for table, _ in _tables(path, layout):
-            width = table.shape[1]
-            if width < 6:
-                break
-            triples = _Triples.of(table).joined(triples)
-        names = _guess_names(width, triples)
-    for table, share in _tables(path, layout):
+def _emptied(kept: deque[tuple[np.ndarray, float]]) -> Iterator[tuple[np.ndarray, float]]:
+    while kept:
+        yield kept.popleft()
+
+
+def _chunks(
+    path: Path,
+    layout: _Layout,
+    names: list[str],
+    tables: Iterator[tuple[np.ndarray, float]],
+    chunk_points: int | None,
+) -> Iterator[PointChunk]:
+    rows, width, waiting = 0, 0, None
+    for table, share in tables:
         rows, width = rows + len(table), table.shape[1]
-        for start in range(0, len(table) if width >= 3 else 0, chunk_points):
+        for start in range(0, len(table) if width >= 3 else 0, chunk_points or len(table)):
             if waiting is not None:
                 yield waiting
-            part = _named(table[start : start + chunk_points], names)
-            waiting = PointChunk(*points_and_raw_colours(path, part), share)
+            part = table[start : start + (chunk_points or len(table))]
+            waiting = PointChunk(*fields_of(path, _named(part, names)), share)
     _check(path, layout, rows, width)
     if waiting is not None:
         yield replace(waiting, share=1.0)
 
 
-def _tables(path: Path, layout: _Layout) -> Iterator[tuple[np.ndarray, float]]:
+def _find_layout(path: Path, file: BinaryIO) -> tuple[_Layout, int]:
+    """What the lines up to the first point tell, and where its line begins."""
+    head, layout, is_whole = b"", None, False
+    while layout is None and not is_whole:
+        more = file.read(max(_HEAD_BYTES, len(head)))
+        head, is_whole = head + more, not more
+        if b"\0" in head[:_HEAD_BYTES]:
+            raise unreadable(path, "a text file with one point per line", "binary data")
+        newline = _newline(head)
+        end = len(head) if is_whole else head.rfind(newline) + 1
+        text = head[:end].replace(b"\r", b"\n") if newline == b"\r" else head[:end]
+        layout = _inspect(path, text.decode("utf-8-sig", errors="replace"))
+    if layout is None:
+        raise no_points(path)
+    return layout, len(head) - len(head.split(newline, layout.skipped)[-1])
+
+
+def _newline(content: bytes) -> bytes:
+    return b"\n" if b"\n" in content or b"\r" not in content else b"\r"  # of old Macs
+
+
+def _tables(path: Path, file: BinaryIO, layout: _Layout, offset: int) -> Iterator[tuple[np.ndarray, float]]:
     """The numbers of each block that has any, (n, columns) float64, and how much of the file is before the block."""
-    size, done, line, width = path.stat().st_size, 0, 1, 0
-    for content in line_blocks.line_blocks(path, 0):
-        text = content.decode("utf-8-sig" if done == 0 else "utf-8", errors="replace")
-        skipped = layout.skipped if done == 0 else 0
-        table = _parse(path, text.split("\n", skipped)[-1], layout, line + skipped, width)
+    size, done, line, width = path.stat().st_size, offset, layout.skipped + 1, 0
+    file.seek(offset)
+    for block in line_blocks(path, file):
+        content = block.replace(b"\r", b"\n") if _newline(block) == b"\r" else block
+        table = _parse(path, content.removeprefix(codecs.BOM_UTF8) if done == 0 else content, layout, line, width)
         if len(table):
             width = table.shape[1]
             yield table, max(done, 1) / size
-        done += len(content)
+        done += len(block)
         line += content.count(b"\n")
-
-
-def _require_text(path: Path, content: bytes) -> None:
-    if b"\0" in content[:_BINARY_BYTES]:
-        raise unreadable(path, "a text file with one point per line", "binary data")
-
-
-def _decode(content: bytes) -> str:
-    return content.decode("utf-8-sig", errors="replace")
 
 
 def _check(path: Path, layout: _Layout, rows: int, width: int) -> None:
@@ -115,13 +122,14 @@ def _check(path: Path, layout: _Layout, rows: int, width: int) -> None:
         raise unreadable(path, f"{layout.count} points as its first line says", f"{rows}")
 
 
-def _parse(path: Path, body: str, layout: _Layout, first_line: int, width: int = 0) -> np.ndarray:
+def _parse(path: Path, content: bytes, layout: _Layout, first_line: int, width: int) -> np.ndarray:
     """(N, columns) float64 from lines; width: of the lines before, 0 for none."""
     separator = layout.separator
-    table = parse_table(body.encode("utf-8"), separator)
-    if table is None and not _lines_with_content(body):
-        return np.zeros((0, width))
+    table = parse_table(content, separator)
+    body = content.decode("utf-8", errors="replace") if table is None or (width and table.shape[1] != width) else ""
     if table is None:
+        if not any(line.split("#")[0].strip() for line in body.split("\n")):
+            return np.zeros((0, width))
         try:  # comments between the points, or an error, whose line is looked for
             lines = [line.strip() for line in body.replace("\r", " ").split("\n")]
             table = np.loadtxt(lines, delimiter=separator, comments="#", ndmin=2, dtype=np.float64)
@@ -133,10 +141,6 @@ def _parse(path: Path, body: str, layout: _Layout, first_line: int, width: int =
         wrong = unreadable(path, f"{width} numbers per line", f"{table.shape[1]}")
         raise _locate(path, body, separator, first_line, width) or wrong
     return table
-
-
-def _lines_with_content(body: str) -> bool:
-    return any(line.split("#")[0].strip() for line in body.split("\n"))
 
 
 def _split(line: str, separator: str | None) -> list[str]:

@@ -14,14 +14,15 @@ from unittest import mock
 import numpy as np
 
 from sparse_convonet.clouds.cleaning import clean_points, describe
-from sparse_convonet.io import line_blocks
+from sparse_convonet.io import number_text
 from sparse_convonet.io.chunks import read_chunks
+from sparse_convonet.io.point_chunk import joined
 from sparse_convonet.io.points import read_points, write_points
 from sparse_convonet.structures import PointCloud
 from tests.fuzz.containers import mutate_e57, mutate_zip, zipped
 from tests.fuzz.mutations import draw
 from tests.fuzz.target import Target
-from tests.io.test_chunks import joined, require_equal
+from tests.io.made_scans import require_equal
 
 ROWS = 5
 
@@ -51,7 +52,7 @@ def read_cloud(folder: Path, file: Path) -> PointCloud:
 
 def _read_in_chunks(folder: Path, file: Path) -> None:
     """The same as read whole: points, colours, or the sentence of the refusal.  Text in blocks of a few lines."""
-    with mock.patch.object(line_blocks, "BLOCK_BYTES", 150):
+    with mock.patch.object(number_text, "BLOCK_BYTES", 150):
         try:
             whole = read_points(file)
         except ValueError as error:

@@ -1,4 +1,4 @@
-"""Scans written in every format that is read in chunks."""
+"""Scans written in every format that is read in chunks, and their comparison."""
 
 from __future__ import annotations
 
@@ -11,7 +11,18 @@ from scipy.spatial.transform import Rotation
 from sparse_convonet.io.points import write_points
 from sparse_convonet.structures import PointCloud
 
+E57_TURN, E57_PLACE = Rotation.from_euler("xyz", [10, 20, 30], degrees=True), np.array([5e5, 5.4e6, 100.25])
 PLY_KINDS = {"uchar": "u1", "ushort": "u2", "int": "i4", "float": "f4", "double": "f8"}
+
+
+def require_equal(found: PointCloud, expected: PointCloud) -> None:
+    """The same bits, whatever those of NaN."""
+    bits = [np.where(np.isnan(each.points), np.nan, each.points).tobytes() for each in (found, expected)]
+    assert found.points.dtype == np.float64 and bits[0] == bits[1]
+    for ours, theirs in ((found.colours, expected.colours), (found.normals, expected.normals)):
+        assert (ours is None) == (theirs is None)
+        if ours is not None and theirs is not None:
+            assert ours.dtype == theirs.dtype and np.array_equal(ours, theirs, equal_nan=ours.dtype.kind == "f")
 
 
 def write(path: Path, cloud: PointCloud, kind: str) -> Path:
@@ -21,7 +32,7 @@ def write(path: Path, cloud: PointCloud, kind: str) -> Path:
     if suffix in (".npy", ".pcd") or "text" in version:
         write_plain(path, cloud, as_text="text" in version)
     elif suffix == ".e57":
-        write_e57(path, [cloud], Rotation.from_euler("xyz", [10, 20, 30], degrees=True))
+        write_e57(path, [cloud], E57_TURN)
     elif version:
         laspy = pytest.importorskip("laspy")
         records = laspy.LasData(laspy.LasHeader(version="1.4", point_format=7))
@@ -72,9 +83,7 @@ def write_e57(path: Path, clouds: list[PointCloud], rotation: Rotation, extra: d
             if cloud.colours is not None:
                 names = ("Red", "Green", "Blue")
                 scan |= {f"color{name}": np.ascontiguousarray(cloud.colours[:, i]) for i, name in enumerate(names)}
-            archive.write_scan_raw(
-                {**scan, **(extra or {})}, rotation=np.array([w, x, y, z]), translation=np.array([5e5, 5.4e6, 100.25])
-            )
+            archive.write_scan_raw({**scan, **(extra or {})}, rotation=np.array([w, x, y, z]), translation=E57_PLACE)
 
 
 def write_raw_e57(pye57: object, archive: object, scan: dict, limits: bool) -> None:

@@ -7,7 +7,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sparse_convonet.io.pcd import read_pcd
 from sparse_convonet.io.points import read_points
 from sparse_convonet.structures import PointCloud
 
@@ -76,10 +75,10 @@ def test_references_that_overlap_what_they_write_repeat_the_pattern(tmp_path: Pa
     body = bytes([3]) + value + bytes([7 << 5, 255, 3]) * 4 + bytes([7 << 5, 1196 - 4 * 264 - 9, 3])
     path = tmp_path / "scan.pcd"
     path.write_bytes(header + np.array([len(body), 1200], dtype="<u4").tobytes() + body)
-    assert np.array_equal(read_pcd(path).points, np.full((100, 3), 1.5))
+    assert np.array_equal(read_points(path).points, np.full((100, 3), 1.5))
     path.write_bytes(header + np.array([3, 1200], dtype="<u4").tobytes() + bytes([1 << 5, 0, 0]))
     with pytest.raises(ValueError, match="reference to before its beginning"):
-        read_pcd(path)
+        read_points(path)
 
 
 @pytest.mark.parametrize(("ascii_text", "compressed"), [(True, False), (False, False), (False, True)])
