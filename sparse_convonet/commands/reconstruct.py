@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import math
 from pathlib import Path
 
 from sparse_convonet.commands.parsing import command_parser
@@ -49,6 +50,7 @@ def main(arguments: list[str] | None = None) -> None:
         settings,
         up=None if options.up == "auto" else options.up,
         scale=options.scale,
+        stations=[station(text) for text in options.station],
         model=options.model,
         engine=options.engine,
         device=chosen_device(options.device),
@@ -73,6 +75,17 @@ def simplification(text: str | None) -> tuple[int | None, float | None]:
         ) from error
 
 
+def station(text: str) -> tuple[float, float, float]:
+    """'1.5,0,2' -> where a scanner stood."""
+    try:
+        x, y, z = (float(part) for part in text.split(","))
+    except ValueError as error:
+        raise ValueError(f"--station: expected X,Y,Z such as 1.5,0,2, found {text!r}") from error
+    if not all(map(math.isfinite, (x, y, z))):
+        raise ValueError(f"--station: expected finite numbers, found {text!r}")
+    return x, y, z
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser("reconstruct", __doc__, EXAMPLES, defaults_shown=True)
     add = parser.add_argument
@@ -86,6 +99,13 @@ def _parser() -> argparse.ArgumentParser:
         "--scale",
         type=float,
         help="metres per unit of the scan (0.001 for millimetres); default: 1, if the size is likely",
+    )
+    add(
+        "--station",
+        action="append",
+        default=[],
+        metavar="X,Y,Z",
+        help="where the scanner stood, in the frame and units of the scan (--station=-1,0,2): once, or once for each input",
     )
     add("--tau", type=float, help="occupancy probability of the surface; default: stored with the model")
     add("--observed-only", type=float, metavar="VOXELS", help="cut surface farther than this from every point")

@@ -9,7 +9,6 @@ from pathlib import Path
 import numpy as np
 
 from sparse_convonet.io.e57 import e57_chunks
-from sparse_convonet.io.expected_points import expected_points as expected_points
 from sparse_convonet.io.las import las_chunks
 from sparse_convonet.io.matterport import read_matterport
 from sparse_convonet.io.meshes import READ_SUFFIXES as MESH_SUFFIXES

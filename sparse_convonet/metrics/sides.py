@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sparse_convonet.clouds.coincidence import place_keys
 from sparse_convonet.mesh.raycast import TriangleScene
 from sparse_convonet.structures import Mesh
 
@@ -17,6 +18,7 @@ HOLE_DEPTH_M = 0.1
 PHANTOM_DEPTH_M = 0.2
 FAR_VOXELS = 2.0
 SCAN_START_M = 0.5  # what carries a scanner is in its own scan
+_MOST_RAYS = 100_000
 
 
 @dataclass(frozen=True)
@@ -88,35 +90,77 @@ def visible_ranges(
     return seen, ranges[seen]
 
 
+class ScanRays:
+    """Rays from where a scanner stood to the points that it measured, and where they first meet a mesh.
+
+    The mesh may be shown in parts.  points: (N, 3) metres.  sensor_positions: (3,) or (N, 3), where the scanner was when
+    it saw each point; points whose position is not finite are left out.  Rays begin 0.5 m from the scanner, so only
+    points farther away than that and two voxels count.
+    """
+
+    def __init__(self, points: np.ndarray, sensor_positions: np.ndarray, voxel_size_m: float) -> None:
+        _require_voxel(voxel_size_m)
+        points = np.asarray(points, dtype=np.float64)
+        positions = np.broadcast_to(np.asarray(sensor_positions, dtype=np.float64), points.shape)
+        known = np.isfinite(positions).all(axis=1)
+        ways = points[known] - positions[known]  # (N, 3)
+        reach = np.linalg.norm(ways, axis=1)
+        far = reach > SCAN_START_M + FAR_VOXELS * voxel_size_m
+        self._voxel_size_m, self._given = voxel_size_m, len(points)
+        self._reach = reach[far] - SCAN_START_M  # (R,) metres from the start
+        self._directions = ways[far] / reach[far, None]
+        self._starts = points[known][far] - self._reach[:, None] * self._directions
+        self._ends = points[known][far] + FAR_VOXELS * voxel_size_m * self._directions  # beyond it is all the same
+        self._hits = np.full(len(self._reach), np.inf)
+
+    def __len__(self) -> int:
+        return len(self._reach)
+
+    def meet(self, mesh: Mesh) -> None:
+        """Let the rays meet one more part of the mesh, metres in the frame of the points."""
+        if len(mesh.faces) == 0 or len(self) == 0:
+            return
+        low, high = mesh.vertices.min(axis=0), mesh.vertices.max(axis=0)
+        near = np.minimum(self._starts, self._ends) <= high
+        near &= np.maximum(self._starts, self._ends) >= low
+        rays = np.flatnonzero(near.all(axis=1))
+        if len(rays):
+            found, _ = TriangleScene(mesh.vertices, mesh.faces).first_hits(self._starts[rays], self._directions[rays])
+            self._hits[rays] = np.minimum(self._hits[rays], found)
+
+    def shares(self) -> ScanSideShares:
+        """Of all rays, once every part was met.  Raises ValueError where there are no rays."""
+        if len(self) == 0:
+            least = SCAN_START_M + FAR_VOXELS * self._voxel_size_m
+            raise ValueError(
+                f"sides: expected points more than {least:g} m from the scanner, found none of "
+                f"{self._given}; are the sensor positions those of this scan?"
+            )
+        behind = self._hits - self._reach  # (R,) metres
+        return ScanSideShares(
+            early=float((behind < -WRONG_SIDE_VOXELS * self._voxel_size_m).mean()),
+            early_far=float((behind < -FAR_VOXELS * self._voxel_size_m).mean()),
+            through=float((behind > FAR_VOXELS * self._voxel_size_m).mean()),
+            rays=len(self),
+        )
+
+
+def in_ray_sample(points: np.ndarray, count: int) -> np.ndarray:
+    """(N,) bool: which of (N, 3) points, of `count` in the whole scan, stand for all: about 100,000, by their places.
+
+    So the choice is the same in whatever parts and order the points come.
+    """
+    step = -(-count // _MOST_RAYS)
+    return np.asarray(place_keys(points) % np.uint64(max(1, step)) == 0)
+
+
 def scan_side_shares(
     predicted: Mesh, points: np.ndarray, sensor_positions: np.ndarray, voxel_size_m: float
 ) -> ScanSideShares:
-    """The same for a real scan, whose points are where the rays met something.
-
-    points: (N, 3) metres.  sensor_positions: (3,) or (N, 3), where the scanner was when it saw each point.  Rays begin
-    0.5 m from the scanner, so only points farther away than that and two voxels count.  Raises ValueError where there
-    are none.
-    """
-    _require_voxel(voxel_size_m)
-    points = np.asarray(points, dtype=np.float64)
-    ways = points - np.asarray(sensor_positions, dtype=np.float64)  # (N, 3)
-    reach = np.linalg.norm(ways, axis=1)
-    least = SCAN_START_M + FAR_VOXELS * voxel_size_m
-    far = reach > least
-    if not far.any():
-        raise ValueError(
-            f"sides: expected points more than {least:g} m from the scanner, found none of {len(points)}; "
-            "are the sensor positions those of this scan?"
-        )
-    directions = ways[far] / reach[far, None]
-    starts = points[far] - (reach[far] - SCAN_START_M)[:, None] * directions
-    behind = SCAN_START_M + _first_hits(predicted, starts, directions) - reach[far]  # (R,) metres
-    return ScanSideShares(
-        early=float((behind < -WRONG_SIDE_VOXELS * voxel_size_m).mean()),
-        early_far=float((behind < -FAR_VOXELS * voxel_size_m).mean()),
-        through=float((behind > FAR_VOXELS * voxel_size_m).mean()),
-        rays=int(far.sum()),
-    )
+    """The same for a real scan, whose points are where the rays met something; arguments and errors of ScanRays."""
+    rays = ScanRays(points, sensor_positions, voxel_size_m)
+    rays.meet(predicted)
+    return rays.shares()
 
 
 def _first_hits(mesh: Mesh, origins: np.ndarray, directions: np.ndarray) -> np.ndarray:

@@ -18,6 +18,7 @@ from sparse_convonet.out_of_core.assembly.assemble import AssemblyResult, Assemb
 from sparse_convonet.out_of_core.assembly.finishing import finish_tiles
 from sparse_convonet.out_of_core.assembly.joined_tiles import join_tiles
 from sparse_convonet.out_of_core.assembly.tile_frame import TileFrame
+from sparse_convonet.out_of_core.points.spool import Stations
 from sparse_convonet.out_of_core.points.store_points import PointStore, store_cloud, store_points
 from sparse_convonet.out_of_core.tiles.plan_tiles import TiledPlan
 from sparse_convonet.out_of_core.tiles.schedule import encode_all, mesh_all, search_all
@@ -71,12 +72,20 @@ class WorkFolder:
         up: str | None,
         scale: float | None,
         seed: int,
+        stations: Stations,
         check: Callable[[CloudSummary], None],
         progress: Progress,
     ) -> ReadPoints:
         """Bring the points of all inputs to the disk, cleaned; arguments and errors as store_points."""
         found = store_points(
-            inputs, self.folder / POINTS, up=up, scale=scale, seed=seed, check=check, progress=progress
+            inputs,
+            self.folder / POINTS,
+            up=up,
+            scale=scale,
+            seed=seed,
+            stations=stations,
+            check=check,
+            progress=progress,
         )
         return ReadPoints(*found)
 

@@ -104,7 +104,7 @@ class Reconstructor:
                 f"{plan.voxels} voxels, which takes {plan.memory_bytes / 1e9:.1f} GB; use larger voxels, allow more, or "
                 "make a mesh with reconstruct, which goes through the disk"
             )
-        points_world = self._to_world(cloud.points)
+        points_world = self.to_world(cloud.points)
         frame = VoxelFrame.around(points_world, plan.voxel_size_m)
         return OccupancyField(
             network=self._network,
@@ -117,7 +117,7 @@ class Reconstructor:
 
     def plan(self, cloud: PointCloud) -> Plan:
         """The sizes that `run` would use for a scan, and what it would cost in one piece."""
-        density, share = CloudDensity(self._to_world(cloud.points)), self.model.config.mesh.cell_share
+        density, share = CloudDensity(self.to_world(cloud.points)), self.model.config.mesh.cell_share
         return make_plan(density, self.settings.voxel_size_m, self.settings.cell_size_m, share)
 
     def run(self, cloud: PointCloud, plan: Plan | None = None) -> Reconstruction:
@@ -135,7 +135,7 @@ class Reconstructor:
     @torch.no_grad()
     def run_in_one_piece(self, cloud: PointCloud, plan: Plan) -> Reconstruction:
         """`run` in memory, whatever it takes.  plan: of `plan`."""
-        points_world = self._to_world(cloud.points)
+        points_world = self.to_world(cloud.points)
         frame = VoxelFrame.around(points_world, plan.voxel_size_m)
         points_voxel = frame.snap_to_voxels(points_world)
         started = time.monotonic()
@@ -172,7 +172,7 @@ class Reconstructor:
             made = work.make_tiles(planned, self._network.unet, LocalRunner(), self._progress)
             joining = time.monotonic()
             mesh, removed = work.join_in_memory(planned, store, settings, self._progress)
-        mesh = self._finish(mesh, PointCloud(self._to_world(cloud.points), cloud.colours))
+        mesh = self._finish(mesh, PointCloud(self.to_world(cloud.points), cloud.colours))
         seconds = {**made.seconds, "mesh": made.seconds["mesh"] + time.monotonic() - joining}
         plan = replace(planned.plan, reason=plan.reason)
         return Reconstruction(self._from_world(mesh), plan, self._threshold, made.level_cells, removed, seconds)
@@ -191,7 +191,7 @@ class Reconstructor:
         """(N, HINTS) what the network takes besides the points: the direction to the scanner, where that is known."""
         if cloud.scanners is None or not self._takes_scanners(cloud):
             return None
-        scanners_world = self._to_world(np.where(np.isfinite(cloud.scanners), cloud.scanners, np.nan))
+        scanners_world = self.to_world(np.where(np.isfinite(cloud.scanners), cloud.scanners, np.nan))
         return torch.from_numpy(directions_to_scanners(points_world, scanners_world)).to(self.device)
 
     def _encode(self, points_voxel: np.ndarray, hints: torch.Tensor | None = None) -> SparseField:
@@ -234,9 +234,10 @@ class Reconstructor:
     def to_upright_metres(self, mesh: Mesh) -> Mesh:
         """A mesh in the frame of the scan -> the same mesh in metres, z up."""
         normals = None if mesh.normals is None else (mesh.normals @ up_rotation(self.settings.up).T).astype(np.float32)
-        return Mesh(self._to_world(mesh.vertices), mesh.faces, normals, mesh.colours)
+        return Mesh(self.to_world(mesh.vertices), mesh.faces, normals, mesh.colours)
 
-    def _to_world(self, points: np.ndarray) -> np.ndarray:
+    def to_world(self, points: np.ndarray) -> np.ndarray:
+        """(N, 3) in the frame of the scan -> metres, z up."""
         return (np.asarray(points, dtype=np.float64) * self.settings.scale) @ up_rotation(self.settings.up).T
 
     def _from_world(self, mesh: Mesh) -> Mesh:

@@ -12,6 +12,7 @@ from typing import Any
 from tqdm import tqdm
 
 from sparse_convonet.clouds.cleaning import CloudSummary, Dropped
+from sparse_convonet.metrics.sides import WRONG_SIDE_VOXELS
 from sparse_convonet.model.weights import TrainedModel
 from sparse_convonet.plan.plan import Plan
 from sparse_convonet.plan.settings import ReconstructionSettings
@@ -101,5 +102,12 @@ def tell_result(report: dict[str, Any], written: Sequence[Path]) -> None:
         "coverage  %.1f %% of the points within one cell of the mesh, %.1f %% within one voxel",
         100 * near["within_1_cell"], 100 * near["within_1_voxel"],
     )  # fmt: skip
+    if report["sides"] is not None:
+        sides = report["sides"]
+        logger.info(
+            "sides     of %d rays from the scanner %.1f %% meet the mesh before their points, by more than %g voxels, "
+            "%.1f %% go through it",
+            sides["rays"], 100 * sides["early"], WRONG_SIDE_VOXELS, 100 * sides["through"],
+        )  # fmt: skip
     logger.info("took      %.1f s, peak memory %.2f GB", report["seconds"]["total"], report["peak_memory_bytes"] / 1e9)
     logger.info("wrote     %s", ", ".join(map(str, written)))

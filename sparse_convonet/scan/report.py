@@ -11,6 +11,7 @@ from typing import Any
 
 from sparse_convonet.clouds.cleaning import CloudSummary, Dropped
 from sparse_convonet.mesh.topology import MeshStatistics
+from sparse_convonet.metrics.sides import ScanSideShares
 from sparse_convonet.model.weights import TrainedModel
 from sparse_convonet.plan.plan import Plan
 from sparse_convonet.plan.settings import ReconstructionSettings
@@ -31,7 +32,8 @@ class ScanInput:
 
 @dataclass(frozen=True)
 class ScanOutcome:
-    """What is known of a mesh that was written.  coverage: shares within a cell and within a voxel."""
+    """What is known of a mesh that was written.  coverage: shares within a cell and within a voxel.  sides: None where
+    no scanner is known."""
 
     statistics: MeshStatistics
     coverage: tuple[float, float]
@@ -39,6 +41,7 @@ class ScanOutcome:
     threshold: float
     removed_pieces: int
     seconds: dict[str, float]
+    sides: ScanSideShares | None
 
 
 def report_of(
@@ -82,10 +85,15 @@ def report_of(
             "within_1_cell": round(outcome.coverage[0], 5),
             "within_1_voxel": round(outcome.coverage[1], 5),
         },
+        "sides": None if outcome.sides is None else _rounded(outcome.sides),
         "engine": trained.sparse.unet.engine.name,
         "model": {"name": trained.name, "file_threshold": trained.threshold, **trained.record},
         "versions": _versions(),
     }
+
+
+def _rounded(sides: ScanSideShares) -> dict[str, float | int]:
+    return {name: round(value, 5) for name, value in asdict(sides).items()}
 
 
 def _versions() -> dict[str, str]:

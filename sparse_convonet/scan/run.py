@@ -22,7 +22,9 @@ from sparse_convonet.io.points import read_points
 from sparse_convonet.mesh.cleanup import no_surface
 from sparse_convonet.mesh.topology import mesh_statistics
 from sparse_convonet.metrics.coverage import shares_within
+from sparse_convonet.metrics.sides import ScanRays, ScanSideShares, in_ray_sample
 from sparse_convonet.model.weights import TrainedModel, load_model, weights_path
+from sparse_convonet.out_of_core.points.spool import Stations
 from sparse_convonet.out_of_core.points.store_points import PointStore
 from sparse_convonet.out_of_core.tiles.plan_tiles import TiledPlan, plan_tiles
 from sparse_convonet.out_of_core.work_folder import WorkFolder
@@ -33,7 +35,7 @@ from sparse_convonet.reconstruct.reconstructor import Reconstructor
 from sparse_convonet.runtime.atomic import atomic_paths, require_writable
 from sparse_convonet.scan.messages import StageBars, tell_input, tell_model, tell_plan, tell_result
 from sparse_convonet.scan.report import ScanInput, ScanOutcome, report_of
-from sparse_convonet.structures import PointCloud
+from sparse_convonet.structures import Mesh, PointCloud
 
 RESULT_FILES = ("mesh.ply", "preview.png", "report.json")  # the last says that the others are of one run
 WORK_FOLDER, TILES_FOLDER = "work", "tiles"
@@ -44,7 +46,8 @@ class ScanRequest:
     """What to reconstruct, and how.
 
     up: None for the axis that the points show.  scale: metres per unit of the scan; None for metres, refused where its
-    size says otherwise.  model: a name or a file.  work: where points and tiles are kept while a scan is reconstructed
+    size says otherwise.  stations: where the scanner of each input stood, or of all of them, in their frame and units;
+    none: not known.  model: a name or a file.  work: where points and tiles are kept while a scan is reconstructed
     through the disk; None: a folder in `out`.  cluster: "local" or the address of Ray, for the tiles.  tiles: write a
     folder of 3D Tiles as well.
     """
@@ -54,6 +57,7 @@ class ScanRequest:
     settings: ReconstructionSettings
     up: str | None = None
     scale: float | None = None
+    stations: Stations = ()
     model: str | Path = "building"
     engine: EngineName | None = None
     device: str = "cpu"
@@ -73,6 +77,11 @@ def reconstruct_scan(request: ScanRequest) -> dict[str, Any]:
     overwritten; then nothing has been written.
     """
     started = time.monotonic()
+    if len(request.stations) not in (0, 1, len(request.inputs)):
+        raise ValueError(
+            f"stations: expected one, or one for each of {len(request.inputs)} inputs, found {len(request.stations)}; "
+            "name the inputs of one station after the other"
+        )
     if not request.overwrite:
         _require_no_result(request)
     require_writable(request.out)
@@ -113,7 +122,7 @@ class _Run:
     def in_memory(self) -> dict[str, Any] | None:
         """In one piece; None, and nothing done, where the plan says that it would take too much."""
         request = self.request
-        cloud, points_read = _read(request.inputs, request.seed)
+        cloud, points_read = _read(request.inputs, request.seed, self._stations)
         cloud, dropped = clean_points(cloud)
         summary = describe(cloud)
         if request.scale is None:
@@ -133,6 +142,7 @@ class _Run:
         measuring = time.monotonic()
         sizes = [size_m / settings.scale for size_m in (plan.cell_size_m, plan.voxel_size_m)]
         near_cell, near_voxel = shares_within(cloud.points, result.mesh.vertices, result.mesh.faces, sizes)
+        sides = _sides_of(cloud, result.mesh, reconstructor, plan)
         measured = time.monotonic()
 
         def write(mesh_path: Path, preview_path: Path) -> ScanOutcome:
@@ -145,6 +155,7 @@ class _Run:
                 result.threshold,
                 result.removed_pieces,
                 {**result.seconds, "coverage": measured - measuring, "write": time.monotonic() - measured},
+                sides,
             )
 
         return self._write(planned, write)
@@ -171,6 +182,7 @@ class _Run:
                     tiles.work.threshold,
                     mesh.removed_pieces,
                     {**made.seconds, "join": time.monotonic() - joining},
+                    mesh.sides,
                 )
 
             report = self._write(planned, write)
@@ -186,6 +198,7 @@ class _Run:
                 up=request.up,
                 scale=request.scale,
                 seed=request.seed,
+                stations=self._stations,
                 check=_require_metres,
                 progress=bars,
             )
@@ -200,6 +213,12 @@ class _Run:
                 if is_new and request.out.is_dir():
                     request.out.rmdir()
             raise
+
+    @property
+    def _stations(self) -> Stations:
+        """One for each input, or none."""
+        stations, inputs = self.request.stations, self.request.inputs
+        return tuple(stations) * len(inputs) if len(stations) == 1 else stations
 
     @property
     def _tiles_asked(self) -> bool:
@@ -245,16 +264,27 @@ def _require_no_result(request: ScanRequest) -> None:
     raise ValueError(f"{found}; add --overwrite or name another folder")
 
 
-def _read(inputs: Sequence[Path], seed: int) -> tuple[PointCloud, int]:
+def _read(inputs: Sequence[Path], seed: int, stations: Stations) -> tuple[PointCloud, int]:
     clouds = [read_points(path, seed=seed) for path in inputs]
-    if len(clouds) == 1:
-        return clouds[0], len(clouds[0])
     colours = [cloud.colours for cloud in clouds if cloud.colours is not None]
+    scanners = [np.broadcast_to(station, cloud.points.shape) for station, cloud in zip(stations, clouds, strict=False)]
     joined = PointCloud(
-        np.concatenate([cloud.points for cloud in clouds]),
+        np.concatenate([cloud.points for cloud in clouds]) if len(clouds) > 1 else clouds[0].points,
         np.concatenate(colours) if len(colours) == len(clouds) else None,
+        scanners=np.concatenate(scanners) if scanners else None,
     )
     return joined, len(joined)
+
+
+def _sides_of(cloud: PointCloud, mesh: Mesh, reconstructor: Reconstructor, plan: Plan) -> ScanSideShares | None:
+    """Where the rays of the scanners first meet a mesh in the frame of the scan; None where no scanner is known."""
+    if cloud.scanners is None:
+        return None
+    points_world = reconstructor.to_world(cloud.points)
+    chosen = in_ray_sample(points_world, len(cloud))
+    rays = ScanRays(points_world[chosen], reconstructor.to_world(cloud.scanners[chosen]), plan.voxel_size_m)
+    rays.meet(reconstructor.to_upright_metres(mesh))
+    return rays.shares() if len(rays) else None
 
 
 def _require_metres(summary: CloudSummary) -> None:

@@ -35,6 +35,11 @@ class MemoryPoints:
 
     points_world: np.ndarray
     colours: np.ndarray | None
+    scanners_world: np.ndarray | None = None
+
+    @property
+    def has_scanners(self) -> bool:
+        return self.scanners_world is not None
 
     @property
     def count(self) -> int:

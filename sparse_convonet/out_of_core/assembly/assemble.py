@@ -19,9 +19,11 @@ import numpy as np
 from sparse_convonet.io.ply import MeshParts, write_ply
 from sparse_convonet.mesh.cleanup import PieceRules, no_surface
 from sparse_convonet.mesh.topology import MeshStatistics, mesh_statistics
+from sparse_convonet.metrics.sides import ScanRays, ScanSideShares
 from sparse_convonet.out_of_core.assembly.finishing import finish_tiles
 from sparse_convonet.out_of_core.assembly.pieces import Pieces
 from sparse_convonet.out_of_core.assembly.preview import StreamedPicture, ViewPlan
+from sparse_convonet.out_of_core.assembly.scan_sides import sampled_rays
 from sparse_convonet.out_of_core.assembly.simplified import SimplifiedMesh
 from sparse_convonet.out_of_core.assembly.surfaces import Surfaces, SurfaceSums, TileSurface
 from sparse_convonet.out_of_core.assembly.tile_coverage import Coverage, shell_voxels
@@ -55,11 +57,13 @@ class AssemblySettings:
 @dataclass(frozen=True)
 class AssemblyResult:
     """statistics: of the whole mesh, in the units of the scan, as mesh_statistics.  coverage: the share of the points
-    within each of the distances.  removed_pieces: connected pieces that were too small or had too few points."""
+    within each of the distances.  removed_pieces: connected pieces that were too small or had too few points.
+    sides: None where no scanner is known."""
 
     statistics: MeshStatistics
     coverage: tuple[float, ...]
     removed_pieces: int
+    sides: ScanSideShares | None
 
 
 def assemble(
@@ -83,6 +87,7 @@ def assemble(
     finished = finish_tiles(folder, points, frame, settings.pieces, settings.chosen, report)
     if finished.face_count == 0:
         raise no_surface()
+    rays = sampled_rays(points, frame.voxels.voxel_size_m)
     if settings.chosen.simplifies:
         simplified = SimplifiedMesh.of(finished, points, frame, settings.chosen, settings.memory_bytes, report)
         write_ply(mesh_path, simplified.in_scan)
@@ -91,7 +96,9 @@ def assemble(
             with atomic_folder(tiles_path) as temporary:
                 simplified.write_tiles(temporary, folder.grid)
         coverage_of_all = simplified.coverage(settings.distances_m, report)
-        return AssemblyResult(mesh_statistics(simplified.in_scan), coverage_of_all, finished.removed_pieces)
+        rays.meet(simplified.world)
+        statistics = mesh_statistics(simplified.in_scan)
+        return AssemblyResult(statistics, coverage_of_all, finished.removed_pieces, _sides(rays))
     surfaces = Surfaces(finished, frame, points, shell_voxels(frame, settings.distances_m))
     coverage = Coverage(folder, surfaces, frame, points, settings.distances_m)
     with atomic_path(mesh_path) as temporary:
@@ -108,6 +115,7 @@ def assemble(
                 if len(surface.mesh.faces):
                     extents.append(plan.extents(_upright(surface, frame)))
                 coverage.count(name, surface)
+                rays.meet(surface.mesh)
     for name in reporting(report, "coverage", coverage.around()):
         coverage.count(name, None)
     picture = StreamedPicture(plan, extents, surfaces.coloured)
@@ -120,7 +128,11 @@ def assemble(
                     tileset.add(name, mesh)
     picture.write(preview_path)
     statistics = _statistics(surfaces, finished.pieces, sums, frame)
-    return AssemblyResult(statistics, coverage.shares(), finished.removed_pieces)
+    return AssemblyResult(statistics, coverage.shares(), finished.removed_pieces, _sides(rays))
+
+
+def _sides(rays: ScanRays) -> ScanSideShares | None:
+    return rays.shares() if len(rays) else None
 
 
 def _as_written(surface: TileSurface, frame: TileFrame) -> Mesh:

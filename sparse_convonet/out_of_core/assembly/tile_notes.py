@@ -17,7 +17,7 @@ from sparse_convonet.tile_grid import TileName
 
 
 class PointsInBox(Protocol):
-    """points_world: (M, 3) float64, metres, z up.  colours: (M, 3) uint8 or None."""
+    """points_world: (M, 3) float64, metres, z up.  colours: (M, 3) uint8 or None.  scanners_world: (M, 3) or None."""
 
     @property
     def points_world(self) -> np.ndarray: ...
@@ -25,16 +25,22 @@ class PointsInBox(Protocol):
     @property
     def colours(self) -> np.ndarray | None: ...
 
+    @property
+    def scanners_world(self) -> np.ndarray | None: ...
+
 
 class PointSource(Protocol):
-    """The points of a scan: how many, whether coloured, their extremes (3,), those of a box, low <= p < high, and all
-    of them part by part."""
+    """The points of a scan: how many, whether coloured and with scanners, their extremes (3,), those of a box,
+    low <= p < high, and all of them part by part."""
 
     @property
     def count(self) -> int: ...
 
     @property
     def has_colours(self) -> bool: ...
+
+    @property
+    def has_scanners(self) -> bool: ...
 
     @property
     def low(self) -> np.ndarray: ...

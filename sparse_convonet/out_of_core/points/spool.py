@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Protocol
 
@@ -20,6 +20,7 @@ from sparse_convonet.structures import PointCloud
 CHUNK_POINTS = 1 << 19  # points in memory at a time: some 50 MB with what is computed of them
 POINTS, COLOURS, CONTENT = "points.raw", "colours.raw", "content.json"
 _POINT_BYTES = 24
+Stations = Sequence[tuple[float, float, float]]
 _TITLE = b"colours\n"  # so that a file without any is not empty
 
 
@@ -28,7 +29,8 @@ class Section:
     """The part of a spool that comes of one input file.
 
     start, stop: its points.  colour_offset: where its colours begin, bytes.  colour_type: of numpy, as in the input;
-    None without colours.  largest_colour: see columns.to_colours.
+    None without colours.  largest_colour: see columns.to_colours.  station: where the scanner stood that measured it, in
+    the frame of the points; None where that is not known.
     """
 
     start: int
@@ -36,6 +38,7 @@ class Section:
     colour_offset: int
     colour_type: str | None
     largest_colour: float
+    station: tuple[float, float, float] | None = None
 
 
 class PointSpool(Protocol):
@@ -85,7 +88,8 @@ class Spool:
         self._sections = tuple(sections)
         self.count = self._sections[-1].stop
         has_colours = all(section.colour_type is not None for section in self._sections)
-        self.columns = ("colour",) if has_colours else ()
+        has_scanners = any(section.station is not None for section in self._sections)
+        self.columns = ("colour",) * has_colours + ("scanner",) * has_scanners
 
     @classmethod
     def open(cls, folder: Path) -> Spool:
@@ -108,7 +112,17 @@ class Spool:
         return values.reshape(-1, 3)
 
     def values(self, column: str, start: int, stop: int) -> np.ndarray:
-        """(stop - start, 3) uint8 colours, the only column that is read from files."""
+        """(stop - start, 3) uint8 colours, or float64 positions of scanners, NaN where one is not known."""
+        return self._colours(start, stop) if column == "colour" else self._scanners(start, stop)
+
+    def _scanners(self, start: int, stop: int) -> np.ndarray:
+        found = np.full((stop - start, 3), np.nan)
+        for section in self._sections:
+            if section.station is not None:
+                found[max(0, section.start - start) : max(0, section.stop - start)] = section.station
+        return found
+
+    def _colours(self, start: int, stop: int) -> np.ndarray:
         parts = [np.zeros((0, 3), dtype=np.uint8)]
         for section in self._sections:
             first, last = max(start, section.start), min(stop, section.stop)
@@ -134,17 +148,20 @@ def spool_points(
     folder: Path,
     *,
     seed: int = 0,
+    stations: Stations = (),
     chunk_points: int = CHUNK_POINTS,
     progress: Progress = untold,
 ) -> Spool:
     """Read all inputs into `folder`, or open what an earlier run has read of them.
+
+    stations: where the scanner of each input stood; none: not known.
 
     The points are those that read_points gives, one file after the other; colours where all files have them.
     Raises ValueError where the folder holds other inputs or older versions of them, and as read_points.
     """
     if not inputs:
         raise ValueError("inputs: expected at least one file, found none; name the scan")
-    origin = origin_of(inputs, seed)
+    origin = origin_of(inputs, seed, stations)
     if (folder / CONTENT).exists():
         require_same_origin(folder, json.loads((folder / CONTENT).read_text(encoding="utf-8"))["origin"], origin)
         return Spool.open(folder)
@@ -164,6 +181,8 @@ def spool_points(
                         lambda share, done=number: progress("read points", (done + share) / len(inputs)),  # type: ignore[misc]
                     )
                 )
+            if stations:
+                sections = [replace(part, station=place) for part, place in zip(sections, stations, strict=True)]
             if any(section.colour_type is None for section in sections):
                 colours_file.truncate(len(_TITLE))
         content.write_text(
@@ -197,10 +216,10 @@ def _append(
     return Section(start, stop, offset, kind if coloured and lit else None, float(np.nan_to_num(largest)))
 
 
-def origin_of(inputs: Sequence[Path], seed: int) -> dict[str, Any]:
+def origin_of(inputs: Sequence[Path], seed: int, stations: Stations) -> dict[str, Any]:
     """What tells whether a folder of work belongs to these inputs: their paths, sizes and times of change."""
     files = [[str(path.resolve()), *_size_and_time(path)] for path in inputs]
-    return {"inputs": files, "seed": seed}
+    return {"inputs": files, "seed": seed, "stations": [list(station) for station in stations]}
 
 
 def _size_and_time(path: Path) -> tuple[int, int]:
@@ -215,5 +234,5 @@ def require_same_origin(folder: Path, found: object, expected: dict[str, Any]) -
         names = ", ".join(Path(entry[0]).name for entry in expected["inputs"])
         raise ValueError(
             f"{folder}: expected the points of {names}, found those of other files, of other versions of them or "
-            "another --seed; remove the folder or name another"
+            "another --seed or --station; remove the folder or name another"
         )

@@ -17,7 +17,13 @@ from sparse_convonet.out_of_core.points.build_store import CONTENT, REPEATS, bui
 from sparse_convonet.out_of_core.points.clean_spool import CleanSpool, Kept, clean_spool
 from sparse_convonet.out_of_core.points.describe_store import describe_store
 from sparse_convonet.out_of_core.points.point_store import PointStore, StoredPoints, place_store
-from sparse_convonet.out_of_core.points.spool import CloudSpool, origin_of, require_same_origin, spool_points
+from sparse_convonet.out_of_core.points.spool import (
+    CloudSpool,
+    Stations,
+    origin_of,
+    require_same_origin,
+    spool_points,
+)
 from sparse_convonet.out_of_core.points.stored_cells import StoredCells
 from sparse_convonet.runtime.atomic import atomic_path
 from sparse_convonet.runtime.progress import Progress, untold
@@ -35,13 +41,15 @@ def store_points(
     up: str | None = None,
     scale: float | None = None,
     seed: int = 0,
+    stations: Stations = (),
     check: Callable[[CloudSummary], None] = lambda summary: None,
     progress: Progress = untold,
 ) -> tuple[PointStore, CloudSummary, Dropped, int]:
     """The store of all inputs in `folder`, what they are like, what was dropped, and how many points were read.
 
     The points, counts, summary and errors are those of read_points, clean_points and describe.  up: None for the axis
-    guessed.  scale: metres per unit of the inputs; None: 1, after `check`, which may refuse what the summary says.
+    guessed.  stations: of spool_points.
+    scale: metres per unit of the inputs; None: 1, after `check`, which may refuse what the summary says.
     progress: called with a stage and the share of it that is done.
 
     What an earlier run has finished in the folder is not done again: reading, then sorting, then describing.  Only
@@ -51,12 +59,13 @@ def store_points(
     """
     if up is not None:
         up_rotation(up)
-    origin = origin_of(inputs, seed)
+    origin = origin_of(inputs, seed, stations)
     if (folder / CONTENT).exists():
         require_same_origin(folder, json.loads((folder / CONTENT).read_text(encoding="utf-8"))["origin"], origin)
     if not (folder / CONTENT).exists() or not (folder / _SUMMARY).exists():
         folder.mkdir(parents=True, exist_ok=True)
-        clean = clean_spool(spool_points(inputs, folder / _SPOOL, seed=seed, progress=progress), progress=progress)
+        spool = spool_points(inputs, folder / _SPOOL, seed=seed, stations=stations, progress=progress)
+        clean = clean_spool(spool, progress=progress)
         if not (folder / CONTENT).exists():
             build_store(clean, folder, origin, progress=progress)
         _save_summary(folder / _SUMMARY, describe_store(StoredCells.load(folder), clean, progress=progress))
