@@ -100,6 +100,14 @@ def test_every_public_name_is_there_and_listed() -> None:
         sparse_convonet.Reconstructer  # type: ignore[attr-defined]  # noqa: B018
 
 
+def test_what_scripts_took_from_the_module_reconstruct_is_still_there() -> None:
+    """It is a package now; scripts written before import these names from it."""
+    from sparse_convonet import reconstruct
+
+    for name in ("Reconstructor", "ReconstructionSettings", "Reconstruction"):
+        assert getattr(reconstruct, name) is getattr(sparse_convonet, name)
+
+
 def test_the_package_alone_imports_no_heavy_library() -> None:
     script = "import sys, sparse_convonet; print([name for name in ('torch', 'numba', 'numpy') if name in sys.modules])"
     said = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True, timeout=120)

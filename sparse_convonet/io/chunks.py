@@ -78,4 +78,6 @@ def _parts(cloud: PointCloud, chunk_points: int) -> Iterator[PointChunk]:
     for start in range(0, len(cloud), chunk_points):
         part = slice(start, min(start + chunk_points, len(cloud)))
         colours, normals = (None if all_ is None else all_[part] for all_ in (cloud.colours, cloud.normals))
-        yield PointChunk(cloud.points[part], colours, normals, part.stop / len(cloud), len(cloud))
+        scanners = None if cloud.scanners is None else cloud.scanners[part]
+        share = part.stop / len(cloud)
+        yield PointChunk(cloud.points[part], colours, normals, share, len(cloud), scanners=scanners)

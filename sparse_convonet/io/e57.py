@@ -37,14 +37,30 @@ def e57_chunks(path: Path, chunk_points: int | None) -> Iterator[PointChunk]:
     try:
         with pye57.E57(str(path)) as archive:
             scans = archive.scan_count
+            stations = _stations(archive)
             for index in range(scans):
                 for points, colours, share in _read_scan(path, pye57.libe57, archive, index, chunk_points):
                     count += len(points)
-                    yield PointChunk(points, colours, None, (index + share) / scans)
+                    place = stations[index]
+                    scanners = None if place is None else np.broadcast_to(place, points.shape)
+                    yield PointChunk(points, colours, None, (index + share) / scans, scanners=scanners)
     except (pye57.libe57.E57Exception, *_DAMAGE) as error:
         raise damaged(path, "a whole E57 file", error) from error
     require_points(path, count)
     logger.info("%s: merged %d scans", path, scans)
+
+
+def _stations(archive: Any) -> list[np.ndarray | None]:
+    """(3,) where the scanner of each scan stood, in the file's frame; None where that is not known.
+
+    It is the origin of a scan's own frame.  Files in which no scan was moved do not say where it stood.
+    """
+    places: list[np.ndarray | None] = []
+    for index in range(archive.scan_count):
+        header = archive.get_header(index)
+        places.append(_apply_pose(np.zeros((1, 3)), header["pose"])[0] if header.has_pose() else None)
+    is_placed = any(place is not None and np.isfinite(place).all() and place.any() for place in places)
+    return places if is_placed else [None] * len(places)
 
 
 def _read_scan(
@@ -120,6 +136,11 @@ def _apply_pose(points: np.ndarray, pose: Any) -> np.ndarray:
     """
     if pose.isDefined("rotation"):
         w, x, y, z = (float(pose["rotation"][name].value()) for name in "wxyz")
+        if not (np.isfinite([w, x, y, z]).all() and any((w, x, y, z))):
+            logger.warning(
+                "a pose turns by the quaternion %g %g %g %g, which is no rotation: taken as none", w, x, y, z
+            )
+            w, x, y, z = 1.0, 0.0, 0.0, 0.0
         # A single row would take another way through numpy and differ in the last digit from the same row among others.
         rows = np.repeat(points, 2, axis=0) if len(points) == 1 else points
         points = Rotation.from_quat([x, y, z, w]).apply(rows)[: len(points)]

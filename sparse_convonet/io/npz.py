@@ -15,13 +15,17 @@ from sparse_convonet.structures import PointCloud
 
 POINT_KEYS = ("points", "xyz")
 COLOUR_KEYS = ("colours", "colors", "rgb")
+SCANNER_KEYS = ("scanners", "sensor_position")
 _LARGEST_BYTES = 1 << 38  # of one array: ten thousand million points
 _LARGEST_EXPANSION = 1100  # more than deflate can: arrays of one colour are usual
 _NPY_MAGIC, _ZIP_MAGIC = b"\x93NUMPY", b"PK"
 
 
 def read_npz(path: Path) -> PointCloud:
-    """Points under the key points or xyz, (N, 3); colours and normals under their names where present."""
+    """Points under the key points or xyz, (N, 3); colours, normals and scanners under their names where present.
+
+    scanners or sensor_position: where the scanner stood that measured each point, (N, 3), or (3,) for all.
+    """
     if _begins_with(path, _NPY_MAGIC):
         raise unreadable(path, "an .npz archive", "a single array; rename it to .npy")
     with ArrayArchive(path, largest_bytes=_LARGEST_BYTES, largest_expansion=_LARGEST_EXPANSION) as archive:
@@ -33,11 +37,20 @@ def read_npz(path: Path) -> PointCloud:
         points = _as_points(raw)
         colours = next((archive.read(name) for name in COLOUR_KEYS if name in archive), None)
         normals = archive.read("normals") if "normals" in archive else None
+        scanners = next((archive.read(name) for name in SCANNER_KEYS if name in archive), None)
     for name, array in (("colours", colours), ("normals", normals)):
         if array is not None and (array.shape != points.shape or array.dtype.kind not in "fiub"):
             raise unreadable(path, f"{name} of shape {points.shape}, one per point", f"{array.shape} of {array.dtype}")
+    if scanners is not None:
+        if scanners.shape not in ((3,), points.shape) or scanners.dtype.kind not in "fiu":
+            expected = f"scanners of shape {points.shape}, one per point, or (3,)"
+            raise unreadable(path, expected, f"{scanners.shape} of {scanners.dtype}")
+        scanners = np.broadcast_to(_as_points(scanners), points.shape)
     return PointCloud(
-        points, None if colours is None else to_colours(colours), None if normals is None else to_normals(normals)
+        points,
+        None if colours is None else to_colours(colours),
+        None if normals is None else to_normals(normals),
+        scanners,
     )
 
 
@@ -72,7 +85,7 @@ def _as_points(array: np.ndarray) -> np.ndarray:
 
 
 def write_npz(path: Path, cloud: PointCloud) -> None:
-    """Arrays points float64, and colours uint8 and normals float32 where the cloud has them."""
-    arrays = {"points": cloud.points, "colours": cloud.colours, "normals": cloud.normals}
+    """Arrays points float64, and colours uint8, normals float32 and scanners float64 where the cloud has them."""
+    arrays = {"points": cloud.points, "colours": cloud.colours, "normals": cloud.normals, "scanners": cloud.scanners}
     with path.open("wb") as file:
         np.savez(file, allow_pickle=False, **{name: array for name, array in arrays.items() if array is not None})

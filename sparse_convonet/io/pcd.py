@@ -6,6 +6,7 @@ Own reader on purpose: Open3D 0.20 reads fields of 8 bytes wrongly and invents t
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,6 +35,7 @@ class _Header:
     encoding: str  # ascii, binary or binary_compressed
     start: int  # offset of the body
     lines: int  # lines of the header
+    viewpoint: tuple[float, ...] | None  # where the scanner stood, in the frame of the points, unless at their origin
 
     def dtype(self, kind: str | None = None) -> np.dtype:
         """One record, of the file's types or all of one; fields are numbered, since padding fields share the name '_'."""
@@ -73,7 +75,8 @@ def pcd_chunks(path: Path, chunk_points: int | None) -> Iterator[PointChunk]:
                 scalars |= _unpack_colours(packed, header.encoding, has_bits)
             fields = fields_of(path, scalars)
             done += len(fields[0])
-            yield PointChunk(*fields, share=done / max(1, header.points), count=header.points)
+            scanners = None if header.viewpoint is None else np.broadcast_to(header.viewpoint, fields[0].shape)
+            yield PointChunk(*fields, share=done / max(1, header.points), count=header.points, scanners=scanners)
     require_points(path, header.points)
 
 
@@ -158,7 +161,17 @@ def _parse_header(path: Path, content: bytes) -> _Header:
         raise unreadable(path, f"at most {_LARGEST_RECORD} bytes for each point", f"{record:g}")
     if encoding not in ("ascii", "binary", "binary_compressed"):
         raise unreadable(path, "DATA ascii, binary or binary_compressed", encoding)
-    return _Header(tuple(names), tuple(types), tuple(counts), points, encoding, offset, lines)
+    viewpoint = _viewpoint(path, entries.get("VIEWPOINT", []))
+    return _Header(tuple(names), tuple(types), tuple(counts), points, encoding, offset, lines, viewpoint)
+
+
+def _viewpoint(path: Path, words: list[str]) -> tuple[float, ...] | None:
+    """The translation of a VIEWPOINT; None for that of files whose writer knows none, which is the origin."""
+    try:
+        place = tuple(float(word) for word in words[:3])
+    except ValueError as error:
+        raise unreadable(path, "a VIEWPOINT of numbers", " ".join(words)) from error
+    return place if len(place) == 3 and any(place) and all(map(math.isfinite, place)) else None
 
 
 def _truncated(path: Path, header: _Header, found: int) -> ValueError:

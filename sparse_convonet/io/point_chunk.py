@@ -23,6 +23,7 @@ class PointChunk:
     share: how much of the file is read with this chunk, in (0, 1].  count: the points of all chunks together, where
     that is known before.  black_is_none: a file that is all black has no colours.  A file has colours and normals where
     all of its chunks have; the range of the colours follows from the largest of all, see columns.to_colours.
+    scanners: (N, 3), where the scanner stood that measured each point, NaN where that is not known; None: nowhere.
     """
 
     points: np.ndarray
@@ -31,6 +32,7 @@ class PointChunk:
     share: float
     count: int | None = None
     black_is_none: bool = False
+    scanners: np.ndarray | None = None
 
 
 def joined(chunks: Iterable[PointChunk]) -> PointCloud:
@@ -39,8 +41,12 @@ def joined(chunks: Iterable[PointChunk]) -> PointCloud:
     coloured = directed = True
     lit = has_directions = False
     largest = -np.inf
+    scanners: list[np.ndarray] = []
+    has_scanners = False
     for chunk in chunks:
         points.add(chunk.points, chunk.count)
+        scanners.append(scanners_of(chunk))
+        has_scanners = has_scanners or chunk.scanners is not None
         coloured, directed = coloured and chunk.colours is not None, directed and chunk.normals is not None
         if coloured and chunk.colours is not None:
             lit = lit or not chunk.black_is_none or bool(chunk.colours.any())
@@ -54,7 +60,14 @@ def joined(chunks: Iterable[PointChunk]) -> PointCloud:
         points.all(),
         _as_bytes(colours.all(), largest) if coloured and lit else None,
         normals.all() if directed and has_directions else None,
+        np.concatenate(scanners) if has_scanners else None,
     )
+
+
+def scanners_of(chunk: PointChunk) -> np.ndarray:
+    """(N, 3) float64, NaN where a scanner is not known."""
+    unknown = np.broadcast_to(np.array(np.nan), chunk.points.shape)
+    return unknown if chunk.scanners is None else chunk.scanners
 
 
 class _Rows:

@@ -10,15 +10,12 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from sparse_convonet.clouds.cleaning import CloudSummary, clean_points, describe
 from sparse_convonet.cluster import runner_for
 from sparse_convonet.config.models import EngineName
 from sparse_convonet.extract.compile_ahead import compile_ahead
 from sparse_convonet.io.expected_points import expected_points
 from sparse_convonet.io.meshes import write_mesh
-from sparse_convonet.io.points import read_points
 from sparse_convonet.mesh.cleanup import no_surface
 from sparse_convonet.mesh.topology import mesh_statistics
 from sparse_convonet.metrics.coverage import shares_within
@@ -33,6 +30,7 @@ from sparse_convonet.plan.plan import Plan, holds_points, memory_budget, require
 from sparse_convonet.plan.settings import ReconstructionSettings
 from sparse_convonet.reconstruct.reconstructor import Reconstructor
 from sparse_convonet.runtime.atomic import atomic_paths, require_writable
+from sparse_convonet.scan.inputs import read_inputs
 from sparse_convonet.scan.messages import StageBars, tell_input, tell_model, tell_plan, tell_result
 from sparse_convonet.scan.report import ScanInput, ScanOutcome, report_of
 from sparse_convonet.structures import Mesh, PointCloud
@@ -47,9 +45,9 @@ class ScanRequest:
 
     up: None for the axis that the points show.  scale: metres per unit of the scan; None for metres, refused where its
     size says otherwise.  stations: where the scanner of each input stood, or of all of them, in their frame and units;
-    none: not known.  model: a name or a file.  work: where points and tiles are kept while a scan is reconstructed
-    through the disk; None: a folder in `out`.  cluster: "local" or the address of Ray, for the tiles.  tiles: write a
-    folder of 3D Tiles as well.
+    none: where the files say.  model: a name or a file.  work: where points and tiles are kept while a scan is
+    reconstructed through the disk; None: a folder in `out`.  cluster: "local" or the address of Ray, for the tiles.
+    tiles: write a folder of 3D Tiles as well.
     """
 
     inputs: Sequence[Path]
@@ -122,7 +120,7 @@ class _Run:
     def in_memory(self) -> dict[str, Any] | None:
         """In one piece; None, and nothing done, where the plan says that it would take too much."""
         request = self.request
-        cloud, points_read = _read(request.inputs, request.seed, self._stations)
+        cloud, points_read = read_inputs(request.inputs, request.seed, self._stations)
         cloud, dropped = clean_points(cloud)
         summary = describe(cloud)
         if request.scale is None:
@@ -253,29 +251,6 @@ class _Run:
         return report
 
 
-def _require_no_result(request: ScanRequest) -> None:
-    names = (*RESULT_FILES, TILES_FOLDER) if request.tiles else RESULT_FILES
-    existing = [name for name in names if (request.out / name).exists()]
-    if not existing:
-        return
-    found = f"{request.out}: holds {', '.join(existing)} already"
-    if RESULT_FILES[-1] not in existing:
-        found += f" but no {RESULT_FILES[-1]}, as a run that was killed while it replaced them leaves"
-    raise ValueError(f"{found}; add --overwrite or name another folder")
-
-
-def _read(inputs: Sequence[Path], seed: int, stations: Stations) -> tuple[PointCloud, int]:
-    clouds = [read_points(path, seed=seed) for path in inputs]
-    colours = [cloud.colours for cloud in clouds if cloud.colours is not None]
-    scanners = [np.broadcast_to(station, cloud.points.shape) for station, cloud in zip(stations, clouds, strict=False)]
-    joined = PointCloud(
-        np.concatenate([cloud.points for cloud in clouds]) if len(clouds) > 1 else clouds[0].points,
-        np.concatenate(colours) if len(colours) == len(clouds) else None,
-        scanners=np.concatenate(scanners) if scanners else None,
-    )
-    return joined, len(joined)
-
-
 def _sides_of(cloud: PointCloud, mesh: Mesh, reconstructor: Reconstructor, plan: Plan) -> ScanSideShares | None:
     """Where the rays of the scanners first meet a mesh in the frame of the scan; None where no scanner is known."""
     if cloud.scanners is None:
@@ -285,6 +260,17 @@ def _sides_of(cloud: PointCloud, mesh: Mesh, reconstructor: Reconstructor, plan:
     rays = ScanRays(points_world[chosen], reconstructor.to_world(cloud.scanners[chosen]), plan.voxel_size_m)
     rays.meet(reconstructor.to_upright_metres(mesh))
     return rays.shares() if len(rays) else None
+
+
+def _require_no_result(request: ScanRequest) -> None:
+    names = (*RESULT_FILES, TILES_FOLDER) if request.tiles else RESULT_FILES
+    existing = [name for name in names if (request.out / name).exists()]
+    if not existing:
+        return
+    found = f"{request.out}: holds {', '.join(existing)} already"
+    if RESULT_FILES[-1] not in existing:
+        found += f" but no {RESULT_FILES[-1]}, as a run that was killed while it replaced them leaves"
+    raise ValueError(f"{found}; add --overwrite or name another folder")
 
 
 def _require_metres(summary: CloudSummary) -> None:

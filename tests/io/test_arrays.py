@@ -102,3 +102,25 @@ def test_a_file_with_the_other_suffix_says_so(tmp_path: Path) -> None:
     (tmp_path / "b.npz").rename(tmp_path / "b.npy")
     with pytest.raises(ValueError, match="rename it to .npz"):
         read_points(tmp_path / "b.npy")
+
+
+@pytest.mark.parametrize("name", ["scanners", "sensor_position"])
+def test_scanners_come_back_one_for_each_point_or_one_for_all(
+    tmp_path: Path, rng: np.random.Generator, name: str
+) -> None:
+    points, places = rng.normal(size=(20, 3)), rng.normal(size=(20, 3))
+    for given in (places, places[0]):
+        np.savez(tmp_path / "a.npz", **{"points": points, name: given})  # type: ignore[arg-type]
+        scanners = read_points(tmp_path / "a.npz").scanners
+        assert scanners is not None and np.array_equal(scanners, np.broadcast_to(given, (20, 3)))
+    for wrong in (places[:19], places[:, :2], np.zeros((20, 3), dtype=bool), np.array("here")):
+        np.savez(tmp_path / "a.npz", **{"points": points, name: wrong})  # type: ignore[arg-type]
+        with pytest.raises(ValueError, match=r"a\.npz: expected scanners of shape \(20, 3\), one per point, or \(3,\)"):
+            read_points(tmp_path / "a.npz")
+
+
+def test_scanners_that_were_written_come_back(tmp_path: Path, rng: np.random.Generator) -> None:
+    cloud = PointCloud(rng.normal(size=(20, 3)), scanners=rng.normal(size=(20, 3)))
+    write_points(tmp_path / "a.npz", cloud)
+    scanners = read_points(tmp_path / "a.npz").scanners
+    assert scanners is not None and np.array_equal(scanners, cloud.scanners)  # type: ignore[arg-type]

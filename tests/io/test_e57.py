@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import sys
 from pathlib import Path
 
@@ -40,6 +41,29 @@ def test_scans_are_moved_by_their_poses_and_merged(tmp_path: Path, rng: np.rando
     expected = [rotation.apply(part) + move for part, (rotation, move) in zip((first, second), poses, strict=True)]
     assert cloud.points.dtype == np.float64 and cloud.colours is None
     assert np.abs(cloud.points - np.concatenate(expected)).max() < 1e-8
+    # Each scanner stands at the origin of its own frame.
+    assert cloud.scanners is not None
+    np.testing.assert_array_equal(cloud.scanners, np.repeat([move for _, move in poses], (100, 50), axis=0))
+
+
+def test_scans_of_which_none_was_moved_have_no_known_scanner(tmp_path: Path, rng: np.random.Generator) -> None:
+    scan, still, moved = _scan(_points(rng, 60)), [0.0, 0.0, 0.0], [0.0, 2.0, 0.0]
+    _write(tmp_path / "a.e57", [scan, scan], [(Rotation.identity(), still)] * 2)
+    assert read_points(tmp_path / "a.e57").scanners is None
+    _write(tmp_path / "b.e57", [scan, scan], [(Rotation.identity(), still), (Rotation.identity(), moved)])
+    scanners = read_points(tmp_path / "b.e57").scanners  # the first station of a project is often its origin
+    assert scanners is not None and np.array_equal(scanners, np.repeat([still, moved], 60, axis=0))
+
+
+def test_a_pose_that_is_no_rotation_turns_nothing_and_is_told(
+    tmp_path: Path, rng: np.random.Generator, caplog: pytest.LogCaptureFixture
+) -> None:
+    points = _points(rng, 60)
+    with pye57.E57(str(tmp_path / "a.e57"), mode="w") as archive:
+        archive.write_scan_raw(_scan(points), rotation=np.zeros(4), translation=np.array([1.0, 2.0, 3.0]))
+    with caplog.at_level(logging.WARNING):
+        assert np.array_equal(read_points(tmp_path / "a.e57").points, points + [1.0, 2.0, 3.0])
+    assert "a pose turns by the quaternion 0 0 0 0, which is no rotation" in caplog.text
 
 
 def test_colours_come_back_and_invalid_points_do_not(tmp_path: Path, rng: np.random.Generator) -> None:

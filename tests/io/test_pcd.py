@@ -130,3 +130,16 @@ def test_a_word_in_an_ascii_body_is_named_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "scan.pcd").write_bytes(content)
     with pytest.raises(ValueError, match="expected numbers in line 13, found 'five'"):
         read_points(tmp_path / "scan.pcd")
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
+def test_a_viewpoint_is_where_the_scanner_stood_unless_it_is_the_origin(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "a.pcd"
+    path.write_bytes(_file(encoding))
+    assert read_points(path).scanners is None
+    path.write_bytes(_file(encoding).replace(b"VIEWPOINT 0 0 0", b"VIEWPOINT 1.5 -2 0"))
+    scanners = read_points(path).scanners
+    assert scanners is not None and np.array_equal(scanners, np.tile([1.5, -2.0, 0.0], (3, 1)))
+    path.write_bytes(_file(encoding).replace(b"VIEWPOINT 0 0 0", b"VIEWPOINT a 0 0"))
+    with pytest.raises(ValueError, match=r"a\.pcd: expected a VIEWPOINT of numbers, found a 0 0 1"):
+        read_points(path)

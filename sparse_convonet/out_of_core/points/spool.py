@@ -12,16 +12,17 @@ import numpy as np
 
 from sparse_convonet.io.chunks import read_chunks
 from sparse_convonet.io.columns import largest_colour, to_colours
+from sparse_convonet.io.point_chunk import PointChunk, scanners_of
 from sparse_convonet.runtime.atomic import atomic_paths
 from sparse_convonet.runtime.progress import Progress, untold
 from sparse_convonet.runtime.refusals import unreadable
 from sparse_convonet.structures import PointCloud
 
 CHUNK_POINTS = 1 << 19  # points in memory at a time: some 50 MB with what is computed of them
-POINTS, COLOURS, CONTENT = "points.raw", "colours.raw", "content.json"
+POINTS, COLOURS, SCANNERS, CONTENT = "points.raw", "colours.raw", "scanners.raw", "content.json"
 _POINT_BYTES = 24
 Stations = Sequence[tuple[float, float, float]]
-_TITLE = b"colours\n"  # so that a file without any is not empty
+_TITLE, _SCANNERS_TITLE = b"colours\n", b"scanners\n"  # so that a file without any is not empty
 
 
 @dataclass(frozen=True)
@@ -83,19 +84,20 @@ class CloudSpool:
 class Spool:
     """The points of all inputs, in their order, as they stand in the files; read-only and on disk."""
 
-    def __init__(self, folder: Path, sections: Sequence[Section]) -> None:
+    def __init__(self, folder: Path, sections: Sequence[Section], has_scanners: bool) -> None:
         self.folder = folder
+        self._has_scanners = has_scanners  # in a file; those of sections are told of these
         self._sections = tuple(sections)
         self.count = self._sections[-1].stop
         has_colours = all(section.colour_type is not None for section in self._sections)
-        has_scanners = any(section.station is not None for section in self._sections)
-        self.columns = ("colour",) * has_colours + ("scanner",) * has_scanners
+        has_stations = any(section.station is not None for section in self._sections)
+        self.columns = ("colour",) * has_colours + ("scanner",) * (has_scanners or has_stations)
 
     @classmethod
     def open(cls, folder: Path) -> Spool:
         """A finished spool.  Raises FileNotFoundError where there is none, ValueError where a file is damaged."""
         content = json.loads((folder / CONTENT).read_text(encoding="utf-8"))
-        spool = cls(folder, [Section(**section) for section in content["sections"]])
+        spool = cls(folder, [Section(**section) for section in content["sections"]], content["has_scanners"])
         found = (folder / POINTS).stat().st_size
         if found != spool.count * _POINT_BYTES:
             raise unreadable(folder / POINTS, f"{spool.count * _POINT_BYTES} bytes", f"{found}")
@@ -116,7 +118,14 @@ class Spool:
         return self._colours(start, stop) if column == "colour" else self._scanners(start, stop)
 
     def _scanners(self, start: int, stop: int) -> np.ndarray:
-        found = np.full((stop - start, 3), np.nan)
+        if self._has_scanners:
+            offset = len(_SCANNERS_TITLE) + start * _POINT_BYTES
+            found = np.fromfile(self.folder / SCANNERS, dtype=np.float64, count=3 * (stop - start), offset=offset)
+            if len(found) != 3 * (stop - start):
+                raise unreadable(self.folder / SCANNERS, f"scanners of {self.count} points", "fewer")
+            found = found.reshape(-1, 3)
+        else:
+            found = np.full((stop - start, 3), np.nan)
         for section in self._sections:
             if section.station is not None:
                 found[max(0, section.start - start) : max(0, section.stop - start)] = section.station
@@ -154,9 +163,10 @@ def spool_points(
 ) -> Spool:
     """Read all inputs into `folder`, or open what an earlier run has read of them.
 
-    stations: where the scanner of each input stood; none: not known.
+    stations: where the scanner of each input stood, whatever the files say; none: what they say.
 
-    The points are those that read_points gives, one file after the other; colours where all files have them.
+    The points are those that read_points gives, one file after the other; colours where all files have them, scanners
+    where one has.
     Raises ValueError where the folder holds other inputs or older versions of them, and as read_points.
     """
     if not inputs:
@@ -166,15 +176,22 @@ def spool_points(
         require_same_origin(folder, json.loads((folder / CONTENT).read_text(encoding="utf-8"))["origin"], origin)
         return Spool.open(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    with atomic_paths([folder / POINTS, folder / COLOURS, folder / CONTENT]) as (points_path, colours_path, content):
-        with points_path.open("wb") as points_file, colours_path.open("wb") as colours_file:
+    paths = [folder / POINTS, folder / COLOURS, folder / SCANNERS, folder / CONTENT]
+    with atomic_paths(paths) as (points_path, colours_path, scanners_path, content):
+        with (
+            points_path.open("wb") as points_file,
+            colours_path.open("wb") as colours_file,
+            scanners_path.open("wb") as scanners_file,
+        ):
             colours_file.write(_TITLE)
+            scanners_file.write(_SCANNERS_TITLE)
             sections: list[Section] = []
             for number, path in enumerate(inputs):
                 sections.append(
                     _append(
                         points_file,
                         colours_file,
+                        None if stations else scanners_file,
                         path,
                         sections[-1].stop if sections else 0,
                         (chunk_points, seed),
@@ -185,8 +202,12 @@ def spool_points(
                 sections = [replace(part, station=place) for part, place in zip(sections, stations, strict=True)]
             if any(section.colour_type is None for section in sections):
                 colours_file.truncate(len(_TITLE))
+            has_scanners = scanners_file.tell() > len(_SCANNERS_TITLE)
         content.write_text(
-            json.dumps({"origin": origin, "sections": [asdict(section) for section in sections]}), encoding="utf-8"
+            json.dumps(
+                {"origin": origin, "sections": [asdict(each) for each in sections], "has_scanners": has_scanners}
+            ),
+            encoding="utf-8",
         )
     return Spool.open(folder)
 
@@ -194,6 +215,7 @@ def spool_points(
 def _append(
     points_file: BinaryIO,
     colours_file: BinaryIO,
+    scanners_file: BinaryIO | None,
     path: Path,
     start: int,
     reading: tuple[int, int],  # points at a time, seed
@@ -204,6 +226,8 @@ def _append(
     coloured, lit = True, False
     for chunk in read_chunks(path, chunk_points=reading[0], seed=reading[1]):
         points_file.write(np.ascontiguousarray(chunk.points).data)
+        if scanners_file is not None:
+            _add_scanners(scanners_file, chunk, stop)
         stop += len(chunk.points)
         coloured &= chunk.colours is not None
         if coloured and chunk.colours is not None:
@@ -214,6 +238,16 @@ def _append(
             colours_file.write(np.ascontiguousarray(chunk.colours).data)
         tell(chunk.share)
     return Section(start, stop, offset, kind if coloured and lit else None, float(np.nan_to_num(largest)))
+
+
+def _add_scanners(file: BinaryIO, chunk: PointChunk, before: int) -> None:
+    """Those of a chunk, once any is known; NaN for the points `before` the first."""
+    begun = file.tell() > len(_SCANNERS_TITLE)
+    if chunk.scanners is None and not begun:
+        return
+    for start in range(0, 0 if begun else before, CHUNK_POINTS):
+        file.write(np.full((min(CHUNK_POINTS, before - start), 3), np.nan).data)
+    file.write(np.ascontiguousarray(scanners_of(chunk), dtype=np.float64).data)
 
 
 def origin_of(inputs: Sequence[Path], seed: int, stations: Stations) -> dict[str, Any]:

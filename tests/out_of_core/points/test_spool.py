@@ -111,3 +111,23 @@ def test_a_spool_that_lost_bytes_is_refused(tmp_path: Path, rng: np.random.Gener
     (tmp_path / "work" / module.POINTS).write_bytes(b"\0" * 100)
     with pytest.raises(ValueError, match="expected 1200 bytes, found 100"):
         Spool.open(tmp_path / "work")
+
+
+@pytest.mark.parametrize("chunk_points", [1, 7, 1000])
+def test_scanners_stand_in_the_spool_as_read_points_gives_them(
+    tmp_path: Path, rng: np.random.Generator, chunk_points: int
+) -> None:
+    inputs = [write(tmp_path / "a.ply", rng, 30), tmp_path / "b.npz", write(tmp_path / "c.ply", rng, 20)]
+    places = rng.normal(size=(40, 3))
+    places[::3] = np.nan
+    write_points(inputs[1], PointCloud(rng.normal(size=(40, 3)), scanners=places))
+    spool = spool_points(inputs, tmp_path / "work", chunk_points=chunk_points)
+    assert spool.columns == ("scanner",)
+    expected = np.concatenate([np.full((30, 3), np.nan), places, np.full((20, 3), np.nan)])
+    for start, stop in ((0, 90), (25, 35), (29, 71), (50, 50), (89, 90)):
+        np.testing.assert_array_equal(spool.values("scanner", start, stop), expected[start:stop])
+    stations = [(1.0, 2.0, 3.0), (4.0, 5.0, 6.0), (7.0, 8.0, 9.0)]  # said by the user: whatever the files say
+    named = spool_points(inputs, tmp_path / "named", chunk_points=chunk_points, stations=stations)
+    np.testing.assert_array_equal(named.values("scanner", 10, 75), np.repeat(stations, (30, 40, 20), axis=0)[10:75])
+    with pytest.raises(ValueError, match="another --seed or --station"):
+        spool_points(inputs, tmp_path / "named", chunk_points=chunk_points)
