@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
+import sys
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,6 +31,8 @@ from sparse_convonet.training.stopping import StopRequest
 from sparse_convonet.training.validation import ValidationScore
 
 logger = logging.getLogger(__name__)
+
+_LOG_INTERVAL_S = 60.0  # between two lines of progress in a file
 
 
 def train(
@@ -92,6 +95,7 @@ def take_steps(run: Run, batches: Iterator[PackedBatch], first_step: int, device
         total=settings.steps,
         unit="step",
         disable=not processes.first,
+        mininterval=0.1 if sys.stderr.isatty() else _LOG_INTERVAL_S,
     )
     run.model.train()
     for step in progress:
@@ -112,8 +116,8 @@ def take_steps(run: Run, batches: Iterator[PackedBatch], first_step: int, device
             review.writer.add_scalar("learning_rate", run.optimizer.param_groups[0]["lr"], step + 1)
             review.writer.add_scalar("seconds/waiting", begun - asked, step + 1)  # for the workers to make the batch
             review.writer.add_scalar("seconds/step", time.monotonic() - begun, step + 1)
-            shown = f"{loss / settings.batch / run.config.data.queries:.3f}"
-            progress.set_postfix(loss=shown, val=f"{review.score.best_iou:.3f}")
+            queries = len(made.queries) * processes.count / settings.batch  # of a scene
+            progress.set_postfix(loss=f"{loss / queries:.3f}", val=f"{review.score.best_iou:.3f}", refresh=False)
         if run.end_step(step + 1):
             break
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import re
 from dataclasses import replace
 from itertools import islice
 from pathlib import Path
@@ -77,6 +78,15 @@ def test_resumed_run_ends_with_the_same_weights_as_an_undisturbed_one(tmp_path: 
         torch.testing.assert_close(parts.averaged[name], value, atol=1e-6, rtol=1e-6)
     model = load_model(tmp_path / "whole" / "last.safetensors")
     assert model.record["steps"] == 4 and model.sparse.unet.widths == (8, 8, 8)
+
+
+@pytest.mark.parametrize("batch", [1, 4])
+def test_the_loss_on_the_bar_is_of_one_query(tmp_path: Path, capfd: pytest.CaptureFixture[str], batch: int) -> None:
+    train(tiny_config(steps=1, warmup_steps=0, batch=batch), tmp_path, CPU, resume=False)
+    shown = float(re.findall(r"loss=([0-9.]+)", capfd.readouterr().err)[-1])
+    events = EventAccumulator(str(tmp_path)).Reload()
+    assert 0.3 < shown < 3  # random weights: about log 2
+    assert shown == pytest.approx(events.Scalars("loss")[0].value / 128, abs=1e-3)
 
 
 def test_curves_pictures_and_mesh_are_in_the_event_file(tmp_path: Path) -> None:
