@@ -106,7 +106,7 @@ class ScanRays:
         ways = points[known] - positions[known]  # (N, 3)
         reach = np.linalg.norm(ways, axis=1)
         far = reach > SCAN_START_M + FAR_VOXELS * voxel_size_m
-        self._voxel_size_m, self._given = voxel_size_m, len(points)
+        self._voxel_size_m = voxel_size_m
         self._reach = reach[far] - SCAN_START_M  # (R,) metres from the start
         self._directions = ways[far] / reach[far, None]
         self._starts = points[known][far] - self._reach[:, None] * self._directions
@@ -128,14 +128,10 @@ class ScanRays:
             found, _ = TriangleScene(mesh.vertices, mesh.faces).first_hits(self._starts[rays], self._directions[rays])
             self._hits[rays] = np.minimum(self._hits[rays], found)
 
-    def shares(self) -> ScanSideShares:
-        """Of all rays, once every part was met.  Raises ValueError where there are no rays."""
+    def shares(self) -> ScanSideShares | None:
+        """Of all rays, once every part was met; None where there are no rays."""
         if len(self) == 0:
-            least = SCAN_START_M + FAR_VOXELS * self._voxel_size_m
-            raise ValueError(
-                f"sides: expected points more than {least:g} m from the scanner, found none of "
-                f"{self._given}; are the sensor positions those of this scan?"
-            )
+            return None
         behind = self._hits - self._reach  # (R,) metres
         return ScanSideShares(
             early=float((behind < -WRONG_SIDE_VOXELS * self._voxel_size_m).mean()),
@@ -157,10 +153,19 @@ def in_ray_sample(points: np.ndarray, count: int) -> np.ndarray:
 def scan_side_shares(
     predicted: Mesh, points: np.ndarray, sensor_positions: np.ndarray, voxel_size_m: float
 ) -> ScanSideShares:
-    """The same for a real scan, whose points are where the rays met something; arguments and errors of ScanRays."""
+    """The same for a real scan, whose points are where the rays met something; arguments as of ScanRays.
+
+    Raises ValueError where there are no rays.
+    """
     rays = ScanRays(points, sensor_positions, voxel_size_m)
     rays.meet(predicted)
-    return rays.shares()
+    shares = rays.shares()
+    if shares is None:
+        raise ValueError(
+            f"sides: expected points more than {SCAN_START_M + FAR_VOXELS * voxel_size_m:g} m from the scanner, found none "
+            f"of {len(points)}; are the sensor positions those of this scan?"
+        )
+    return shares
 
 
 def _first_hits(mesh: Mesh, origins: np.ndarray, directions: np.ndarray) -> np.ndarray:

@@ -191,8 +191,7 @@ class Reconstructor:
         """(N, HINTS) what the network takes besides the points: the direction to the scanner, where that is known."""
         if cloud.scanners is None or not self._takes_scanners(cloud):
             return None
-        scanners_world = self.to_world(np.where(np.isfinite(cloud.scanners), cloud.scanners, np.nan))
-        return torch.from_numpy(directions_to_scanners(points_world, scanners_world)).to(self.device)
+        return torch.from_numpy(directions_to_scanners(points_world, self.to_world(cloud.scanners))).to(self.device)
 
     def _encode(self, points_voxel: np.ndarray, hints: torch.Tensor | None = None) -> SparseField:
         points = torch.from_numpy(points_voxel).to(self.device)
@@ -237,8 +236,9 @@ class Reconstructor:
         return Mesh(self.to_world(mesh.vertices), mesh.faces, normals, mesh.colours)
 
     def to_world(self, points: np.ndarray) -> np.ndarray:
-        """(N, 3) in the frame of the scan -> metres, z up."""
-        return (np.asarray(points, dtype=np.float64) * self.settings.scale) @ up_rotation(self.settings.up).T
+        """(N, 3) in the frame of the scan -> metres, z up; what is not finite, as unknown scanners are, stays so."""
+        with np.errstate(invalid="ignore"):  # infinity times the zeros of the rotation is NaN
+            return (np.asarray(points, dtype=np.float64) * self.settings.scale) @ up_rotation(self.settings.up).T
 
     def _from_world(self, mesh: Mesh) -> Mesh:
         rotation = up_rotation(self.settings.up)

@@ -259,7 +259,7 @@ def _sides_of(cloud: PointCloud, mesh: Mesh, reconstructor: Reconstructor, plan:
     chosen = in_ray_sample(points_world, len(cloud))
     rays = ScanRays(points_world[chosen], reconstructor.to_world(cloud.scanners[chosen]), plan.voxel_size_m)
     rays.meet(reconstructor.to_upright_metres(mesh))
-    return rays.shares() if len(rays) else None
+    return rays.shares()
 
 
 def _require_no_result(request: ScanRequest) -> None:

@@ -19,7 +19,7 @@ import numpy as np
 from sparse_convonet.io.ply import MeshParts, write_ply
 from sparse_convonet.mesh.cleanup import PieceRules, no_surface
 from sparse_convonet.mesh.topology import MeshStatistics, mesh_statistics
-from sparse_convonet.metrics.sides import ScanRays, ScanSideShares
+from sparse_convonet.metrics.sides import ScanSideShares
 from sparse_convonet.out_of_core.assembly.finishing import finish_tiles
 from sparse_convonet.out_of_core.assembly.pieces import Pieces
 from sparse_convonet.out_of_core.assembly.preview import StreamedPicture, ViewPlan
@@ -98,7 +98,7 @@ def assemble(
         coverage_of_all = simplified.coverage(settings.distances_m, report)
         rays.meet(simplified.world)
         statistics = mesh_statistics(simplified.in_scan)
-        return AssemblyResult(statistics, coverage_of_all, finished.removed_pieces, _sides(rays))
+        return AssemblyResult(statistics, coverage_of_all, finished.removed_pieces, rays.shares())
     surfaces = Surfaces(finished, frame, points, shell_voxels(frame, settings.distances_m))
     coverage = Coverage(folder, surfaces, frame, points, settings.distances_m)
     with atomic_path(mesh_path) as temporary:
@@ -128,11 +128,7 @@ def assemble(
                     tileset.add(name, mesh)
     picture.write(preview_path)
     statistics = _statistics(surfaces, finished.pieces, sums, frame)
-    return AssemblyResult(statistics, coverage.shares(), finished.removed_pieces, _sides(rays))
-
-
-def _sides(rays: ScanRays) -> ScanSideShares | None:
-    return rays.shares() if len(rays) else None
+    return AssemblyResult(statistics, coverage.shares(), finished.removed_pieces, rays.shares())
 
 
 def _as_written(surface: TileSurface, frame: TileFrame) -> Mesh:

@@ -28,6 +28,11 @@ class StoredPoints:
     colours: np.ndarray | None
     scanners_world: np.ndarray | None = None
 
+    def select(self, rows: np.ndarray) -> StoredPoints:
+        """The points that `rows` names, (n,) int."""
+        colours, scanners = (None if each is None else each[rows] for each in (self.colours, self.scanners_world))
+        return StoredPoints(self.points_world[rows], colours, scanners)
+
 
 class PointStore:
     """The clean points of a scan; read-only, of any number, and in memory only as far as they are asked for."""

@@ -30,8 +30,7 @@ class Section:
     """The part of a spool that comes of one input file.
 
     start, stop: its points.  colour_offset: where its colours begin, bytes.  colour_type: of numpy, as in the input;
-    None without colours.  largest_colour: see columns.to_colours.  station: where the scanner stood that measured it, in
-    the frame of the points; None where that is not known.
+    None without colours.  largest_colour: see columns.to_colours.
     """
 
     start: int
@@ -39,7 +38,6 @@ class Section:
     colour_offset: int
     colour_type: str | None
     largest_colour: float
-    station: tuple[float, float, float] | None = None
 
 
 class PointSpool(Protocol):
@@ -86,12 +84,10 @@ class Spool:
 
     def __init__(self, folder: Path, sections: Sequence[Section], has_scanners: bool) -> None:
         self.folder = folder
-        self._has_scanners = has_scanners  # in a file; those of sections are told of these
         self._sections = tuple(sections)
         self.count = self._sections[-1].stop
         has_colours = all(section.colour_type is not None for section in self._sections)
-        has_stations = any(section.station is not None for section in self._sections)
-        self.columns = ("colour",) * has_colours + ("scanner",) * (has_scanners or has_stations)
+        self.columns = ("colour",) * has_colours + ("scanner",) * has_scanners
 
     @classmethod
     def open(cls, folder: Path) -> Spool:
@@ -118,18 +114,11 @@ class Spool:
         return self._colours(start, stop) if column == "colour" else self._scanners(start, stop)
 
     def _scanners(self, start: int, stop: int) -> np.ndarray:
-        if self._has_scanners:
-            offset = len(_SCANNERS_TITLE) + start * _POINT_BYTES
-            found = np.fromfile(self.folder / SCANNERS, dtype=np.float64, count=3 * (stop - start), offset=offset)
-            if len(found) != 3 * (stop - start):
-                raise unreadable(self.folder / SCANNERS, f"scanners of {self.count} points", "fewer")
-            found = found.reshape(-1, 3)
-        else:
-            found = np.full((stop - start, 3), np.nan)
-        for section in self._sections:
-            if section.station is not None:
-                found[max(0, section.start - start) : max(0, section.stop - start)] = section.station
-        return found
+        offset = len(_SCANNERS_TITLE) + start * _POINT_BYTES
+        found = np.fromfile(self.folder / SCANNERS, dtype=np.float64, count=3 * (stop - start), offset=offset)
+        if len(found) != 3 * (stop - start):
+            raise unreadable(self.folder / SCANNERS, f"scanners of {self.count} points", "fewer")
+        return found.reshape(-1, 3)
 
     def _colours(self, start: int, stop: int) -> np.ndarray:
         parts = [np.zeros((0, 3), dtype=np.uint8)]
@@ -163,10 +152,8 @@ def spool_points(
 ) -> Spool:
     """Read all inputs into `folder`, or open what an earlier run has read of them.
 
-    stations: where the scanner of each input stood, whatever the files say; none: what they say.
-
     The points are those that read_points gives, one file after the other; colours where all files have them, scanners
-    where one has.
+    where one has.  stations: where the scanner of each input stood, whatever the files say; none: what they say.
     Raises ValueError where the folder holds other inputs or older versions of them, and as read_points.
     """
     if not inputs:
@@ -191,15 +178,14 @@ def spool_points(
                     _append(
                         points_file,
                         colours_file,
-                        None if stations else scanners_file,
+                        scanners_file,
                         path,
+                        stations[number] if stations else None,
                         sections[-1].stop if sections else 0,
                         (chunk_points, seed),
                         lambda share, done=number: progress("read points", (done + share) / len(inputs)),  # type: ignore[misc]
                     )
                 )
-            if stations:
-                sections = [replace(part, station=place) for part, place in zip(sections, stations, strict=True)]
             if any(section.colour_type is None for section in sections):
                 colours_file.truncate(len(_TITLE))
             has_scanners = scanners_file.tell() > len(_SCANNERS_TITLE)
@@ -215,19 +201,21 @@ def spool_points(
 def _append(
     points_file: BinaryIO,
     colours_file: BinaryIO,
-    scanners_file: BinaryIO | None,
+    scanners_file: BinaryIO,
     path: Path,
+    station: tuple[float, float, float] | None,
     start: int,
     reading: tuple[int, int],  # points at a time, seed
     tell: Callable[[float], None],
 ) -> Section:
-    """Add the points of one input, and their colours as the file has them."""
+    """Add the points of one input, their colours as the file has them, and their scanners; station: that of all."""
     stop, offset, kind, largest = start, colours_file.tell(), "", -np.inf
     coloured, lit = True, False
     for chunk in read_chunks(path, chunk_points=reading[0], seed=reading[1]):
         points_file.write(np.ascontiguousarray(chunk.points).data)
-        if scanners_file is not None:
-            _add_scanners(scanners_file, chunk, stop)
+        if station is not None:
+            chunk = replace(chunk, scanners=np.broadcast_to(station, chunk.points.shape))
+        _add_scanners(scanners_file, chunk, stop)
         stop += len(chunk.points)
         coloured &= chunk.colours is not None
         if coloured and chunk.colours is not None:

@@ -48,9 +48,8 @@ def store_points(
     """The store of all inputs in `folder`, what they are like, what was dropped, and how many points were read.
 
     The points, counts, summary and errors are those of read_points, clean_points and describe.  up: None for the axis
-    guessed.  stations: of spool_points.
-    scale: metres per unit of the inputs; None: 1, after `check`, which may refuse what the summary says.
-    progress: called with a stage and the share of it that is done.
+    guessed.  scale: metres per unit of the inputs; None: 1, after `check`, which may refuse what the summary says.
+    stations: of spool_points.  progress: called with a stage and the share of it that is done.
 
     What an earlier run has finished in the folder is not done again: reading, then sorting, then describing.  Only
     the store stays; it does not depend on the up axis and scale, which may be others the next time.  On the way the

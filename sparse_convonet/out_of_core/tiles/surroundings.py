@@ -37,7 +37,7 @@ def _seen(work: Work, network: ContextNetwork) -> SeenCells:
     """What there is to see of the whole scan, of which some points at a time are in memory."""
     seen: SeenCells | None = None
     for found in work.points.batches(np.arange(len(work.points.cells.counts))):
-        observed = work.observed(work.plan.frame.snap_to_voxels(found.points_world), found)
+        observed = work.observed(found, work.plan.frame.snap_to_voxels(found.points_world))
         index = torch.floor(observed.points).to(torch.int64)
         more = network.look(torch.cat([observed.batch[:, None], index], dim=1), observed.hints)
         seen = more if seen is None else seen.merged(more)

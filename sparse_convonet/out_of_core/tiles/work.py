@@ -55,27 +55,23 @@ class Work:
 
     def observed_within(self, low: np.ndarray, high: np.ndarray) -> PointSet:
         """The same points on the network's device, with what it takes besides: all that it is told of the box."""
-        found, points_voxel, rows = self._within(low, high)
-        return self.observed(points_voxel, found, rows)
+        return self.observed(*self._within(low, high))
 
-    def observed(
-        self, points_voxel: np.ndarray, found: StoredPoints, rows: np.ndarray | slice = slice(None)
-    ) -> PointSet:
-        """(N, 3) voxel coordinates of the `rows` of some stored points, with the hints that the network takes."""
+    def observed(self, stored: StoredPoints, points_voxel: np.ndarray) -> PointSet:
+        """Some stored points and where they lie (N, 3) in voxels, with the hints that the network takes."""
         hints = None
-        if found.scanners_world is not None and self.network.takes_hints:
-            towards = directions_to_scanners(found.points_world[rows], found.scanners_world[rows])
-            hints = torch.from_numpy(towards)
+        if stored.scanners_world is not None and self.network.takes_hints:
+            hints = torch.from_numpy(directions_to_scanners(stored.points_world, stored.scanners_world))
         points = torch.from_numpy(points_voxel)
         return PointSet(points, one_scene(points), hints).to(torch.device(self.plan.device))
 
-    def _within(self, low: np.ndarray, high: np.ndarray) -> tuple[StoredPoints, np.ndarray, np.ndarray]:
-        """Stored points, those of them in the box (N, 3) in voxels, and which these are."""
+    def _within(self, low: np.ndarray, high: np.ndarray) -> tuple[StoredPoints, np.ndarray]:
+        """The stored points in the box, and where they lie (N, 3) in voxels."""
         frame = self.plan.frame
         found = self.points.within(frame.to_world(low - _SNAP_MARGIN), frame.to_world(high + _SNAP_MARGIN))
         points = frame.snap_to_voxels(found.points_world)
         rows = np.flatnonzero(((points >= low) & (points < high)).all(axis=1))
-        return found, points[rows], rows
+        return found.select(rows), points[rows]
 
     def queries(self, field: SparseField) -> FieldQueries:
         """What answers queries, (Q, 3) voxel coordinates, about a part of the scan's field."""
