@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sparse_convonet.metrics.seen_surface import seen_surface_scores, station_rays
-from sparse_convonet.metrics.sides import scan_side_shares, side_shares, visible_ranges
+from sparse_convonet.metrics.sides import ScanRays, scan_side_shares, side_shares, visible_ranges
 from sparse_convonet.structures import Mesh
 from tests.metrics.boxes import box, joined, without
 
@@ -118,3 +118,23 @@ def test_what_carries_the_scanner_stops_no_ray_and_near_points_do_not_count() ->
     assert scan_side_shares(TRUTH, near, ORIGINS[0], VOXEL_M).rays == 1
     with pytest.raises(ValueError, match=r"more than 0\.7 m from the scanner, found none of 2"):
         scan_side_shares(TRUTH, near[:2], ORIGINS[0], VOXEL_M)
+
+
+def half(mesh: Mesh, axis: int, upper: bool) -> Mesh:
+    """The faces on one side of the origin."""
+    return without(mesh, lambda centres: (centres[:, axis] > 0) != upper)
+
+
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_mesh_in_parts_is_met_as_the_whole_in_whatever_order(backwards: bool) -> None:
+    """Rays cross several parts: the slab, the floor below it, the wall behind."""
+    slab = box([-1, -1, 0.3], [1, 1, 0.4])
+    whole = joined(TRUTH, slab)
+    expected = scan_side_shares(whole, HITS, ORIGINS, VOXEL_M)
+    assert expected.early_far > scan_side_shares(TRUTH, HITS, ORIGINS, VOXEL_M).early_far
+    parts = [half(whole, axis, upper) for axis in range(3) for upper in (True, False)]  # some overlap
+    rays = ScanRays(HITS, ORIGINS, VOXEL_M)
+    for part in parts[::-1] if backwards else parts:
+        rays.meet(part)
+    assert rays.shares() == expected
+    assert ScanRays(HITS[:0], ORIGINS[:0], VOXEL_M).shares() is None

@@ -14,6 +14,7 @@ from sparse_convonet.commands.reconstruct import station
 from sparse_convonet.io.meshes import read_mesh
 from sparse_convonet.io.points import write_points
 from sparse_convonet.metrics.sides import in_ray_sample
+from sparse_convonet.out_of_core.tiles import plan_tiles
 from sparse_convonet.plan.settings import ReconstructionSettings
 from sparse_convonet.scan.run import ScanRequest, reconstruct_scan
 from sparse_convonet.structures import PointCloud
@@ -68,11 +69,15 @@ def test_the_report_says_where_the_rays_from_the_stations_meet_the_mesh(request_
 
 
 @pytest.mark.parametrize("simplify", [None, 3000])
-def test_the_sides_through_the_disk_are_those_in_one_piece(request_of_two: ScanRequest, simplify: int | None) -> None:
+def test_the_sides_through_the_disk_are_those_in_one_piece(
+    request_of_two: ScanRequest, simplify: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan_tiles, "TILE_EDGES", (32,))
     settings = replace(request_of_two.settings, simplify_faces=simplify)
     whole = replace(request_of_two, settings=settings)
     tiled = replace(whole, out=whole.out.with_name("tiled"), work=whole.out.with_name("work"))
-    assert reconstruct_scan(tiled)["sides"] == reconstruct_scan(whole)["sides"]
+    report = reconstruct_scan(tiled)
+    assert report["tiles"]["count"] > 1 and report["sides"] == reconstruct_scan(whole)["sides"]
 
 
 def test_one_station_is_that_of_all_inputs_and_none_is_no_word(request_of_two: ScanRequest) -> None:
