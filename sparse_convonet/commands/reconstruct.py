@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import math
+import re
 from pathlib import Path
 
 from sparse_convonet.commands.parsing import command_parser
@@ -88,6 +89,7 @@ def station(text: str) -> tuple[float, float, float]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser("reconstruct", __doc__, EXAMPLES, defaults_shown=True)
+    parser._negative_number_matcher = re.compile(r"-[\d.][\d.,eE+-]*$")  # or argparse takes -1,0,2 for an option
     add = parser.add_argument
     add("inputs", nargs="+", type=Path, metavar="INPUT", help="point clouds, meshes or a Matterport3D scan folder")
     add("--out", type=Path, required=True, help="folder for mesh.ply, preview.png and report.json")
@@ -105,7 +107,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="X,Y,Z",
-        help="where the scanner stood, in the frame and units of the scan (--station=-1,0,2): once, or once for each input",
+        help="where the scanner stood, in the frame and units of the scan : once, or once for each input",
     )
     add("--tau", type=float, help="occupancy probability of the surface; default: stored with the model")
     add("--observed-only", type=float, metavar="VOXELS", help="cut surface farther than this from every point")
@@ -122,7 +124,12 @@ def _parser() -> argparse.ArgumentParser:
         metavar="AMOUNT",
         help="what the run may take (4GB): beyond, it goes through the disk, in tiles; default: most of what is available",
     )
-    add("--work", type=Path, metavar="FOLDER", help="where points and tiles are kept meanwhile; default: work in --out")
+    add(
+        "--work",
+        type=Path,
+        metavar="FOLDER",
+        help="go through the disk: where points and tiles are kept meanwhile; default: work in --out",
+    )
     add(
         "--cluster", metavar="local|ADDRESS", help="do the tiles on a Ray cluster: one started here, or HOST:PORT, auto"
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -37,12 +38,14 @@ def e57_chunks(path: Path, chunk_points: int | None) -> Iterator[PointChunk]:
     try:
         with pye57.E57(str(path)) as archive:
             scans = archive.scan_count
-            stations = _stations(archive)
-            for index in range(scans):
-                for points, colours, share in _read_scan(path, pye57.libe57, archive, index, chunk_points):
+            poses = [_pose_of(path, archive.get_header(index), index) for index in range(scans)]
+            is_placed = any(pose is not None and pose.translation.any() for pose in poses)
+            for index, pose in enumerate(poses):
+                for points, colours, share in _read_scan(path, pye57.libe57, archive, index, pose, chunk_points):
                     count += len(points)
-                    place = stations[index]
-                    scanners = None if place is None else np.broadcast_to(place, points.shape)
+                    scanners = None
+                    if is_placed and pose is not None:  # files in which all stand at the origin do not say where
+                        scanners = np.broadcast_to(pose.translation, points.shape)
                     yield PointChunk(points, colours, None, (index + share) / scans, scanners=scanners)
     except (pye57.libe57.E57Exception, *_DAMAGE) as error:
         raise damaged(path, "a whole E57 file", error) from error
@@ -50,21 +53,46 @@ def e57_chunks(path: Path, chunk_points: int | None) -> Iterator[PointChunk]:
     logger.info("%s: merged %d scans", path, scans)
 
 
-def _stations(archive: Any) -> list[np.ndarray | None]:
-    """(3,) where the scanner of each scan stood, in the file's frame; None where that is not known.
+@dataclass(frozen=True)
+class _Pose:
+    """Of a scan in the file's frame.  rotation: None where it is not turned.  translation: (3,), of its scanner."""
 
-    It is the origin of a scan's own frame.  Files in which no scan was moved do not say where it stood.
+    rotation: Rotation | None
+    translation: np.ndarray
+
+    def apply(self, points: np.ndarray) -> np.ndarray:
+        """(N, 3) in the scanner's frame -> (N, 3) in the file's."""
+        if self.rotation is not None:
+            # A single row would take another way through numpy and differ in the last digit from the same row among others.
+            rows = np.repeat(points, 2, axis=0) if len(points) == 1 else points
+            points = self.rotation.apply(rows)[: len(points)]
+        return points + self.translation
+
+
+def _pose_of(path: Path, header: Any, index: int) -> _Pose | None:
+    """None where a scan has none; a missing part of it changes nothing.
+
+    The quaternion's parts are taken by name: files may list them in any order.
     """
-    places: list[np.ndarray | None] = []
-    for index in range(archive.scan_count):
-        header = archive.get_header(index)
-        places.append(_apply_pose(np.zeros((1, 3)), header["pose"])[0] if header.has_pose() else None)
-    is_placed = any(place is not None and np.isfinite(place).all() and place.any() for place in places)
-    return places if is_placed else [None] * len(places)
+    if not header.has_pose():
+        return None
+    pose, rotation, translation = header["pose"], None, np.zeros(3)
+    if pose.isDefined("rotation"):
+        w, x, y, z = (float(pose["rotation"][name].value()) for name in "wxyz")
+        if np.isfinite([w, x, y, z]).all() and any((w, x, y, z)):
+            rotation = Rotation.from_quat([x, y, z, w])
+        else:
+            logger.warning(
+                "%s: scan %d is turned by the quaternion %g %g %g %g, which is no rotation: taken as none",
+                path, index, w, x, y, z,
+            )  # fmt: skip
+    if pose.isDefined("translation"):
+        translation = np.array([float(pose["translation"][name].value()) for name in "xyz"])
+    return _Pose(rotation, translation)
 
 
 def _read_scan(
-    path: Path, libe57: Any, archive: Any, index: int, chunk_points: int | None
+    path: Path, libe57: Any, archive: Any, index: int, pose: _Pose | None, chunk_points: int | None
 ) -> Iterator[tuple[np.ndarray, np.ndarray | None, float]]:
     """((N, 3) float64 posed points, (N, 3) uint8 colours or None, share read) of one scan, without invalid points."""
     header = archive.get_header(index)
@@ -89,8 +117,8 @@ def _read_scan(
             points = np.stack(
                 [planar * np.cos(azimuth), planar * np.sin(azimuth), distance * np.sin(elevation)], axis=1
             )
-        if header.has_pose():
-            points = _apply_pose(points, header["pose"])
+        if pose is not None:
+            points = pose.apply(points)
         colours = None
         if has_colours:
             raw = _valid(values, _COLOURS, invalid)
@@ -127,26 +155,6 @@ def _valid(values: dict[str, np.ndarray], names: Sequence[str], invalid: str) ->
     """(n, 3) of three columns, without the rows that the scanner calls invalid."""
     rows = np.stack([values[name] for name in names], axis=1)
     return rows[values[invalid] == 0] if invalid in values else rows
-
-
-def _apply_pose(points: np.ndarray, pose: Any) -> np.ndarray:
-    """(N, 3) in the scanner's frame -> (N, 3) in the file's; a missing part of the pose changes nothing.
-
-    The quaternion's parts are taken by name: files may list them in any order.
-    """
-    if pose.isDefined("rotation"):
-        w, x, y, z = (float(pose["rotation"][name].value()) for name in "wxyz")
-        if not (np.isfinite([w, x, y, z]).all() and any((w, x, y, z))):
-            logger.warning(
-                "a pose turns by the quaternion %g %g %g %g, which is no rotation: taken as none", w, x, y, z
-            )
-            w, x, y, z = 1.0, 0.0, 0.0, 0.0
-        # A single row would take another way through numpy and differ in the last digit from the same row among others.
-        rows = np.repeat(points, 2, axis=0) if len(points) == 1 else points
-        points = Rotation.from_quat([x, y, z, w]).apply(rows)[: len(points)]
-    if pose.isDefined("translation"):
-        points = points + np.array([float(pose["translation"][name].value()) for name in "xyz"])
-    return points
 
 
 def _largest(colours: np.ndarray) -> float:

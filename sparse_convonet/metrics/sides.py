@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparse_convonet.clouds.coincidence import place_keys
+from sparse_convonet.clouds.scanners import has_scanner
 from sparse_convonet.mesh.raycast import TriangleScene
 from sparse_convonet.structures import Mesh
 
@@ -94,15 +95,15 @@ class ScanRays:
     """Rays from where a scanner stood to the points that it measured, and where they first meet a mesh.
 
     The mesh may be shown in parts.  points: (N, 3) metres.  sensor_positions: (3,) or (N, 3), where the scanner was when
-    it saw each point; points whose position is not finite are left out.  Rays begin 0.5 m from the scanner, so only
-    points farther away than that and two voxels count.
+    it saw each point; points for which it cannot be true (clouds.scanners) are left out.  Rays begin 0.5 m from the
+    scanner, so only points farther away than that and two voxels count.
     """
 
     def __init__(self, points: np.ndarray, sensor_positions: np.ndarray, voxel_size_m: float) -> None:
         _require_voxel(voxel_size_m)
         points = np.asarray(points, dtype=np.float64)
         positions = np.broadcast_to(np.asarray(sensor_positions, dtype=np.float64), points.shape)
-        known = np.isfinite(positions).all(axis=1)
+        known = has_scanner(points, positions)
         ways = points[known] - positions[known]  # (N, 3)
         reach = np.linalg.norm(ways, axis=1)
         far = reach > SCAN_START_M + FAR_VOXELS * voxel_size_m

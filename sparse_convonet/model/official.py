@@ -32,7 +32,7 @@ _UNREADABLE = (
     OverflowError,
 )
 _STATE = "model"  # where the published checkpoints keep their weights, beside the optimizer's state and numbers
-_STEP = "it"
+_STEP, _LARGEST_STEP = "it", 1 << 63
 
 
 def import_official(
@@ -59,7 +59,7 @@ def import_official(
     values = _translate(path, network, state, config.model.field)
     record: dict[str, str | int | float] = {"imported_from": path.name}
     steps = content.get(_STEP)
-    if isinstance(steps, int) and steps >= 0:
+    if type(steps) is int and 0 <= steps < _LARGEST_STEP:
         record["steps"] = steps
     record["parameters"] = sum(value.numel() for value in network.parameters())
     save_weights(values, config, out, threshold=threshold, record=record)
@@ -107,7 +107,12 @@ def _state_of(path: Path, content: dict[str, Any]) -> dict[str, torch.Tensor]:
     if not isinstance(state, dict) or not state:
         raise unreadable(path, f"weights under {_STATE!r}, or bare ones", f"a {type(state).__name__} there")
     for key, value in state.items():
-        if not isinstance(key, str) or not isinstance(value, torch.Tensor) or value.layout != torch.strided:
+        if (
+            not isinstance(key, str)
+            or not isinstance(value, torch.Tensor)
+            or value.layout != torch.strided
+            or value.is_meta
+        ):
             found = f"{str(key)[:80]} of type {type(value).__name__}"
             raise unreadable(path, f"weights under {_STATE!r}, or bare ones", found)
     return state
@@ -125,9 +130,10 @@ def _translate(
         shape = _without_kernels(tuple(value.shape), expected.dim())
         if shape != tuple(expected.shape):
             raise _misfit(path, f"{names[key]}: expected shape {tuple(expected.shape)}, found {tuple(value.shape)}")
-        if expected.is_floating_point() and not (value.is_floating_point() and bool(value.isfinite().all())):
-            raise _misfit(path, f"{names[key]}: expected finite numbers, found others or {value.dtype}")
-        values[key] = value.detach().reshape(shape).to(expected.dtype)
+        found = value.detach().reshape(shape).to(expected.dtype)
+        if expected.is_floating_point() and not (value.is_floating_point() and bool(found.isfinite().all())):
+            raise unreadable(path, f"finite numbers of {expected.dtype} in {names[key]}", f"others, of {value.dtype}")
+        values[key] = found
     return {key: in_our_axes(network, key, values) for key in values}
 
 

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import importlib
+import zipfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
 
@@ -51,6 +54,19 @@ def damaged(path: Path, kind: str, error: BaseException) -> ValueError:
     """The error for a file whose parser gave up, with the parser's own words on one line."""
     words = one_line(str(error), 120) or type(error).__name__
     return unreadable(path, kind, f"damaged or truncated data ({words})")
+
+
+@contextmanager
+def reading_work(path: Path) -> Iterator[None]:
+    """Within it a file of unfinished work is read; raises ValueError where it is damaged or of another version."""
+    try:
+        yield
+    except (ValueError, LookupError, TypeError, EOFError, zipfile.BadZipFile) as error:
+        words = one_line(str(error), 80) or type(error).__name__
+        raise ValueError(
+            f"{path}: expected what this version leaves of unfinished work, found other or damaged data ({words}); "
+            f"remove the folder {path.parent} and run again"
+        ) from error
 
 
 def require_package(package: str, extra: str, purpose: str) -> ModuleType:

@@ -12,7 +12,8 @@ from typing import Any
 from tqdm import tqdm
 
 from sparse_convonet.clouds.cleaning import CloudSummary, Dropped
-from sparse_convonet.metrics.sides import WRONG_SIDE_VOXELS
+from sparse_convonet.clouds.scanners import MOST_RANGE_M
+from sparse_convonet.metrics.sides import SCAN_START_M, WRONG_SIDE_VOXELS
 from sparse_convonet.model.weights import TrainedModel
 from sparse_convonet.plan.plan import Plan
 from sparse_convonet.plan.settings import ReconstructionSettings
@@ -92,7 +93,7 @@ def tell_plan(plan: Plan, budget: int, *, tiles_asked: bool) -> None:
         )  # fmt: skip
 
 
-def tell_result(report: dict[str, Any], written: Sequence[Path]) -> None:
+def tell_result(report: dict[str, Any], written: Sequence[Path], *, stations_named: bool) -> None:
     mesh, near = report["mesh"], report["coverage"]
     logger.info(
         "mesh      %d vertices, %d faces, %.0f m2 in %d pieces%s",
@@ -108,6 +109,11 @@ def tell_result(report: dict[str, Any], written: Sequence[Path]) -> None:
             "sides     of %d rays from the scanner %.1f %% meet the mesh before their points, by more than %g voxels, "
             "%.1f %% go through it",
             sides["rays"], 100 * sides["early"], WRONG_SIDE_VOXELS, 100 * sides["through"],
+        )  # fmt: skip
+    elif stations_named:
+        logger.warning(
+            "sides     unknown: no point lies %g m to %g km from --station; is it in the frame and units of the scan?",
+            SCAN_START_M, MOST_RANGE_M / 1000,
         )  # fmt: skip
     logger.info("took      %.1f s, peak memory %.2f GB", report["seconds"]["total"], report["peak_memory_bytes"] / 1e9)
     logger.info("wrote     %s", ", ".join(map(str, written)))

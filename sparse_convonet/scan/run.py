@@ -77,8 +77,8 @@ def reconstruct_scan(request: ScanRequest) -> dict[str, Any]:
     started = time.monotonic()
     if len(request.stations) not in (0, 1, len(request.inputs)):
         raise ValueError(
-            f"stations: expected one, or one for each of {len(request.inputs)} inputs, found {len(request.stations)}; "
-            "name the inputs of one station after the other"
+            f"--station: expected one, or one for each input ({len(request.inputs)}), found {len(request.stations)}; "
+            "say it once for all inputs, or once for each in their order"
         )
     if not request.overwrite:
         _require_no_result(request)
@@ -89,7 +89,8 @@ def reconstruct_scan(request: ScanRequest) -> dict[str, Any]:
     run = _Run(request, trained, memory_budget(request.settings.memory_bytes), started)
     report = None if run.must_go_through_disk() else run.in_memory()
     report = report or run.through_disk()
-    tell_result(report, [request.out / name for name in (*RESULT_FILES, *([TILES_FOLDER] if request.tiles else []))])
+    written = [request.out / name for name in (*RESULT_FILES, *([TILES_FOLDER] if request.tiles else []))]
+    tell_result(report, written, stations_named=bool(request.stations))
     return report
 
 
@@ -205,7 +206,7 @@ class _Run:
             bars.close()
             given = ScanInput(read.points_read, read.store.count, read.dropped, read.summary)
             return tiles, read.store, self._planned(given, settings, tiles.plan)
-        except ValueError:
+        except (ValueError, OSError):
             if request.work is None:
                 work.remove()
                 if is_new and request.out.is_dir():

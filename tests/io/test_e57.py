@@ -63,7 +63,8 @@ def test_a_pose_that_is_no_rotation_turns_nothing_and_is_told(
         archive.write_scan_raw(_scan(points), rotation=np.zeros(4), translation=np.array([1.0, 2.0, 3.0]))
     with caplog.at_level(logging.WARNING):
         assert np.array_equal(read_points(tmp_path / "a.e57").points, points + [1.0, 2.0, 3.0])
-    assert "a pose turns by the quaternion 0 0 0 0, which is no rotation" in caplog.text
+    said = [record.message for record in caplog.records]
+    assert len(said) == 1 and "a.e57: scan 0 is turned by the quaternion 0 0 0 0, which is no rotation" in said[0]
 
 
 def test_colours_come_back_and_invalid_points_do_not(tmp_path: Path, rng: np.random.Generator) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 import open3d as o3d
 import pytest
 
-from sparse_convonet.commands.reconstruct import station
+from sparse_convonet.commands.reconstruct import _parser, station
 from sparse_convonet.io.meshes import read_mesh
 from sparse_convonet.io.points import write_points
 from sparse_convonet.metrics.sides import in_ray_sample
@@ -88,7 +89,7 @@ def test_one_station_is_that_of_all_inputs_and_none_is_no_word(request_of_two: S
 
 
 def test_other_numbers_of_stations_and_other_texts_are_refused(request_of_two: ScanRequest) -> None:
-    with pytest.raises(ValueError, match="stations: expected one, or one for each of 2 inputs, found 3"):
+    with pytest.raises(ValueError, match=r"--station: expected one, or one for each input \(2\), found 3"):
         reconstruct_scan(replace(request_of_two, stations=[(0.0, 0.0, 0.0)] * 3))
     assert station("-1.5,0,2e1") == (-1.5, 0.0, 20.0)
     for text in ("1,2", "1,2,3,4", "a,b,c", "", "1,nan,2"):
@@ -103,3 +104,26 @@ def test_the_sample_of_rays_depends_on_places_alone(rng: np.random.Generator) ->
     order = rng.permutation(len(points))
     assert np.array_equal(in_ray_sample(points[order], 1_000_000), chosen[order])
     assert in_ray_sample(points, 40_000).all()
+
+
+@pytest.mark.parametrize("far", [1e8, 1e300])
+@pytest.mark.filterwarnings("error")
+def test_a_station_in_another_frame_is_told_and_says_nothing(
+    request_of_two: ScanRequest, far: float, caplog: pytest.LogCaptureFixture
+) -> None:
+    request = replace(request_of_two, stations=[(far, far, 0.0)])
+    with caplog.at_level(logging.WARNING):
+        assert reconstruct_scan(request)["sides"] is None
+    assert "no point lies 0.5 m to 10 km from --station; is it in the frame and units of the scan?" in caplog.text
+
+
+def test_an_input_that_is_missing_leaves_nothing_behind_on_the_disk(request_of_two: ScanRequest) -> None:
+    inputs = [*request_of_two.inputs, request_of_two.out.with_name("missing.ply")]
+    with pytest.raises(FileNotFoundError, match="missing.ply does not exist"):
+        reconstruct_scan(replace(request_of_two, inputs=inputs, stations=(), tiles=True))
+    assert not request_of_two.out.exists()
+
+
+def test_a_station_may_begin_with_a_minus() -> None:
+    options = _parser().parse_args(["a.ply", "--out", "out", "--station", "-1.5,0,2", "--station", "-2,-3e0,.5"])
+    assert [station(text) for text in options.station] == [(-1.5, 0.0, 2.0), (-2.0, -3.0, 0.5)]

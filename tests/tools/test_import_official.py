@@ -83,7 +83,7 @@ def test_numbers_that_old_numpy_wrote_are_read(tmp_path: Path, state: State) -> 
         ),
         (
             lambda state: state.update({"decoder.fc_p.bias": torch.full((32,), torch.nan)}),
-            "decoder.fc_p.bias: expected finite numbers, found others or torch.float32",
+            "expected finite numbers of torch.float32 in decoder.fc_p.bias, found others, of torch.float32",
         ),
         (
             lambda state: state.update({"encoder.conv_in.weight": torch.zeros(32, 1, 3, 3, 3)}),
@@ -166,3 +166,12 @@ def test_an_existing_file_is_kept(tmp_path: Path, state: State, capsys: pytest.C
         "official.pt",
         out.name,
     ]
+
+
+@pytest.mark.parametrize("value", [torch.full((1,), 1e39, dtype=torch.float64), torch.zeros(1, device="meta")])
+def test_weights_that_are_no_numbers_here_are_refused(
+    value: torch.Tensor, tmp_path: Path, state: State, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key = next(key for key in state if key.endswith("weight"))
+    wrong = value.expand(state[key].shape).clone()
+    assert key in refused(capsys, written(tmp_path, {"model": {**state, key: wrong}}))

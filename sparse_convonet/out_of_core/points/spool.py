@@ -15,7 +15,7 @@ from sparse_convonet.io.columns import largest_colour, to_colours
 from sparse_convonet.io.point_chunk import PointChunk, scanners_of
 from sparse_convonet.runtime.atomic import atomic_paths
 from sparse_convonet.runtime.progress import Progress, untold
-from sparse_convonet.runtime.refusals import unreadable
+from sparse_convonet.runtime.refusals import reading_work, unreadable
 from sparse_convonet.structures import PointCloud
 
 CHUNK_POINTS = 1 << 19  # points in memory at a time: some 50 MB with what is computed of them
@@ -92,8 +92,9 @@ class Spool:
     @classmethod
     def open(cls, folder: Path) -> Spool:
         """A finished spool.  Raises FileNotFoundError where there is none, ValueError where a file is damaged."""
-        content = json.loads((folder / CONTENT).read_text(encoding="utf-8"))
-        spool = cls(folder, [Section(**section) for section in content["sections"]], content["has_scanners"])
+        with reading_work(folder / CONTENT):
+            content = json.loads((folder / CONTENT).read_text(encoding="utf-8"))
+            spool = cls(folder, [Section(**section) for section in content["sections"]], content["has_scanners"])
         found = (folder / POINTS).stat().st_size
         if found != spool.count * _POINT_BYTES:
             raise unreadable(folder / POINTS, f"{spool.count * _POINT_BYTES} bytes", f"{found}")
@@ -160,7 +161,7 @@ def spool_points(
         raise ValueError("inputs: expected at least one file, found none; name the scan")
     origin = origin_of(inputs, seed, stations)
     if (folder / CONTENT).exists():
-        require_same_origin(folder, json.loads((folder / CONTENT).read_text(encoding="utf-8"))["origin"], origin)
+        require_same_origin(folder, folder / CONTENT, origin)
         return Spool.open(folder)
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / POINTS, folder / COLOURS, folder / SCANNERS, folder / CONTENT]
@@ -250,11 +251,13 @@ def _size_and_time(path: Path) -> tuple[int, int]:
     return sum(each.st_size for each in found), max((each.st_mtime_ns for each in found), default=0)
 
 
-def require_same_origin(folder: Path, found: object, expected: dict[str, Any]) -> None:
-    """Raise ValueError where the work in a folder is of other inputs."""
+def require_same_origin(folder: Path, content: Path, expected: dict[str, Any]) -> None:
+    """Raise ValueError where the work in a folder, of which `content` tells, is of other inputs."""
+    with reading_work(content):
+        found = json.loads(content.read_text(encoding="utf-8"))["origin"]
     if found != expected:
         names = ", ".join(Path(entry[0]).name for entry in expected["inputs"])
         raise ValueError(
             f"{folder}: expected the points of {names}, found those of other files, of other versions of them or "
-            "another --seed or --station; remove the folder or name another"
+            "another --seed or --station, or of another version of this program; remove the folder or name another"
         )

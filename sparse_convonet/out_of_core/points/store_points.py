@@ -27,6 +27,7 @@ from sparse_convonet.out_of_core.points.spool import (
 from sparse_convonet.out_of_core.points.stored_cells import StoredCells
 from sparse_convonet.runtime.atomic import atomic_path
 from sparse_convonet.runtime.progress import Progress, untold
+from sparse_convonet.runtime.refusals import reading_work
 from sparse_convonet.structures import PointCloud
 
 __all__ = ["PointStore", "StoredPoints", "store_cloud", "store_points"]
@@ -60,7 +61,7 @@ def store_points(
         up_rotation(up)
     origin = origin_of(inputs, seed, stations)
     if (folder / CONTENT).exists():
-        require_same_origin(folder, json.loads((folder / CONTENT).read_text(encoding="utf-8"))["origin"], origin)
+        require_same_origin(folder, folder / CONTENT, origin)
     if not (folder / CONTENT).exists() or not (folder / _SUMMARY).exists():
         folder.mkdir(parents=True, exist_ok=True)
         spool = spool_points(inputs, folder / _SPOOL, seed=seed, stations=stations, progress=progress)
@@ -70,12 +71,14 @@ def store_points(
         _save_summary(folder / _SUMMARY, describe_store(StoredCells.load(folder), clean, progress=progress))
     (folder / REPEATS).unlink(missing_ok=True)  # these served until the summary was there
     shutil.rmtree(folder / _SPOOL, ignore_errors=True)
-    content = json.loads((folder / CONTENT).read_text(encoding="utf-8"))
+    with reading_work(folder / CONTENT):
+        content = json.loads((folder / CONTENT).read_text(encoding="utf-8"))
+        dropped, points_read = Dropped(**content["dropped"]), int(content["points_read"])
     summary = _load_summary(folder / _SUMMARY)
     if scale is None:
         check(summary)
     store = place_store(folder, up or summary.up, 1.0 if scale is None else scale)
-    return store, summary, Dropped(**content["dropped"]), int(content["points_read"])
+    return store, summary, dropped, points_read
 
 
 def store_cloud(
@@ -110,5 +113,6 @@ def _save_summary(path: Path, summary: CloudSummary) -> None:
 
 
 def _load_summary(path: Path) -> CloudSummary:
-    found = json.loads(path.read_text(encoding="utf-8"))
-    return CloudSummary(**{**found, "extent": np.array(found["extent"])})
+    with reading_work(path):
+        found = json.loads(path.read_text(encoding="utf-8"))
+        return CloudSummary(**{**found, "extent": np.array(found["extent"])})

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from sparse_convonet.out_of_core.points.octree import Octree
-from sparse_convonet.runtime.refusals import unreadable
+from sparse_convonet.runtime.refusals import reading_work, unreadable
 
 ROWS, CELLS = "points.raw", "cells.npz"
 BATCH_POINTS = 1 << 19
@@ -74,11 +74,13 @@ class StoredCells:
     @classmethod
     def load(cls, folder: Path) -> StoredCells:
         """Raises FileNotFoundError or ValueError where the files are not there or not whole."""
-        with np.load(folder / CELLS, allow_pickle=False) as file:
+        place = folder / CELLS
+        with reading_work(place), place.open("rb") as raw, np.load(raw, allow_pickle=False) as file:
             found: Mapping[str, np.ndarray] = {name: file[name] for name in file.files}
-        tree = Octree(found["tree_low"], float(found["tree_edge"]), found["starts"])
-        begins, low, high, parts = (found[name] for name in ("begins", "low", "high", "parts"))
-        cells = cls(folder, tree, begins, low, high, parts, tuple(found["columns"].tolist()))
+            tree = Octree(found["tree_low"], float(found["tree_edge"]), found["starts"])
+            begins, low, high, parts = (found[name] for name in ("begins", "low", "high", "parts"))
+            cells = cls(folder, tree, begins, low, high, parts, tuple(found["columns"].tolist()))
+            _ = cells.row_type  # knows all columns
         expected = int(cells.begins[-1]) * cells.row_type.itemsize
         size = (folder / ROWS).stat().st_size
         if size != expected:

@@ -12,6 +12,7 @@ from sparse_convonet.coordinates import VoxelFrame
 from sparse_convonet.extract.mise import ExtractionSettings, threshold_logit
 from sparse_convonet.out_of_core.tiles.tile_folder import TileFolder
 from sparse_convonet.runtime.atomic import atomic_path
+from sparse_convonet.runtime.refusals import reading_work
 from sparse_convonet.tile_grid import TileGrid
 
 PLAN_FILE, MODEL_FILE = "plan.json", "model.safetensors"
@@ -69,9 +70,10 @@ class WorkPlan:
     @classmethod
     def load(cls, folder: Path) -> WorkPlan:
         """The plan that `save` wrote to a folder."""
-        values = json.loads((folder / PLAN_FILE).read_text(encoding="utf-8"))
-        grids = {name: _grid(values.pop(name)) for name in ("encoding", "meshing")}
-        return cls(**{**values, **grids, "origin_world": tuple(values["origin_world"])})
+        with reading_work(folder / PLAN_FILE):
+            values = json.loads((folder / PLAN_FILE).read_text(encoding="utf-8"))
+            grids = {name: _grid(values.pop(name)) for name in ("encoding", "meshing")}
+            return cls(**{**values, **grids, "origin_world": tuple(values["origin_world"])})
 
 
 def _grid(values: dict[str, list[int]]) -> TileGrid:

@@ -260,3 +260,17 @@ def test_real_scans_are_stored_as_they_are_cleaned(shared_data: Path, tmp_path: 
     everything = store.within(np.full(3, -np.inf), np.full(3, np.inf))
     assert np.array_equal(everything.points_world, in_world(kept, summary.up, 1.0))
     assert (everything.colours is None) == (kept.colours is None)
+
+
+@pytest.mark.parametrize("name", ["content.json", "summary.json", "cells.npz"])
+@pytest.mark.parametrize("damage", ["empty", "half", "other"])
+def test_damaged_work_and_that_of_another_version_is_refused_by_name(
+    tmp_path: Path, rng: np.random.Generator, name: str, damage: str
+) -> None:
+    write_points(tmp_path / "a.npz", PointCloud(rng.normal(size=(200, 3))))
+    store_points([tmp_path / "a.npz"], tmp_path / "work", up="z", scale=1.0)
+    path = tmp_path / "work" / name
+    content = path.read_bytes()
+    path.write_bytes({"empty": b"", "half": content[: len(content) // 2], "other": b"{}"}[damage])
+    with pytest.raises(ValueError, match=f"{name}: expected what this version leaves .*; remove the folder .* and run"):
+        store_points([tmp_path / "a.npz"], tmp_path / "work", up="z", scale=1.0)
