@@ -86,6 +86,34 @@ def up_rotation(up: str) -> np.ndarray:
 
 
 @dataclass(frozen=True)
+class ScanFrame:
+    """How a scan lies in the world, which is in metres, z up.
+
+    up: the axis ('x', 'y', 'z') that points up in the scan.  scale: metres per unit of the scan.
+    """
+
+    up: str = "z"
+    scale: float = 1.0
+
+    def to_world(self, points_scan: np.ndarray) -> np.ndarray:
+        """(N, 3) scan -> (N, 3) float64 metres, z up; what is not finite, as unknown scanners are, stays so."""
+        with np.errstate(invalid="ignore"):  # infinity times the zeros of the rotation is NaN
+            return (np.asarray(points_scan, dtype=np.float64) * self.scale) @ up_rotation(self.up).T
+
+    def to_scan(self, points_world: np.ndarray) -> np.ndarray:
+        """(N, 3) metres, z up -> (N, 3) float64 in the frame and units of the scan."""
+        return (points_world @ up_rotation(self.up)) / self.scale
+
+    def directions_to_world(self, directions_scan: np.ndarray) -> np.ndarray:
+        """(N, 3) unit vectors in the frame of the scan -> (N, 3) float32, z up."""
+        return (directions_scan @ up_rotation(self.up).T).astype(np.float32)
+
+    def directions_to_scan(self, directions_world: np.ndarray) -> np.ndarray:
+        """(N, 3) unit vectors, z up -> (N, 3) float32 in the frame of the scan."""
+        return (directions_world @ up_rotation(self.up)).astype(np.float32)
+
+
+@dataclass(frozen=True)
 class VoxelFrame:
     """Where voxel (0, 0, 0) begins in the world, and how large a voxel is.
 

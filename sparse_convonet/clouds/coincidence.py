@@ -42,3 +42,12 @@ def first_of_each_place(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))
     return first[order], rank[place.reshape(-1)]
+
+
+def in_place_sample(points: np.ndarray, count: int, most: int) -> np.ndarray:
+    """(N,) bool: which of (N, 3) points, of `count` in all, stand for all: about `most` or fewer, by their places.
+
+    So the choice is the same in whatever parts and order the points come.
+    """
+    step = -(-count // most)
+    return np.asarray(place_keys(points) % np.uint64(max(1, step)) == 0)

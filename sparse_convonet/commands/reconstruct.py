@@ -1,4 +1,4 @@
-"""Turn a scan of a building into one mesh: mesh.ply, preview.png and report.json in --out."""
+"""Turn a scan of a building into one mesh: mesh.ply, a light mesh.glb, preview.png and report.json in --out."""
 
 from __future__ import annotations
 
@@ -60,6 +60,8 @@ def main(arguments: list[str] | None = None) -> None:
         work=options.work,
         cluster=options.cluster,
         tiles=options.tiles,
+        light=[name for name in options.formats.lower().split(",") if name != "ply"],
+        light_error_m=light_error_m(options.light_error),
     )
     reconstruct_scan(request)
 
@@ -74,6 +76,16 @@ def simplification(text: str | None) -> tuple[int | None, float | None]:
         raise ValueError(
             f"--simplify: expected a number of faces (200000) or an error (5mm), found {text!r}"
         ) from error
+
+
+def light_error_m(text: str | None) -> float | None:
+    """'5mm' -> metres."""
+    if text is None:
+        return None
+    try:
+        return float(text.removesuffix("mm")) / 1000
+    except ValueError as error:
+        raise ValueError(f"--light-error: expected an error in mm (5mm), found {text!r}") from error
 
 
 def station(text: str) -> tuple[float, float, float]:
@@ -92,7 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     parser._negative_number_matcher = re.compile(r"-[\d.][\d.,eE+-]*$")  # or argparse takes -1,0,2 for an option
     add = parser.add_argument
     add("inputs", nargs="+", type=Path, metavar="INPUT", help="point clouds, meshes or a Matterport3D scan folder")
-    add("--out", type=Path, required=True, help="folder for mesh.ply, preview.png and report.json")
+    add("--out", type=Path, required=True, help="folder for mesh.ply, mesh.glb, preview.png and report.json")
     add("--model", default="building", help="name of a shipped model, or a .safetensors file")
     add("--voxel-size", type=float, help="metres; default: from the density of the points")
     add("--cell-size", type=float, help="metres; default: half a voxel")
@@ -118,6 +130,17 @@ def _parser() -> argparse.ArgumentParser:
         help="remove pieces of less surface; default: 0.1, and 2 if few points show it",
     )
     add("--simplify", metavar="FACES|MM", help="a number of faces (200000), or an error in mm (5mm)")
+    add(
+        "--formats",
+        default="ply,glb",
+        metavar="LIST",
+        help="ply: mesh.ply, always written; glb, obj, stl: a light mesh, with few faces where the surface is flat",
+    )
+    add(
+        "--light-error",
+        metavar="MM",
+        help="error that the light mesh may have (5mm); default: a quarter of a cell",
+    )
     add("--refine", type=int, default=0, metavar="STEPS", help="steps that move vertices onto the surface")
     add(
         "--memory",

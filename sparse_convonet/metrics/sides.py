@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparse_convonet.clouds.coincidence import place_keys
+from sparse_convonet.clouds.coincidence import in_place_sample
 from sparse_convonet.clouds.scanners import has_scanner
 from sparse_convonet.mesh.raycast import TriangleScene
 from sparse_convonet.structures import Mesh
@@ -147,8 +147,7 @@ def in_ray_sample(points: np.ndarray, count: int) -> np.ndarray:
 
     So the choice is the same in whatever parts and order the points come.
     """
-    step = -(-count // _MOST_RAYS)
-    return np.asarray(place_keys(points) % np.uint64(max(1, step)) == 0)
+    return in_place_sample(points, count, _MOST_RAYS)
 
 
 def scan_side_shares(

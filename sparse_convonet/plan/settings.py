@@ -66,6 +66,11 @@ class ReconstructionSettings:
         return PieceRules(self.smallest_piece_m2, None, None)
 
     @property
+    def simplify_error_m(self) -> float | None:
+        """simplify_error_mm in metres."""
+        return None if self.simplify_error_mm is None else self.simplify_error_mm / 1000
+
+    @property
     def simplifies(self) -> bool:
         """Whether fewer faces are asked for."""
         return self.simplify_faces is not None or self.simplify_error_mm is not None

@@ -5,11 +5,9 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from sparse_convonet.coordinates import VoxelFrame, up_rotation
-from sparse_convonet.fields.sparse import SparseField
+from sparse_convonet.coordinates import ScanFrame, VoxelFrame
 from sparse_convonet.mesh.query_chunks import query_chunks
-from sparse_convonet.model.field_queries import FieldQueries
-from sparse_convonet.model.sparse import SparseOccupancyNetwork
+from sparse_convonet.reconstruct.backend import Queries
 
 
 class OccupancyField:
@@ -21,26 +19,16 @@ class OccupancyField:
     Raises ValueError for queries of another shape or that are not finite.
     """
 
-    def __init__(
-        self,
-        *,
-        network: SparseOccupancyNetwork,
-        scene_field: SparseField,  # of one scene
-        frame: VoxelFrame,
-        threshold: float,
-        up: str = "z",
-        scale: float = 1.0,
-    ) -> None:
+    def __init__(self, *, queries: Queries, voxels: VoxelFrame, scan: ScanFrame, threshold: float) -> None:
         self.threshold = threshold
-        self._queries = FieldQueries(network, scene_field)
-        self._frame = frame
-        self._rotation = up_rotation(up)
-        self._scale = scale
+        self._queries = queries
+        self._voxels = voxels
+        self._scan = scan
 
     @property
     def voxel_size_m(self) -> float:
         """Edge of a voxel in metres."""
-        return self._frame.voxel_size_m
+        return self._voxels.voxel_size_m
 
     def occupancy(self, points: np.ndarray) -> np.ndarray:
         """(Q,) float32 probabilities that points (Q, 3) lie in occupied space; nearly 0 where nothing is known."""
@@ -65,7 +53,7 @@ class OccupancyField:
             way = -self._queries.gradient(queries[chunk]).astype(np.float64)
             length = np.linalg.norm(way, axis=1, keepdims=True)
             unit = np.divide(way, length, out=np.zeros_like(way), where=np.isfinite(length) & (length > 0))
-            normals[chunk] = unit @ self._rotation  # the rows of a rotation are its inverse's columns
+            normals[chunk] = self._scan.directions_to_scan(unit)
         return normals
 
     def _ask(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -83,4 +71,4 @@ class OccupancyField:
             raise ValueError(f"queries: expected an array of shape (Q, 3), one point a row, found {points.shape}")
         if not np.isfinite(points).all():
             raise ValueError("queries: expected finite coordinates, found NaN or infinite ones; leave those rows out")
-        return self._frame.to_voxels((points * self._scale) @ self._rotation.T)
+        return self._voxels.to_voxels(self._scan.to_world(points))

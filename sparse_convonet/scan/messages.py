@@ -17,6 +17,7 @@ from sparse_convonet.metrics.sides import SCAN_START_M, WRONG_SIDE_VOXELS
 from sparse_convonet.model.weights import TrainedModel
 from sparse_convonet.plan.plan import Plan
 from sparse_convonet.plan.settings import ReconstructionSettings
+from sparse_convonet.scan.request import LIGHT_FORMATS
 
 logger = logging.getLogger(__name__)
 
@@ -103,6 +104,13 @@ def tell_result(report: dict[str, Any], written: Sequence[Path], *, stations_nam
         "coverage  %.1f %% of the points within one cell of the mesh, %.1f %% within one voxel",
         100 * near["within_1_cell"], 100 * near["within_1_voxel"],
     )  # fmt: skip
+    light = report["light_mesh"]
+    if light is not None:
+        logger.info(
+            "light     %d faces in %s, 95 %% of the mesh within %.1f mm of it, the farthest %.0f mm",
+            light["faces"], ", ".join(path.name for path in written if path.suffix[1:] in LIGHT_FORMATS),
+            1000 * light["within_95_m"], 1000 * light["largest_m"],
+        )  # fmt: skip
     if report["sides"] is not None:
         sides = report["sides"]
         logger.info(

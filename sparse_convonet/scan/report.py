@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import importlib.metadata
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from sparse_convonet.clouds.cleaning import CloudSummary, Dropped
-from sparse_convonet.mesh.topology import MeshStatistics
 from sparse_convonet.metrics.sides import ScanSideShares
 from sparse_convonet.model.weights import TrainedModel
+from sparse_convonet.out_of_core.assembly.written_mesh import LightFacts, WrittenMesh
 from sparse_convonet.plan.plan import Plan
 from sparse_convonet.plan.settings import ReconstructionSettings
+from sparse_convonet.plan.stages import FoundSurface
 from sparse_convonet.runtime.memory import peak_memory_bytes
 
 _VERSIONS_OF = ("sparse_convonet", "torch", "numpy", "open3d-cpu", "open3d", "MinkowskiEngine", "numba")
@@ -30,30 +31,18 @@ class ScanInput:
     summary: CloudSummary
 
 
-@dataclass(frozen=True)
-class ScanOutcome:
-    """What is known of a mesh that was written.  coverage: shares within a cell and within a voxel.  sides: None where
-    no scanner is known."""
-
-    statistics: MeshStatistics
-    coverage: tuple[float, float]
-    level_cells: dict[int, int]
-    threshold: float
-    removed_pieces: int
-    seconds: dict[str, float]
-    sides: ScanSideShares | None
-
-
 def report_of(
     inputs: Sequence[Path],
     given: ScanInput,
     settings: ReconstructionSettings,
     plan: Plan,
-    outcome: ScanOutcome,
+    found: FoundSurface,
+    written: WrittenMesh,
+    seconds: Mapping[str, float],
     trained: TrainedModel,
 ) -> dict[str, Any]:
-    """What report.json says of a run."""
-    mesh = outcome.statistics
+    """What report.json says of a run.  seconds: by stage."""
+    mesh = written.statistics
     return {
         "input": {
             "files": [path.name for path in inputs],
@@ -67,11 +56,11 @@ def report_of(
         },
         "voxel_size_m": plan.voxel_size_m,
         "cell_size_m": plan.cell_size_m,
-        "threshold": outcome.threshold,
-        "levels": [{"stride": stride, "cells": cells} for stride, cells in outcome.level_cells.items()],
+        "threshold": found.threshold,
+        "levels": [{"stride": stride, "cells": cells} for stride, cells in found.level_cells.items()],
         "tiles": {"count": plan.tiles, "edge_voxels": plan.tile_voxels},
         "predicted": {"seconds": plan.seconds, "memory_bytes": plan.memory_bytes},
-        "seconds": {name: round(value, 3) for name, value in outcome.seconds.items()},
+        "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "peak_memory_bytes": peak_memory_bytes(),
         "mesh": {
             "vertices": mesh.vertices,
@@ -80,20 +69,21 @@ def report_of(
             "components": mesh.components,
             "watertight": mesh.watertight,
         },
-        "removed_pieces": outcome.removed_pieces,
+        "light_mesh": None if written.light is None else _rounded(written.light),
+        "removed_pieces": written.removed_pieces,
         "coverage": {
-            "within_1_cell": round(outcome.coverage[0], 5),
-            "within_1_voxel": round(outcome.coverage[1], 5),
+            "within_1_cell": round(written.coverage[0], 5),
+            "within_1_voxel": round(written.coverage[1], 5),
         },
-        "sides": None if outcome.sides is None else _rounded(outcome.sides),
+        "sides": None if written.sides is None else _rounded(written.sides),
         "engine": trained.sparse.unet.engine.name,
         "model": {"name": trained.name, "file_threshold": trained.threshold, **trained.record},
         "versions": _versions(),
     }
 
 
-def _rounded(sides: ScanSideShares) -> dict[str, float | int]:
-    return {name: round(value, 5) for name, value in asdict(sides).items()}
+def _rounded(facts: ScanSideShares | LightFacts) -> dict[str, float | int]:
+    return {name: round(value, 5) for name, value in asdict(facts).items()}
 
 
 def _versions() -> dict[str, str]:

@@ -14,8 +14,8 @@ from PIL import Image
 
 from sparse_convonet.io.meshes import read_mesh
 from sparse_convonet.io.points import write_points
-from sparse_convonet.out_of_core import work_folder
-from sparse_convonet.out_of_core.assembly import simplified
+from sparse_convonet.out_of_core import stored_scan, work_folder
+from sparse_convonet.out_of_core.assembly import assemble
 from sparse_convonet.out_of_core.tiles import plan_tiles, schedule
 from sparse_convonet.out_of_core.tiles.encoding import Stage, run_stage
 from sparse_convonet.plan.settings import ReconstructionSettings
@@ -68,6 +68,8 @@ def test_the_result_through_the_disk_is_that_of_one_piece(request_on_disk: ScanR
         meshes = [read_mesh(out / "mesh.ply") for out in (request.out, one_piece(request).out)]
         assert_same_surface(*meshes)
         assert (meshes[0].colours is None) == (meshes[1].colours is None) == ("coloured" not in str(request.inputs))
+        light = [(out / "mesh.glb").read_bytes() for out in (request.out, one_piece(request).out)]
+        assert light[0] == light[1] and tiled["light_mesh"]["faces"] < 0.1 * tiled["mesh"]["faces"]
         pictures = [np.asarray(Image.open(out / "preview.png")) for out in (request.out, one_piece(request).out)]
         assert (np.abs(pictures[0].astype(int) - pictures[1]) > 1).mean() < 1e-3
         assert not (request.work or request.out).exists()
@@ -101,7 +103,7 @@ def test_a_run_that_was_broken_off_goes_on_with_what_is_finished(
         seen.append({path: path.stat().st_mtime_ns for path in times})
         return schedule.mesh_all(*arguments)
 
-    monkeypatch.setattr(work_folder, "mesh_all", meshed)
+    monkeypatch.setattr(stored_scan, "mesh_all", meshed)
     found = reconstruct_scan(request)
     assert seen == [times]
     assert facts(found) == facts(expected)
@@ -167,7 +169,7 @@ def test_a_mesh_too_large_to_be_simplified_is_refused_and_its_tiles_serve_withou
 ) -> None:
     request = replace(request_on_disk, settings=replace(SETTINGS, simplify_faces=2000))
     with monkeypatch.context() as patches:
-        patches.setattr(simplified, "_BYTES_PER_FACE", 1e9)
+        patches.setattr(assemble, "_BYTES_PER_FACE", 1e9)
         with pytest.raises(
             ValueError, match=r"GB of memory for the whole mesh of \d+ faces, found .* leave --simplify out"
         ):
@@ -202,18 +204,18 @@ def test_a_scan_too_large_for_the_memory_goes_through_the_disk_unasked(
     request_on_disk: ScanRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     request = replace(request_on_disk, work=None)
-    monkeypatch.setattr("sparse_convonet.scan.run.holds_points", lambda points, budget: False)
+    monkeypatch.setattr("sparse_convonet.scan.gather.holds_points", lambda points, budget: False)
     report = reconstruct_scan(request)
     assert report["tiles"]["count"] > 4
     assert json.loads((request.out / "report.json").read_text()) == report
-    assert sorted(path.name for path in request.out.iterdir()) == ["mesh.ply", "preview.png", "report.json"]
+    assert sorted(path.name for path in request.out.iterdir()) == ["mesh.glb", "mesh.ply", "preview.png", "report.json"]
 
 
 def test_3d_tiles_stand_beside_the_mesh(request_on_disk: ScanRequest) -> None:
     request = replace(request_on_disk, work=None, tiles=True)
     reconstruct_scan(request)
     assert (request.out / "tiles" / "tileset.json").is_file()
-    with pytest.raises(ValueError, match="holds mesh.ply, preview.png, report.json, tiles already"):
+    with pytest.raises(ValueError, match="holds mesh.ply, mesh.glb, preview.png, report.json, tiles already"):
         reconstruct_scan(request)
 
 

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from sparse_convonet.coordinates import VoxelFrame
+from sparse_convonet.coordinates import ScanFrame, VoxelFrame
 from sparse_convonet.mesh.cleanup import CrumbRule, PieceRules, remove_pieces
 from sparse_convonet.mesh.colour import with_colours
 from sparse_convonet.mesh.normals import with_area_normals
+from sparse_convonet.mesh.placed import in_scan
 from sparse_convonet.mesh.topology import face_areas
 from sparse_convonet.out_of_core.assembly.assemble import AssemblySettings
 from sparse_convonet.out_of_core.assembly.tile_frame import TileFrame
@@ -23,7 +24,7 @@ from tests.out_of_core.analytic_tiles import VOXEL_M, TiledMesh, cut_into_tiles
 
 CELL = 0.5  # voxels
 TILE = 16  # seed cells, of two finest ones: 16 voxels
-FRAME = TileFrame(VoxelFrame(np.array([3.0, -2.0, 1.5]), VOXEL_M), CELL, "y", 0.5)
+FRAME = TileFrame(VoxelFrame(np.array([3.0, -2.0, 1.5]), VOXEL_M), CELL, ScanFrame("y", 0.5))
 RULES = PieceRules(0.25, 0.01, CrumbRule(4.0, 0.05, 0.5, 0.5))
 ALL_PIECES = PieceRules(0.0, None, None)
 SETTINGS = AssemblySettings(RULES, (CELL * 0.25, 0.25))
@@ -125,6 +126,4 @@ def whole_mesh(tiled: TiledMesh, points: MemoryPoints, settings: AssemblySetting
 
 def as_scanned(mesh: Mesh) -> Mesh:
     """In the frame and units of the scan."""
-    assert mesh.normals is not None
-    normals = FRAME.normals_to_scan(mesh.normals)
-    return Mesh(FRAME.to_scan(mesh.vertices), mesh.faces, normals, mesh.colours)
+    return in_scan(mesh, FRAME.scan)

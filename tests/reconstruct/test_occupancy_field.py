@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,6 +16,7 @@ from sparse_convonet.extract.mise import threshold_logit
 from sparse_convonet.mesh import query_chunks
 from sparse_convonet.model.sparse import OUTSIDE_LOGIT
 from sparse_convonet.model.weights import TrainedModel, load_model
+from sparse_convonet.out_of_core.tiles import plan_tiles
 from sparse_convonet.structures import PointCloud
 from tests.synthetic_scan import room_points
 
@@ -94,12 +97,25 @@ def test_answers_do_not_depend_on_how_many_queries_there_are(
     assert field.logits(places[:0]).shape == (0,) and field.normals(places[:0]).shape == (0, 3)
 
 
-def test_a_scan_that_does_not_fit_the_memory_is_refused(model: TrainedModel) -> None:
-    reconstructor = Reconstructor(model, replace(SETTINGS, memory_bytes=800_000_000))
-    with pytest.raises(
-        ValueError, match=r"encode: expected a scan that fits 0.8 GB of memory in one piece, found one of"
-    ):
-        reconstructor.encode(room_points())
+def test_a_scan_that_does_not_fit_the_memory_gives_the_same_field_through_the_disk(
+    model: TrainedModel, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(plan_tiles, "TILE_EDGES", (48,))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    settings = ReconstructionSettings(voxel_size_m=0.08, up="y", scale=0.001)
+    points, places = (array[:, [0, 2, 1]] * [1, 1, -1] * 1000 for array in (room_points(4000), queries()))
+    places = np.concatenate([places, [[1e9, -1e9, 1e9]]])
+    whole = Reconstructor(model, settings).encode(points)
+    tiled = Reconstructor(model, replace(settings, memory_bytes=800_000_000)).encode(points)
+    (folder,) = tmp_path.iterdir()
+    assert len([path for path in (folder / "encoded").iterdir() if path.is_dir()]) > 4
+    assert 0 < whole.known(places).sum() < len(places)
+    np.testing.assert_array_equal(tiled.known(places), whole.known(places))
+    np.testing.assert_array_equal(tiled.logits(places), whole.logits(places))
+    np.testing.assert_allclose(tiled.normals(places), whole.normals(places), atol=1e-5)
+    assert (tiled.voxel_size_m, tiled.threshold) == (whole.voxel_size_m, whole.threshold)
+    del tiled
+    assert not list(tmp_path.iterdir())
 
 
 def test_gradients_are_not_kept_and_the_field_works_where_they_are_on(field: OccupancyField) -> None:

@@ -13,13 +13,11 @@ from typing import Any
 import numpy as np
 import open3d as o3d
 import pytest
-import torch
 import trimesh
 
 from sparse_convonet import Reconstructor
-from sparse_convonet.coordinates import VoxelFrame, up_rotation
+from sparse_convonet.coordinates import up_rotation
 from sparse_convonet.metrics.surface import nearest_distance
-from sparse_convonet.model.field_queries import FieldQueries
 from sparse_convonet.model.weights import TrainedModel, load_model
 from sparse_convonet.out_of_core.tiles import plan_tiles
 from sparse_convonet.plan.settings import ReconstructionSettings
@@ -140,10 +138,7 @@ def test_refinement_brings_vertices_nearer_to_the_level_set(model: TrainedModel)
             model, ReconstructionSettings(voxel_size_m=VOXEL_M, refine_steps=steps, field_normals=False)
         )
         result = reconstructor.run(PointCloud(points))
-        frame = VoxelFrame.around(points, VOXEL_M)
-        with torch.no_grad():
-            field = reconstructor._encode(frame.to_voxels(points))
-            logits = FieldQueries(model.sparse, field).logits(frame.to_voxels(result.mesh.vertices))
+        logits = reconstructor.encode(points).logits(result.mesh.vertices)
         level = np.log(result.threshold / (1 - result.threshold))
         return float(np.abs(logits - level).mean())
 

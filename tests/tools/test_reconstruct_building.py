@@ -66,7 +66,7 @@ def test_result_is_complete_and_replaced_only_when_asked(
     assert 0.5 < report["coverage"]["within_1_cell"] <= report["coverage"]["within_1_voxel"] <= 1
     assert report["engine"] in ("native", "minkowski") and report["model"]["name"] == "building"
     assert report["peak_memory_bytes"] > 1e8 and "torch" in report["versions"]
-    assert sorted(path.name for path in earlier.iterdir()) == ["mesh.ply", "preview.png", "report.json"]
+    assert sorted(path.name for path in earlier.iterdir()) == ["mesh.glb", "mesh.ply", "preview.png", "report.json"]
 
 
 def test_several_inputs_are_joined_and_unusable_points_counted(tmp_path: Path, scan: Path) -> None:

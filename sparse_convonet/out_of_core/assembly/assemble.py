@@ -7,7 +7,6 @@ to be simplified is joined in memory (simplified.py).
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,27 +15,30 @@ from pathlib import Path
 
 import numpy as np
 
-from sparse_convonet.io.ply import MeshParts, write_ply
+from sparse_convonet.io.ply import MeshParts
 from sparse_convonet.mesh.cleanup import PieceRules, no_surface
-from sparse_convonet.mesh.topology import MeshStatistics, mesh_statistics
-from sparse_convonet.metrics.sides import ScanSideShares
-from sparse_convonet.out_of_core.assembly.finishing import finish_tiles
+from sparse_convonet.mesh.placed import in_scan
+from sparse_convonet.mesh.topology import MeshStatistics
+from sparse_convonet.out_of_core.assembly.finishing import FinishedTiles, finish_tiles
+from sparse_convonet.out_of_core.assembly.held_mesh import HeldMesh
+from sparse_convonet.out_of_core.assembly.joined_tiles import whole_mesh
+from sparse_convonet.out_of_core.assembly.light_tiles import LightTiles
 from sparse_convonet.out_of_core.assembly.pieces import Pieces
 from sparse_convonet.out_of_core.assembly.preview import StreamedPicture, ViewPlan
 from sparse_convonet.out_of_core.assembly.scan_sides import sampled_rays
-from sparse_convonet.out_of_core.assembly.simplified import SimplifiedMesh
 from sparse_convonet.out_of_core.assembly.surfaces import Surfaces, SurfaceSums, TileSurface
 from sparse_convonet.out_of_core.assembly.tile_coverage import Coverage, shell_voxels
 from sparse_convonet.out_of_core.assembly.tile_frame import TileFrame
 from sparse_convonet.out_of_core.assembly.tile_notes import PointSource, reporting
 from sparse_convonet.out_of_core.assembly.tiles3d import TilesetWriter
+from sparse_convonet.out_of_core.assembly.written_mesh import ResultPaths, WrittenMesh, write_light
 from sparse_convonet.out_of_core.tiles.tile_folder import TileFolder
 from sparse_convonet.plan.settings import ReconstructionSettings
 from sparse_convonet.runtime.atomic import atomic_folder, atomic_path
 from sparse_convonet.runtime.progress import Progress, untold
 from sparse_convonet.structures import Mesh
 
-logger = logging.getLogger(__name__)
+_BASE_BYTES, _BYTES_PER_FACE = 0.7e9, 700  # upper bounds: open3d takes some 530 beyond the mesh itself
 
 
 @dataclass(frozen=True)
@@ -54,30 +56,16 @@ class AssemblySettings:
             raise ValueError(f"coverage: expected distances above 0 m, found {list(self.distances_m)}")
 
 
-@dataclass(frozen=True)
-class AssemblyResult:
-    """statistics: of the whole mesh, in the units of the scan, as mesh_statistics.  coverage: the share of the points
-    within each of the distances.  removed_pieces: connected pieces that were too small or had too few points.
-    sides: None where no scanner is known."""
-
-    statistics: MeshStatistics
-    coverage: tuple[float, ...]
-    removed_pieces: int
-    sides: ScanSideShares | None
-
-
 def assemble(
     folder: TileFolder,
     points: PointSource,
     frame: TileFrame,
     settings: AssemblySettings,
-    mesh_path: Path,
-    preview_path: Path,
+    paths: ResultPaths,
     *,
-    tiles_path: Path | None = None,
     progress: Progress | None = None,
-) -> AssemblyResult:
-    """Write the mesh of all tiles (.ply), its picture (.png) and, if asked for, a folder of 3D Tiles.
+) -> WrittenMesh:
+    """Write the mesh of all tiles, its picture and, if asked for, a light mesh and a folder of 3D Tiles.
 
     The mesh is in the frame and units of the scan, the 3D Tiles in metres, z up.  Raises ValueError where no surface is
     left, where there are more vertices than a file can name or, to be simplified, than fit the memory, and where tiles
@@ -87,21 +75,18 @@ def assemble(
     finished = finish_tiles(folder, points, frame, settings.pieces, settings.chosen, report)
     if finished.face_count == 0:
         raise no_surface()
-    rays = sampled_rays(points, frame.voxels.voxel_size_m)
     if settings.chosen.simplifies:
-        simplified = SimplifiedMesh.of(finished, points, frame, settings.chosen, settings.memory_bytes, report)
-        write_ply(mesh_path, simplified.in_scan)
-        simplified.draw(preview_path)
-        if tiles_path is not None:
-            with atomic_folder(tiles_path) as temporary:
-                simplified.write_tiles(temporary, folder.grid)
-        coverage_of_all = simplified.coverage(settings.distances_m, report)
-        rays.meet(simplified.world)
-        statistics = mesh_statistics(simplified.in_scan)
-        return AssemblyResult(statistics, coverage_of_all, finished.removed_pieces, rays.shares())
+        _require_memory(finished, settings.memory_bytes)
+        world = whole_mesh(finished, points, frame, settings.chosen, report)
+        held = HeldMesh(world, finished.removed_pieces, points, frame)
+        return held.write(paths, folder.grid, settings.distances_m, report)
+    rays = sampled_rays(points, frame.voxels.voxel_size_m)
     surfaces = Surfaces(finished, frame, points, shell_voxels(frame, settings.distances_m))
     coverage = Coverage(folder, surfaces, frame, points, settings.distances_m)
-    with atomic_path(mesh_path) as temporary:
+    light = None
+    if paths.light:
+        light = LightTiles(folder.folder / "light", frame, surfaces.vertex_count, paths.light_error_m)
+    with atomic_path(paths.mesh) as temporary:
         parts = MeshParts(
             temporary, surfaces.vertex_count, surfaces.face_count, normals=True, colours=surfaces.coloured
         )
@@ -116,31 +101,30 @@ def assemble(
                     extents.append(plan.extents(_upright(surface, frame)))
                 coverage.count(name, surface)
                 rays.meet(surface.mesh)
+                if light is not None:
+                    light.add(name, surface)
     for name in reporting(report, "coverage", coverage.around()):
         coverage.count(name, None)
     picture = StreamedPicture(plan, extents, surfaces.coloured)
-    with _tileset(tiles_path, sums) as tileset:
+    with _tileset(paths.tiles, sums) as tileset:
         for name in reporting(report, "picture", surfaces.names):
             mesh = _upright(surfaces.load(name), frame)
             if len(mesh.faces):  # a tile may have nothing but a vertex that others use
                 picture.draw(mesh)
                 if tileset is not None:
                     tileset.add(name, mesh)
-    picture.write(preview_path)
+    picture.write(paths.preview)
+    facts = None if light is None else write_light(paths, light.finish(report), frame.scan)
     statistics = _statistics(surfaces, finished.pieces, sums, frame)
-    return AssemblyResult(statistics, coverage.shares(), finished.removed_pieces, rays.shares())
+    return WrittenMesh(statistics, coverage.shares(), finished.removed_pieces, rays.shares(), facts)
 
 
 def _as_written(surface: TileSurface, frame: TileFrame) -> Mesh:
     """A tile's part of the mesh file: its own vertices, and faces that name those of the whole mesh."""
     mesh, own = surface.mesh, surface.own
     assert mesh.normals is not None
-    return Mesh(
-        frame.to_scan(mesh.vertices[own]),
-        surface.numbers[mesh.faces],
-        frame.normals_to_scan(mesh.normals[own]),
-        None if mesh.colours is None else mesh.colours[own],
-    )
+    colours = None if mesh.colours is None else mesh.colours[own]
+    return in_scan(Mesh(mesh.vertices[own], surface.numbers[mesh.faces], mesh.normals[own], colours), frame.scan)
 
 
 def _upright(surface: TileSurface, frame: TileFrame) -> Mesh:
@@ -165,8 +149,18 @@ def _statistics(surfaces: Surfaces, pieces: Pieces, sums: SurfaceSums, frame: Ti
     return MeshStatistics(
         vertices=surfaces.vertex_count,
         faces=surfaces.face_count,
-        area=sums.area / frame.scale**2,
+        area=sums.area / frame.scan.scale**2,
         components=int(np.count_nonzero(pieces.kept)),
         watertight=sums.closed,
         euler_number=surfaces.vertex_count - sums.edges + surfaces.face_count,
     )
+
+
+def _require_memory(tiles: FinishedTiles, memory_bytes: int | None) -> None:
+    needed = _BASE_BYTES + _BYTES_PER_FACE * tiles.face_count
+    if memory_bytes is not None and needed > memory_bytes:
+        raise ValueError(
+            f"simplify: expected {needed / 1e9:.1f} GB of memory for the whole mesh of {tiles.face_count} faces, found "
+            f"{memory_bytes / 1e9:.1f} GB allowed; leave --simplify out (--light-error sets the error of the "
+            "light mesh, which is made block by block), allow more with --memory, or use larger cells with --cell-size"
+        )

@@ -2,13 +2,43 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from sparse_convonet.extract.lattice import pack_lattice, unpack_lattice
 from sparse_convonet.extract.tile_pieces import label_tile
+from sparse_convonet.mesh.finish import finish_mesh
 from sparse_convonet.mesh.normals import with_normals_along
 from sparse_convonet.out_of_core.assembly.finishing import FinishedTiles
+from sparse_convonet.out_of_core.assembly.point_colours import colours_near
+from sparse_convonet.out_of_core.assembly.tile_frame import TileFrame
+from sparse_convonet.out_of_core.assembly.tile_notes import PointSource
+from sparse_convonet.plan.settings import ReconstructionSettings
+from sparse_convonet.runtime.progress import Progress
 from sparse_convonet.structures import Mesh
+
+_COLOUR_MARGIN_VOXELS = 2.0  # around the mesh, in which nearly all vertices have their nearest points
+
+
+def whole_mesh(
+    tiles: FinishedTiles, points: PointSource, frame: TileFrame, settings: ReconstructionSettings, progress: Progress
+) -> Mesh:
+    """The mesh of all tiles in the world, metres, z up: joined, simplified as the settings say, with normals and colours.
+
+    It may be empty.
+    """
+    joined = join_tiles(tiles)
+    joined = replace(joined, vertices=frame.voxels.to_world(joined.vertices))
+    margin = _COLOUR_MARGIN_VOXELS * frame.voxels.voxel_size_m
+
+    def colour(mesh: Mesh) -> Mesh:
+        return replace(mesh, colours=colours_near(points, mesh.vertices, margin))
+
+    has_colours = points.has_colours and points.count > 0
+    return finish_mesh(
+        joined, settings.simplify_faces, settings.simplify_error_m, colour if has_colours else None, progress
+    )
 
 
 def join_tiles(tiles: FinishedTiles) -> Mesh:
@@ -33,12 +63,12 @@ def join_tiles(tiles: FinishedTiles) -> Mesh:
     every, of_faces = np.concatenate(keys), np.concatenate(corners)
     del keys, corners
     order = np.argsort(every)
-    faces = np.searchsorted(every[order], of_faces)[np.argsort(_cells(of_faces), kind="stable")]
+    faces = np.searchsorted(every[order], of_faces)[np.argsort(cells_of_faces(of_faces), kind="stable")]
     joined = Mesh(np.concatenate(vertices)[order], faces)
     return with_normals_along(joined, np.concatenate(gradients)[order]) if tiles.has_gradients else joined
 
 
-def _cells(corners: np.ndarray) -> np.ndarray:
+def cells_of_faces(corners: np.ndarray) -> np.ndarray:
     """(F,) int64 keys of the lattice cells of faces, by the keys (F, 3) of their vertices.
 
     A face does not lie in a face of its cell, so along every axis the edge of one of its vertices begins where the cell

@@ -43,11 +43,13 @@ class TileSurface:
 
     mesh: vertices in the world, metres, z up, with normals and colours; also vertices that no face uses.
     numbers: (V,) int64, that of each vertex in the whole mesh, -1 where it has none.  own: (V,) bool, the tile's own.
+    keys: (V,) int64, see TileMesh.
     """
 
     mesh: Mesh
     numbers: np.ndarray
     own: np.ndarray
+    keys: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -90,7 +92,7 @@ class Surfaces:
         self.high_z = frame.height(float(pieces.high[stays, 2].max(initial=-np.inf)))
         self.tag = tag_of(
             pieces.kept, pieces.piece_of, pieces.areas, frame.voxels.origin_world, frame.voxels.voxel_size_m,
-            frame.cell_voxels, frame.up, frame.scale, points.count, self.coloured, shell_voxels,
+            frame.cell_voxels, frame.scan.up, frame.scan.scale, points.count, self.coloured, shell_voxels,
             tiles.has_gradients,
         )  # fmt: skip
         self._survey = survey_notes(folder)
@@ -128,7 +130,7 @@ class Surfaces:
         faces = mesh.faces[stays[mesh.faces[:, 0]]].astype(np.int64)
         assert faces.size == 0 or numbers[faces].min() >= 0
         world = self._frame.voxels.to_world(mesh.vertices)
-        return TileSurface(Mesh(world, faces, values["normals"], values.get("colours")), numbers, own)
+        return TileSurface(Mesh(world, faces, values["normals"], values.get("colours")), numbers, own, mesh.keys)
 
     def shell(self, name: TileName) -> np.ndarray:
         """(S, 3, 3) float64, world: the corners of faces along the border of a tile, after `finish`."""

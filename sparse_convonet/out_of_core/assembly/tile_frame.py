@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sparse_convonet.coordinates import VoxelFrame, up_rotation
+from sparse_convonet.coordinates import ScanFrame, VoxelFrame
 from sparse_convonet.tile_grid import TileGrid, TileName
 
 SNAP_VOXELS = 0.01  # more than points move when they are rounded to fractions of a voxel
@@ -16,25 +16,16 @@ SNAP_VOXELS = 0.01  # more than points move when they are rounded to fractions o
 class TileFrame:
     """voxels: where voxels stand in the world, metres, z up.  cell_voxels: edge of the finest cells.
 
-    up, scale: the axis that points up in the scan, and metres per unit of it.
+    scan: how the scan lies in the world.
     """
 
     voxels: VoxelFrame
     cell_voxels: float
-    up: str
-    scale: float
-
-    def to_scan(self, vertices_world: np.ndarray) -> np.ndarray:
-        """(V, 3) world -> (V, 3) float64 in the frame and units of the scan."""
-        return (vertices_world @ up_rotation(self.up)) / self.scale
-
-    def normals_to_scan(self, normals_world: np.ndarray) -> np.ndarray:
-        """(V, 3) world -> (V, 3) float32 in the frame of the scan."""
-        return (normals_world @ up_rotation(self.up)).astype(np.float32)
+    scan: ScanFrame
 
     def upright(self, vertices_world: np.ndarray) -> np.ndarray:
         """(V, 3) float64 world, rounded as vertices are that were kept in the units of the scan."""
-        return (self.to_scan(vertices_world) * self.scale) @ up_rotation(self.up).T
+        return self.scan.to_world(self.scan.to_scan(vertices_world))
 
     def height(self, z_voxel: float) -> float:
         """The z of `upright` vertices, metres."""

@@ -97,7 +97,7 @@ class _StoredField:
         return self.work.points_within(low, high)
 
     def field_of(self, tile: TileName) -> TileField:
-        field = _field_around(self.work, tile)
+        field = field_around_tile(self.work, tile)
         queries = self.work.queries(field)
         seeds = _seeds_around(self.plan, field, self.plan.meshing.box(tile))
         return TileField(seeds, queries.logits, queries.value_and_gradient)
@@ -188,7 +188,7 @@ def _seeds_around(plan: WorkPlan, field: SparseField, box: tuple[np.ndarray, np.
     return seeds[near.all(axis=1)]
 
 
-def _field_around(work: Work, tile: TileName) -> SparseField:
+def field_around_tile(work: Work, tile: TileName) -> SparseField:
     """The field of all cells that queries and seeds in a tile of the meshing depend on."""
     plan = work.plan
     stride = work.network.unet.total_stride

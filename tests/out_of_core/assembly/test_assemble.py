@@ -14,7 +14,8 @@ from sparse_convonet.io.ply import write_ply
 from sparse_convonet.mesh.cleanup import PieceRules
 from sparse_convonet.mesh.topology import mesh_statistics
 from sparse_convonet.metrics.coverage import shares_within
-from sparse_convonet.out_of_core.assembly.assemble import AssemblyResult, AssemblySettings, assemble
+from sparse_convonet.out_of_core.assembly.assemble import AssemblySettings, assemble
+from sparse_convonet.out_of_core.assembly.written_mesh import ResultPaths, WrittenMesh
 from sparse_convonet.out_of_core.tiles.tile_folder import TileFolder
 from sparse_convonet.tile_grid import TileName
 from tests.mesh.analytic_fields import Field, box, sphere, union
@@ -37,8 +38,8 @@ from tests.out_of_core.tiled_scenes import (
 
 def _assembled(
     folder: TileFolder, points: MemoryPoints, out: Path, settings: AssemblySettings = SETTINGS
-) -> AssemblyResult:
-    return assemble(folder, points, FRAME, settings, out / "mesh.ply", out / "preview.png")
+) -> WrittenMesh:
+    return assemble(folder, points, FRAME, settings, ResultPaths(out / "mesh.ply", out / "preview.png"))
 
 
 def _scene(field: Field, rng: np.random.Generator, coloured: bool = True) -> tuple[TiledMesh, MemoryPoints]:
@@ -141,10 +142,10 @@ def test_a_killed_run_goes_on_with_what_it_found_and_settings_that_change_start_
     paths = tmp_path / "mesh.ply", tmp_path / "preview.png"
     first = _Watched(tmp_path / "tiles", tiled.grid)
     with pytest.raises(StopError):
-        assemble(first, points, FRAME, SETTINGS, *paths, progress=stop)
+        assemble(first, points, FRAME, SETTINGS, ResultPaths(*paths), progress=stop)
     assert not any(path.exists() for path in paths)
     second = _Watched(tmp_path / "tiles", tiled.grid)
-    assemble(second, points, FRAME, SETTINGS, *paths)
+    assemble(second, points, FRAME, SETTINGS, ResultPaths(*paths))
     clean = _Watched(tmp_path / "clean", tiled.grid)
     saved(tiled, tmp_path / "clean")
     (tmp_path / "other").mkdir()

@@ -20,6 +20,7 @@ from sparse_convonet.out_of_core.assembly.finishing import FinishedTiles, finish
 from sparse_convonet.out_of_core.assembly.joined_tiles import join_tiles
 from sparse_convonet.out_of_core.assembly.strips import Strips, surround
 from sparse_convonet.out_of_core.assembly.tile_notes import TileNotes
+from sparse_convonet.out_of_core.assembly.written_mesh import ResultPaths
 from sparse_convonet.plan.settings import ReconstructionSettings
 from sparse_convonet.runtime.progress import untold
 from sparse_convonet.structures import Mesh
@@ -163,16 +164,16 @@ def test_the_mesh_file_of_finished_tiles_is_that_of_the_whole(
     scene: Scene, settings: ReconstructionSettings, tmp_path: Path
 ) -> None:
     chosen, paths = replace(SETTINGS, chosen=settings), (tmp_path / "mesh.ply", tmp_path / "preview.png")
-    result = assemble(scene.folder, scene.points, FRAME, chosen, *paths, tiles_path=tmp_path / "3d")
+    result = assemble(scene.folder, scene.points, FRAME, chosen, ResultPaths(*paths, tiles=tmp_path / "3d"))
     expected, removed = scene.whole(settings)
-    expected = replace(expected, vertices=FRAME.to_scan(FRAME.voxels.to_world(expected.vertices)), normals=None)
+    expected = replace(expected, vertices=FRAME.scan.to_scan(FRAME.voxels.to_world(expected.vertices)), normals=None)
     assert_same_surface(read_mesh(paths[0]), expected)
     statistics = mesh_statistics(expected)
     assert replace(result.statistics, area=0.0) == replace(statistics, area=0.0)
     assert result.statistics.area == pytest.approx(statistics.area)
     assert result.removed_pieces == removed
     before = paths[0].read_bytes()
-    assemble(scene.folder, scene.points, FRAME, chosen, *paths)  # goes on with what is there
+    assemble(scene.folder, scene.points, FRAME, chosen, ResultPaths(*paths))  # goes on with what is there
     assert paths[0].read_bytes() == before
 
 
@@ -183,11 +184,19 @@ def test_a_mesh_to_simplify_is_refused_where_it_does_not_fit_the_memory(scene: S
         ValueError, match=r"simplify: expected 0.7 GB of memory for the whole mesh of \d+ faces, found 0.5"
     ):
         assemble(
-            scene.folder, scene.points, FRAME, replace(SETTINGS, chosen=settings, memory_bytes=500_000_000), *paths
+            scene.folder,
+            scene.points,
+            FRAME,
+            replace(SETTINGS, chosen=settings, memory_bytes=500_000_000),
+            ResultPaths(*paths),
         )
     assert not paths[0].exists()
     result = assemble(
-        scene.folder, scene.points, FRAME, replace(SETTINGS, chosen=settings), *paths, tiles_path=tmp_path / "3d"
+        scene.folder,
+        scene.points,
+        FRAME,
+        replace(SETTINGS, chosen=settings),
+        ResultPaths(*paths, tiles=tmp_path / "3d"),
     )
     assert result.statistics.watertight and result.statistics.faces < 2200
     assert result.statistics == mesh_statistics(read_mesh(paths[0]))
@@ -199,4 +208,4 @@ def test_what_leaves_no_face_is_refused(scene: Scene, tmp_path: Path) -> None:
     paths = tmp_path / "mesh.ply", tmp_path / "preview.png"
     pieces = replace(RULES, crumbs=None)
     with pytest.raises(ValueError, match="the result has no surface"):
-        assemble(scene.folder, far, FRAME, replace(SETTINGS, pieces=pieces, chosen=OBSERVED), *paths)
+        assemble(scene.folder, far, FRAME, replace(SETTINGS, pieces=pieces, chosen=OBSERVED), ResultPaths(*paths))

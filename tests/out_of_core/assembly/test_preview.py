@@ -11,6 +11,7 @@ from PIL import Image
 from sparse_convonet.mesh.colour import with_colours
 from sparse_convonet.out_of_core.assembly.assemble import assemble
 from sparse_convonet.out_of_core.assembly.point_colours import colours_near
+from sparse_convonet.out_of_core.assembly.written_mesh import ResultPaths
 from sparse_convonet.picture.camera import ParallelCamera, lay_out
 from sparse_convonet.picture.cutaway import MARGIN_PIXELS, Cutaway, blank_picture, plane_axes, render_cutaway, slabs_of
 from sparse_convonet.picture.face_sums import boxes_of_slabs
@@ -37,7 +38,13 @@ def test_picture_of_tiles_is_that_of_the_whole_mesh(coloured: bool, rng: np.rand
     points = points_on(
         Mesh(np.array([[-14.0, -13, -7], [14, -13, 8], [0, 13, 8]]), np.array([[0, 1, 2]])), 3000, rng, coloured
     )
-    assemble(saved(tiled, tmp_path / "tiles"), points, FRAME, SETTINGS, tmp_path / "mesh.ply", tmp_path / "parts.png")
+    assemble(
+        saved(tiled, tmp_path / "tiles"),
+        points,
+        FRAME,
+        SETTINGS,
+        ResultPaths(tmp_path / "mesh.ply", tmp_path / "parts.png"),
+    )
     mesh, _ = whole_mesh(tiled, points)
     upright = Mesh(FRAME.upright(mesh.vertices), mesh.faces, mesh.normals, mesh.colours)
     assert len(find_storeys(upright)) == 2

@@ -12,11 +12,12 @@ import pytest
 import trimesh
 from scipy.spatial import cKDTree
 
-from sparse_convonet.coordinates import VoxelFrame
+from sparse_convonet.coordinates import ScanFrame, VoxelFrame
 from sparse_convonet.io.meshes import read_mesh
 from sparse_convonet.out_of_core.assembly.assemble import assemble
 from sparse_convonet.out_of_core.assembly.tile_frame import TileFrame
 from sparse_convonet.out_of_core.assembly.tiles3d import TilesetWriter
+from sparse_convonet.out_of_core.assembly.written_mesh import ResultPaths
 from sparse_convonet.structures import Mesh
 from tests.mesh.analytic_fields import sphere, union
 from tests.out_of_core.tiled_scenes import CELL, SETTINGS, MemoryPoints, points_on, saved, tiled_mesh
@@ -69,13 +70,19 @@ def _placed(path: Path, tileset: dict[str, Any]) -> tuple[Mesh, np.ndarray]:
 
 @pytest.mark.parametrize("offset", [0.0, 500_000.0])
 def test_placed_tiles_are_the_mesh_to_a_millimetre(offset: float, rng: np.random.Generator, tmp_path: Path) -> None:
-    frame = TileFrame(VoxelFrame(np.array([offset + 0.3, -2.0 * offset, 7.0]), 0.25), CELL, "z", 1.0)
+    frame = TileFrame(VoxelFrame(np.array([offset + 0.3, -2.0 * offset, 7.0]), 0.25), CELL, ScanFrame())
     tiled = tiled_mesh(union(sphere((0.0, 0.0, 0.0), 10.0), sphere((8.0, 9.0, -7.0), 5.0)))
     around = points_on(Mesh(np.array([[-9.0, 0, 0], [9, 0, 0], [0, 9, 9]]), np.array([[0, 1, 2]])), 500, rng)
     world = around.points_world + frame.voxels.origin_world
     points = MemoryPoints(world, around.colours)
     mesh_path, tiles = tmp_path / "mesh.ply", tmp_path / "tiles"
-    assemble(saved(tiled, tmp_path / "work"), points, frame, SETTINGS, mesh_path, tmp_path / "p.png", tiles_path=tiles)
+    assemble(
+        saved(tiled, tmp_path / "work"),
+        points,
+        frame,
+        SETTINGS,
+        ResultPaths(mesh_path, tmp_path / "p.png", tiles=tiles),
+    )
     tileset = json.loads((tiles / "tileset.json").read_text(encoding="utf-8"))
     assert tileset["asset"]["version"] == "1.1"
     root = tileset["root"]

@@ -1,0 +1,99 @@
+"""Stage mesh: a light mesh beside the full one, to be opened anywhere: few faces where the surface is flat.
+
+The full mesh is cut into blocks, each block's edges collapse with its rim in place, and the blocks are joined at their
+rims.  So it is the same whether the full mesh is in memory or in tiles.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparse_convonet.clouds.coincidence import in_place_sample
+from sparse_convonet.mesh.collapse import CollapsedMesh, collapse_edges
+from sparse_convonet.mesh.light_numba import number_by_first_use
+from sparse_convonet.mesh.normals import with_area_normals
+from sparse_convonet.mesh.raycast import TriangleScene
+from sparse_convonet.runtime.threads import run_ranges
+from sparse_convonet.structures import Mesh
+
+BLOCK_CELLS = 256  # edge of a block in finest cells
+SAMPLE = 50_000  # vertices of the full mesh whose distance is measured
+
+
+@dataclass(frozen=True)
+class LightMesh:
+    """mesh: in the world, metres, z up, with normals.  within_68_m, within_95_m, largest_m: of a sample of the full
+    mesh's vertices, how near 68 % and 95 % of them lie to it, and the farthest."""
+
+    mesh: Mesh
+    within_68_m: float
+    within_95_m: float
+    largest_m: float
+
+
+def light_mesh(full: Mesh, block_of_vertex: np.ndarray, error_m: float) -> LightMesh:
+    """That of a whole mesh, metres, z up, with at least one face.
+
+    block_of_vertex: (V,) int64; a face belongs to the block of its first vertex.  error_m: of collapse_edges.
+    """
+    blocks = block_of_vertex[full.faces[:, 0]]
+    names, sizes = np.unique(blocks, return_counts=True)
+    order = np.argsort(blocks, kind="stable")
+    ends = np.cumsum(sizes)
+    parts: list[CollapsedMesh | None] = [None] * len(names)
+    ids: list[np.ndarray] = [np.zeros(0, dtype=np.int64)] * len(names)
+
+    def collapse(_: int, begin: int, end: int) -> None:
+        for number in range(begin, end):
+            faces = full.faces[order[ends[number] - sizes[number] : ends[number]]]
+            ids[number], local = number_by_first_use(faces, faces.min(), faces.max())
+            colours = None if full.colours is None else full.colours[ids[number]]
+            parts[number] = collapse_edges(Mesh(full.vertices[ids[number]], local, colours=colours), error_m)
+
+    run_ranges(collapse, len(names), len(names))
+    joined = LightBlocks()
+    for part, given in zip(parts, ids, strict=True):
+        assert part is not None
+        joined.add(part, given)
+    chosen = in_place_sample(full.vertices, len(full.vertices), SAMPLE)
+    return joined.finish(full.vertices[chosen])
+
+
+class LightBlocks:
+    """Joins collapsed blocks, one after the other, at the vertices on their rims."""
+
+    def __init__(self) -> None:
+        self._meshes: list[Mesh] = []
+        self._count = 0
+        self._rim_ids, self._rim_numbers = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+
+    def add(self, block: CollapsedMesh, ids: np.ndarray) -> None:
+        """ids: (V,) int64 of the vertices of the block before it was collapsed; the same in all blocks that use one."""
+        mesh, found = block.mesh, ids[block.rows]
+        place = np.searchsorted(self._rim_ids, found)
+        place[place == len(self._rim_ids)] = 0
+        known = block.on_rim & (self._rim_ids[place] == found) if len(self._rim_ids) else np.zeros(len(found), bool)
+        numbers = np.empty(len(found), dtype=np.int64)
+        numbers[known] = self._rim_numbers[place[known]]
+        numbers[~known] = self._count + np.arange(np.count_nonzero(~known))
+        self._count += int(np.count_nonzero(~known))
+        new = block.on_rim & ~known
+        ids_after = np.concatenate([self._rim_ids, found[new]])
+        numbers_after = np.concatenate([self._rim_numbers, numbers[new]])
+        order = np.argsort(ids_after, kind="stable")
+        self._rim_ids, self._rim_numbers = ids_after[order], numbers_after[order]
+        colours = None if mesh.colours is None else mesh.colours[~known]
+        self._meshes.append(Mesh(mesh.vertices[~known], numbers[mesh.faces], colours=colours))
+
+    def finish(self, sample: np.ndarray) -> LightMesh:
+        """sample: (N, 3) vertices of the full mesh."""
+        vertices, faces = (
+            np.concatenate([getattr(each, name) for each in self._meshes]) for name in ("vertices", "faces")
+        )
+        colours = [each.colours for each in self._meshes if each.colours is not None]
+        mesh = with_area_normals(Mesh(vertices, faces, colours=np.concatenate(colours) if colours else None))
+        nearest = TriangleScene(mesh.vertices, mesh.faces).nearest(sample)[0] if len(sample) else np.zeros(1)
+        within_68, within_95, largest = np.quantile(nearest, [0.68, 0.95, 1.0])
+        return LightMesh(mesh, float(within_68), float(within_95), float(largest))

@@ -1,0 +1,92 @@
+"""Stage out_of_core: a whole mesh in memory, measured and written: of a scan in one piece, or simplified from tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from sparse_convonet.io.ply import write_ply
+from sparse_convonet.mesh.cleanup import no_surface
+from sparse_convonet.mesh.light import light_mesh
+from sparse_convonet.mesh.placed import in_scan, in_world
+from sparse_convonet.mesh.topology import keep_faces, mesh_statistics
+from sparse_convonet.metrics.coverage import counts_within
+from sparse_convonet.out_of_core.assembly.light_tiles import block_numbers
+from sparse_convonet.out_of_core.assembly.scan_sides import sampled_rays
+from sparse_convonet.out_of_core.assembly.tile_frame import TileFrame
+from sparse_convonet.out_of_core.assembly.tile_notes import PointSource
+from sparse_convonet.out_of_core.assembly.tiles3d import TilesetWriter
+from sparse_convonet.out_of_core.assembly.written_mesh import ResultPaths, WrittenMesh, write_light
+from sparse_convonet.picture.cutaway import render_cutaway
+from sparse_convonet.runtime.atomic import atomic_folder
+from sparse_convonet.runtime.progress import Progress
+from sparse_convonet.structures import Mesh
+from sparse_convonet.tile_grid import TiledRows, TileGrid
+
+
+@dataclass(frozen=True)
+class HeldMesh:
+    """world: the mesh, metres, z up, with normals and, where the points have some, colours.  removed_pieces: how many
+    were taken away before."""
+
+    world: Mesh
+    removed_pieces: int
+    points: PointSource
+    frame: TileFrame
+
+    def write(
+        self,
+        paths: ResultPaths,
+        grid: TileGrid | None,
+        distances_m: Sequence[float],
+        progress: Progress,
+    ) -> WrittenMesh:
+        """Write it, in the frame and units of the scan, with its picture, a light mesh and 3D Tiles, if they are asked for.
+
+        grid: of the 3D Tiles, in finest cells.  distances_m: for which coverage is counted.  Raises ValueError where
+        the mesh has no faces.
+        """
+        if len(self.world.faces) == 0:
+            raise no_surface()
+        coverage = self._coverage(distances_m, progress)
+        rays = sampled_rays(self.points, self.frame.voxels.voxel_size_m)
+        rays.meet(self.world)
+        light = None
+        if paths.light:
+            progress("light mesh", 0.0)
+            blocks = block_numbers(self.frame, self.world.vertices)
+            light = write_light(paths, light_mesh(self.world, blocks, paths.light_error_m), self.frame.scan)
+        progress("write", 0.0)
+        placed = in_scan(self.world, self.frame.scan)
+        write_ply(paths.mesh, placed)
+        statistics = mesh_statistics(placed)
+        upright = in_world(placed, self.frame.scan)  # what whoever reads the file has, to the last bit
+        del placed
+        render_cutaway(upright, paths.preview)
+        if paths.tiles is not None and grid is not None:
+            with atomic_folder(paths.tiles) as temporary:
+                self._write_tiles(upright, temporary, grid)
+        return WrittenMesh(statistics, coverage, self.removed_pieces, rays.shares(), light)
+
+    def _coverage(self, distances_m: Sequence[float], progress: Progress) -> tuple[float, ...]:
+        """The share of all points within each distance."""
+        within, passed = np.zeros(len(distances_m), dtype=np.int64), 0
+        for part in self.points.parts():
+            within += counts_within(part.points_world, self.world.vertices, self.world.faces, list(distances_m))
+            passed += len(part.points_world)
+            progress("coverage", passed / self.points.count)
+        return tuple(float(count / self.points.count) for count in within)
+
+    def _write_tiles(self, upright: Mesh, folder: Path, grid: TileGrid) -> None:
+        """Each of the 3D Tiles has the faces whose middle lies in it."""
+        writer = TilesetWriter(folder, upright.vertices.min(axis=0), upright.vertices.max(axis=0))
+        middles = self.frame.voxels.to_voxels(self.world.vertices)[upright.faces].mean(axis=1) / self.frame.cell_voxels
+        rows = TiledRows(middles, grid)
+        for name in rows.occupied():
+            chosen = np.zeros(len(upright.faces), dtype=bool)
+            chosen[rows.of(name)] = True
+            writer.add(name, keep_faces(upright, chosen))
+        writer.finish()

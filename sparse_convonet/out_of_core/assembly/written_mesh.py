@@ -1,0 +1,66 @@
+"""Where a mesh is written to, and what is known of it then."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sparse_convonet.coordinates import ScanFrame, up_rotation
+from sparse_convonet.io.meshes import write_mesh
+from sparse_convonet.mesh.light import LightMesh
+from sparse_convonet.mesh.placed import in_scan
+from sparse_convonet.mesh.topology import MeshStatistics
+from sparse_convonet.metrics.sides import ScanSideShares
+from sparse_convonet.structures import Mesh
+
+
+@dataclass(frozen=True)
+class ResultPaths:
+    """mesh: .ply.  preview: .png.  light: of the light mesh, .glb, .obj, .stl, .off or .ply; it is made if there are any.
+    light_error_m: of mesh.light.  tiles: the folder of 3D Tiles, or None."""
+
+    mesh: Path
+    preview: Path
+    light: Sequence[Path] = ()
+    light_error_m: float = 0.01
+    tiles: Path | None = None
+
+
+@dataclass(frozen=True)
+class LightFacts:
+    """Of a light mesh: how many faces, the error that it was allowed, and what was measured (mesh.light.LightMesh)."""
+
+    faces: int
+    allowed_error_m: float
+    within_68_m: float
+    within_95_m: float
+    largest_m: float
+
+
+@dataclass(frozen=True)
+class WrittenMesh:
+    """statistics: of the whole mesh, in the units of the scan, as mesh_statistics.  coverage: the share of the points
+    within each of the distances asked for.  removed_pieces: connected pieces that were too small or had too few points.
+    sides: None where no scanner is known.  light: None where none was asked for."""
+
+    statistics: MeshStatistics
+    coverage: tuple[float, ...]
+    removed_pieces: int
+    sides: ScanSideShares | None
+    light: LightFacts | None = None
+
+
+def write_light(paths: ResultPaths, light: LightMesh, frame: ScanFrame) -> LightFacts:
+    """Write the light mesh: .glb in metres, y up, as its standard has it; others in the frame and units of the scan."""
+    mesh = light.mesh
+    for path in paths.light:
+        if path.suffix.lower() == ".glb":
+            turn = up_rotation("y")  # from y up to z up, so its inverse is asked for
+            assert mesh.normals is not None
+            write_mesh(
+                path, Mesh(mesh.vertices @ turn, mesh.faces, (mesh.normals @ turn).astype("float32"), mesh.colours)
+            )
+        else:
+            write_mesh(path, in_scan(mesh, frame))
+    return LightFacts(len(mesh.faces), paths.light_error_m, light.within_68_m, light.within_95_m, light.largest_m)

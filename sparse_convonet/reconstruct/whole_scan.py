@@ -1,0 +1,153 @@
+"""A scan in memory on its way to a mesh, in one piece; out_of_core.stored_scan is the same for one in tiles on the disk."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+import numpy as np
+import torch
+
+from sparse_convonet.coordinates import ScanFrame, VoxelFrame, one_scene
+from sparse_convonet.encode.hints import directions_to_scanners
+from sparse_convonet.extract.mise import ExtractionSettings, extract_mesh, threshold_logit
+from sparse_convonet.extract.refine import refine
+from sparse_convonet.extract.seeds import finest_cells_per_seed, seed_cells
+from sparse_convonet.fields.sparse import SparseField
+from sparse_convonet.mesh.cleanup import observed_only, remove_pieces
+from sparse_convonet.mesh.colour import with_colours
+from sparse_convonet.mesh.finish import finish_mesh
+from sparse_convonet.mesh.normals import with_field_normals
+from sparse_convonet.model.field_queries import FieldQueries
+from sparse_convonet.model.weights import TrainedModel
+from sparse_convonet.out_of_core.assembly.held_mesh import HeldMesh
+from sparse_convonet.out_of_core.assembly.tile_frame import TileFrame
+from sparse_convonet.out_of_core.assembly.written_mesh import ResultPaths, WrittenMesh
+from sparse_convonet.out_of_core.points.cloud_points import CloudPoints
+from sparse_convonet.out_of_core.points.point_store import StoredPoints
+from sparse_convonet.plan.plan import CloudDensity, Plan, make_plan
+from sparse_convonet.plan.settings import ReconstructionSettings
+from sparse_convonet.plan.stages import FoundSurface
+from sparse_convonet.runtime.memory import return_freed_memory
+from sparse_convonet.runtime.progress import Progress
+from sparse_convonet.structures import Mesh, PointCloud
+
+logger = logging.getLogger(__name__)
+
+
+def plan_in_memory(cloud: PointCloud, settings: ReconstructionSettings, model: TrainedModel) -> Plan:
+    """The sizes for a scan, and what it would cost in one piece.  cloud: in the frame of the scan."""
+    density = CloudDensity(ScanFrame(settings.up, settings.scale).to_world(cloud.points))
+    return make_plan(density, settings.voxel_size_m, settings.cell_size_m, model.config.mesh.cell_share)
+
+
+def takes_scanners(cloud: PointCloud, model: TrainedModel) -> bool:
+    """Whether the network is told of the cloud's scanners; logs where it has some and is not."""
+    if cloud.scanners is not None and not model.sparse.takes_hints:
+        logger.info("scanners  the model %s does not take their positions, which are left out", model.name)
+    return cloud.scanners is not None and model.sparse.takes_hints
+
+
+class WholeScan:
+    """cloud: clean, in the frame of the scan.  plan: of plan_in_memory; it is followed whatever memory that takes."""
+
+    def __init__(self, cloud: PointCloud, settings: ReconstructionSettings, model: TrainedModel, plan: Plan) -> None:
+        self.plan = plan
+        self._settings, self._model, self._network = settings, model, model.sparse
+        scan = ScanFrame(settings.up, settings.scale)
+        points_world = scan.to_world(cloud.points)
+        scanners_world = None if cloud.scanners is None else scan.to_world(cloud.scanners)
+        self._points = StoredPoints(points_world, cloud.colours, scanners_world)
+        self._tells_scanners = takes_scanners(cloud, model)
+        voxels = VoxelFrame.around(points_world, plan.voxel_size_m)
+        self._frame = TileFrame(voxels, plan.cell_size_m / plan.voxel_size_m, scan)
+        self._threshold = settings.threshold or model.threshold
+        self._found: tuple[Mesh, int] | None = None  # until it is taken
+
+    @property
+    def voxels(self) -> VoxelFrame:
+        """Where its voxels stand in the world."""
+        return self._frame.voxels
+
+    def find_surface(self, progress: Progress) -> FoundSurface:
+        """Encode, search and mesh."""
+        started = time.monotonic()
+        points_voxel = self._frame.voxels.snap_to_voxels(self._points.points_world)
+        field = self._encode(points_voxel, progress)
+        encoded = time.monotonic()
+        self._found = self._mesh(field, points_voxel, progress)
+        level_cells = {level.stride: len(level.keys) for level in field.levels}
+        seconds = {"encode": encoded - started, "mesh": time.monotonic() - encoded}
+        return FoundSurface(level_cells, self._threshold, seconds)
+
+    def whole_mesh(self, progress: Progress) -> tuple[Mesh, int]:
+        """The finished mesh in the world, metres, z up, which may be empty, and how many pieces were removed."""
+        assert self._found is not None, "find_surface comes first"
+        (mesh, removed), self._found = self._found, None
+        return_freed_memory()
+        world = Mesh(self._frame.voxels.to_world(mesh.vertices), mesh.faces, mesh.normals)
+        del mesh
+        points, settings = self._points, self._settings
+
+        def colour(mesh: Mesh) -> Mesh:
+            return with_colours(mesh, PointCloud(points.points_world, points.colours))
+
+        has_colours = points.colours is not None
+        faces, error_m = settings.simplify_faces, settings.simplify_error_m
+        return finish_mesh(world, faces, error_m, colour if has_colours else None, progress), removed
+
+    def write(self, paths: ResultPaths, progress: Progress) -> WrittenMesh:
+        """Write the mesh and what else is asked for.  Raises ValueError where there is no surface.
+
+        paths.tiles: None; 3D Tiles are made of the tiles of a stored scan.
+        """
+        assert paths.tiles is None
+        world, removed = self.whole_mesh(progress)
+        held = HeldMesh(world, removed, CloudPoints(self._points), self._frame)
+        del world
+        distances = self.plan.cell_size_m, self.plan.voxel_size_m
+        return held.write(paths, None, distances, progress)
+
+    def queries(self, progress: Progress) -> FieldQueries:
+        """What answers queries about the field."""
+        points_voxel = self._frame.voxels.snap_to_voxels(self._points.points_world)
+        return FieldQueries(self._network, self._encode(points_voxel, progress))
+
+    @torch.no_grad()
+    def _encode(self, points_voxel: np.ndarray, progress: Progress) -> SparseField:
+        progress("encode", 0.0)
+        device = next(self._network.parameters()).device
+        points, stored, hints = torch.from_numpy(points_voxel).to(device), self._points, None
+        if self._tells_scanners and stored.scanners_world is not None:
+            directions = directions_to_scanners(stored.points_world, stored.scanners_world)
+            hints = torch.from_numpy(directions).to(device)
+        field = self._network.encode(points, one_scene(points), hints)
+        progress("encode", 1.0)
+        return field
+
+    @torch.no_grad()
+    def _mesh(self, field: SparseField, points_voxel: np.ndarray, progress: Progress) -> tuple[Mesh, int]:
+        """The surface in voxel coordinates, and how many small pieces were removed.
+
+        The order of out_of_core.assembly.finishing.
+        """
+        settings, plan, queries = self._settings, self.plan, FieldQueries(self._network, field)
+        cell, logit = self._frame.cell_voxels, threshold_logit(self._threshold)
+
+        def tell(edge: int, done: int, total: int) -> None:
+            progress(f"mesh, cells of {edge * plan.cell_size_m:.2g} m", done / max(1, total))
+
+        finest_per_seed = finest_cells_per_seed(cell)
+        seeds = seed_cells(field, cell, finest_per_seed)
+        extraction = ExtractionSettings(cell=cell, threshold=logit)
+        mesh = extract_mesh(queries.logits, seeds, finest_per_seed, points_voxel, extraction, progress=tell)
+        mesh, removed = remove_pieces(mesh, points_voxel, settings.piece_rules, plan.voxel_size_m)
+        if settings.observed_only_voxels is not None:
+            mesh = observed_only(mesh, points_voxel, settings.observed_only_voxels).mesh
+        if settings.refine_steps:
+            progress("refine", 0.0)
+            mesh = refine(mesh, queries.value_and_gradient, settings.refine_steps, cell=cell, threshold=logit)
+        if settings.field_normals and len(mesh.faces):
+            progress("normals", 0.0)
+            mesh = with_field_normals(mesh, queries.gradient)
+        return mesh, removed

@@ -1,0 +1,114 @@
+"""From scan files to a planned scan: read, clean, describe, plan; in memory where that fits, else in a work folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from sparse_convonet.clouds.cleaning import CloudSummary, clean_points, describe
+from sparse_convonet.cluster import TaskRunner
+from sparse_convonet.io.expected_points import expected_points
+from sparse_convonet.model.weights import TrainedModel, weights_path
+from sparse_convonet.out_of_core.points.spool import Stations
+from sparse_convonet.out_of_core.tiles.plan_tiles import plan_tiles
+from sparse_convonet.out_of_core.work_folder import WorkFolder
+from sparse_convonet.plan.plan import Plan, holds_points
+from sparse_convonet.plan.settings import ReconstructionSettings
+from sparse_convonet.reconstruct.backend import PlannedScan
+from sparse_convonet.reconstruct.whole_scan import WholeScan, plan_in_memory
+from sparse_convonet.runtime.progress import Progress
+from sparse_convonet.scan.inputs import read_inputs
+from sparse_convonet.scan.report import ScanInput
+from sparse_convonet.scan.request import ScanRequest
+
+WORK_FOLDER = "work"
+Tell = Callable[[ScanInput, ReconstructionSettings, Plan], None]  # and refuse
+
+
+@dataclass(frozen=True)
+class GatheredScan:
+    """given: what the points are like.  settings: with the axis and scale that the scan turned out to have.  work: the
+    folder that holds it; None: it is in memory."""
+
+    given: ScanInput
+    settings: ReconstructionSettings
+    scan: PlannedScan
+    work: WorkFolder | None
+
+
+def gather(
+    request: ScanRequest, trained: TrainedModel, budget: int, runner: TaskRunner, tell: Tell, progress: Progress
+) -> GatheredScan:
+    """budget: bytes.  tell: is told what was read and planned, before anything is made of it; what it raises is raised.
+
+    Raises ValueError or OSError, in one sentence, for input that cannot be used; then nothing is left behind.
+    """
+    points = sum(expected_points(path) for path in request.inputs)
+    gathered = None
+    if not request.asks_for_tiles and holds_points(points, budget):
+        gathered = _in_memory(request, trained, budget, tell)
+    return gathered or _on_disk(request, trained, budget, runner, tell, progress)
+
+
+def _in_memory(request: ScanRequest, trained: TrainedModel, budget: int, tell: Tell) -> GatheredScan | None:
+    """None where the plan says that it would take too much."""
+    cloud, points_read = read_inputs(request.inputs, request.seed, _stations(request))
+    cloud, dropped = clean_points(cloud)
+    summary = describe(cloud)
+    if request.scale is None:
+        _require_metres(summary)
+    settings = _settings(request, summary)
+    plan = plan_in_memory(cloud, settings, trained)
+    if plan.memory_bytes > budget:
+        return None
+    given = ScanInput(points_read, len(cloud), dropped, summary)
+    tell(given, settings, plan)
+    return GatheredScan(given, settings, WholeScan(cloud, settings, trained, plan), None)
+
+
+def _on_disk(
+    request: ScanRequest, trained: TrainedModel, budget: int, runner: TaskRunner, tell: Tell, progress: Progress
+) -> GatheredScan:
+    is_new, work = not request.out.exists(), WorkFolder(request.work or request.out / WORK_FOLDER)
+    try:
+        read = work.read(
+            request.inputs,
+            up=request.up,
+            scale=request.scale,
+            seed=request.seed,
+            stations=_stations(request),
+            check=_require_metres,
+            progress=progress,
+        )
+        settings = _settings(request, read.summary)
+        tiles = plan_tiles(read.store, settings, trained, budget)
+        given = ScanInput(read.points_read, read.store.count, read.dropped, read.summary)
+        tell(given, settings, tiles.plan)
+    except (ValueError, OSError):
+        if request.work is None:
+            work.remove()
+            if is_new and request.out.is_dir():
+                request.out.rmdir()
+        raise
+    weights, unet = weights_path(request.model), trained.sparse.unet
+    scan = work.prepare(tiles, settings, weights, read.store, unet, runner, memory_bytes=budget)
+    return GatheredScan(given, settings, scan, work)
+
+
+def _stations(request: ScanRequest) -> Stations:
+    """One for each input, or none."""
+    stations, inputs = request.stations, request.inputs
+    return tuple(stations) * len(inputs) if len(stations) == 1 else stations
+
+
+def _settings(request: ScanRequest, summary: CloudSummary) -> ReconstructionSettings:
+    return replace(request.settings, up=request.up or summary.up, scale=request.scale or 1.0)
+
+
+def _require_metres(summary: CloudSummary) -> None:
+    if summary.suggested_scale != 1.0:
+        extent = " x ".join(f"{value:.0f}" for value in summary.extent)
+        raise ValueError(
+            f"scan: expected metres, found an extent of {extent}, which looks like {summary.units}; "
+            f"run again with --scale {summary.suggested_scale:g}, or with --scale 1 if these are metres"
+        )

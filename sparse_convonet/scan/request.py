@@ -1,0 +1,75 @@
+"""What a user asks for: which scan to reconstruct, where to, and how."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from sparse_convonet.config.models import EngineName
+from sparse_convonet.out_of_core.assembly.written_mesh import ResultPaths
+from sparse_convonet.out_of_core.points.spool import Stations
+from sparse_convonet.plan.settings import ReconstructionSettings
+
+RESULT_FILES = ("mesh.ply", "preview.png", "report.json")  # the last says that the others are of one run
+LIGHT_FORMATS = ("glb", "obj", "stl")
+_LIGHT_ERROR_CELLS = 0.25
+TILES_FOLDER = "tiles"
+
+
+@dataclass(frozen=True)
+class ScanRequest:
+    """What to reconstruct, and how.
+
+    up: None for the axis that the points show.  scale: metres per unit of the scan; None for metres, refused where its
+    size says otherwise.  stations: where the scanner of each input stood, or of all of them, in their frame and units;
+    none: where the files say.  model: a name or a file.  work: where points and tiles are kept while a scan is
+    reconstructed through the disk; None: a folder in `out`.  cluster: "local" or the address of Ray, for the tiles.
+    tiles: write a folder of 3D Tiles as well.  light: formats (LIGHT_FORMATS) of a mesh with few faces beside mesh.ply.
+    light_error_m: how far it may be from that (mesh.collapse.collapse_edges); None: a quarter of a cell.
+    """
+
+    inputs: Sequence[Path]
+    out: Path
+    settings: ReconstructionSettings
+    up: str | None = None
+    scale: float | None = None
+    stations: Stations = ()
+    model: str | Path = "building"
+    engine: EngineName | None = None
+    device: str = "cpu"
+    seed: int = 0
+    overwrite: bool = False
+    work: Path | None = None
+    cluster: str | None = None
+    tiles: bool = False
+    light: Sequence[str] = ("glb",)
+    light_error_m: float | None = None
+
+    def __post_init__(self) -> None:
+        unknown = [name for name in self.light if name not in LIGHT_FORMATS]
+        if unknown:
+            raise ValueError(f"--formats: expected ply, {', '.join(LIGHT_FORMATS)}, found {unknown[0]!r}")
+        if self.light_error_m is not None and not (math.isfinite(self.light_error_m) and self.light_error_m > 0):
+            raise ValueError(f"--light-error: expected a distance above 0, found {self.light_error_m * 1000:g} mm")
+
+    def paths(self, mesh: Path, preview: Path, light: Sequence[Path], cell_size_m: float) -> ResultPaths:
+        """Where to write, for the time being, what becomes the results, with 3D Tiles where they stay."""
+        error_m = self.light_error_m or _LIGHT_ERROR_CELLS * cell_size_m
+        return ResultPaths(mesh, preview, light, error_m, self.out / TILES_FOLDER if self.tiles else None)
+
+    @property
+    def light_files(self) -> tuple[str, ...]:
+        """Those of the light mesh."""
+        return tuple(f"mesh.{name}" for name in self.light)
+
+    @property
+    def asks_for_tiles(self) -> bool:
+        """Whether it goes through the disk however small it is."""
+        return bool(self.work or self.cluster or self.tiles)
+
+    @property
+    def result_files(self) -> tuple[str, ...]:
+        """What is written to `out`."""
+        return (RESULT_FILES[0], *self.light_files, *RESULT_FILES[1:], *([TILES_FOLDER] if self.tiles else []))

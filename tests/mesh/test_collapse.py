@@ -1,0 +1,145 @@
+"""Fewer faces by collapsed edges: closed stays closed, rims stay, errors are bounded, and blocks give one mesh."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+
+from sparse_convonet.extract.mise import ExtractionSettings, extract_mesh
+from sparse_convonet.mesh.collapse import collapse_edges
+from sparse_convonet.mesh.light import light_mesh
+from sparse_convonet.mesh.raycast import TriangleScene
+from sparse_convonet.mesh.topology import mesh_statistics
+from sparse_convonet.structures import Mesh
+from tests.mesh.analytic_fields import Field, block_of_cells, box, sphere, torus, union
+from tests.oracles.topology import directed_edges
+
+
+def mesh_of(field: Field, reach: int = 20) -> Mesh:
+    """The zero level of a field around the origin, cells of 1."""
+    seeds = block_of_cells(-reach, reach)
+    return extract_mesh(field, seeds, 1, np.zeros((0, 3)), ExtractionSettings(cell=1.0, threshold=0.0))
+
+
+SOLIDS = {
+    "torus": torus(12.0, 5.0),
+    "house": union(box((-17.2, -15.1, -9.3), (16.1, 14.2, 11.4)), box((-4, -4, -9.3), (5, 5, 18))),
+    "spheres": union(sphere((-7, 0, 0), 8.5), sphere((8, 2, 1), 7.2)),
+}
+
+
+def distance(points: np.ndarray, mesh: Mesh) -> np.ndarray:
+    return np.asarray(TriangleScene(mesh.vertices, mesh.faces).nearest(points)[0])
+
+
+@pytest.mark.parametrize("name", SOLIDS)
+@pytest.mark.parametrize("error", [0.05, 0.3])
+def test_a_closed_surface_keeps_its_topology_and_stays_near(name: str, error: float) -> None:
+    mesh = mesh_of(SOLIDS[name])
+    found = collapse_edges(mesh, error).mesh
+    before, after = mesh_statistics(mesh), mesh_statistics(found)
+    assert after.watertight and after.faces < before.faces / 2
+    assert (after.components, after.euler_number) == (before.components, before.euler_number)
+    assert after.area == pytest.approx(before.area, rel=0.05)
+    distances = distance(mesh.vertices, found)
+    assert np.sqrt((distances**2).mean()) <= error and np.quantile(distances, 0.95) <= 1.5 * error
+    # One vertex alone is watched at twice the error for each that is left; those beside it may be farther.
+    assert distances.max() <= 4 * error
+
+
+def test_more_error_gives_fewer_faces_and_flat_walls_keep_next_to_none() -> None:
+    mesh = mesh_of(SOLIDS["house"])
+    faces = [len(collapse_edges(mesh, error).mesh.faces) for error in (0.02, 0.1, 0.5)]
+    assert faces[0] > faces[1] > faces[2] and faces[2] < len(mesh.faces) / 20
+
+
+def test_no_face_turns_over() -> None:
+    mesh = mesh_of(SOLIDS["house"])
+    found = collapse_edges(mesh, 0.3).mesh
+    corners = found.vertices[found.faces]
+    normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
+    areas = np.linalg.norm(normals, axis=1)
+    assert areas.min() > 0
+    outside = corners.mean(axis=1) + 0.9 * normals / areas[:, None]
+    assert (SOLIDS["house"](outside) < 0).mean() > 0.99  # a face of an edge that was cut may look along a wall
+
+
+def test_rims_stay_where_they_are_and_colours_are_means() -> None:
+    mesh = mesh_of(SOLIDS["spheres"])
+    half = mesh.faces[(mesh.vertices[mesh.faces][:, :, 2] > 0).all(axis=1)]
+    used, faces = np.unique(half, return_inverse=True)
+    colours = np.full((len(used), 3), 90, dtype=np.uint8)
+    colours[mesh.vertices[used][:, 0] > 0] = 200
+    opened = Mesh(mesh.vertices[used], faces.reshape(-1, 3), colours=colours)
+    found = collapse_edges(opened, 0.2)
+    assert found.mesh.colours is not None and len(found.mesh.faces) < len(opened.faces) / 2
+
+    def rim(each: Mesh) -> set[tuple[tuple[float, ...], tuple[float, ...]]]:
+        edges = directed_edges(each.faces)
+        places = [tuple(place) for place in each.vertices.tolist()]
+        return {(places[a], places[b]) for a, b in edges if (b, a) not in edges}
+
+    assert rim(found.mesh) == rim(opened) and rim(opened)
+    np.testing.assert_array_equal(found.mesh.vertices[found.on_rim], opened.vertices[found.rows[found.on_rim]])
+    far = np.abs(found.mesh.vertices[:, 0]) > 4
+    expected = np.where(found.mesh.vertices[far][:, :1] > 0, 200, 90)
+    np.testing.assert_array_equal(found.mesh.colours[far], np.broadcast_to(expected, (far.sum(), 3)))
+
+
+def test_a_mesh_far_from_the_origin_gives_the_same_faces() -> None:
+    mesh = mesh_of(SOLIDS["torus"])
+    near, far = collapse_edges(mesh, 0.2), collapse_edges(Mesh(mesh.vertices + [4e5, 5e6, 100], mesh.faces), 0.2)
+    assert len(near.mesh.faces) == pytest.approx(len(far.mesh.faces), rel=0.02)
+    assert mesh_statistics(far.mesh).watertight
+
+
+def test_nothing_and_a_lone_face_stay_and_no_error_is_refused() -> None:
+    nothing = collapse_edges(Mesh(np.zeros((0, 3)), np.zeros((0, 3), dtype=np.int64)), 0.1).mesh
+    assert nothing.faces.shape == (0, 3) and nothing.vertices.shape == (0, 3)
+    lone = Mesh(np.eye(3), np.array([[0, 1, 2]]))
+    np.testing.assert_array_equal(collapse_edges(lone, 9.0).mesh.vertices, lone.vertices)
+    with pytest.raises(ValueError, match="simplify: expected a positive error, found 0"):
+        collapse_edges(lone, 0.0)
+
+
+def test_three_sheets_along_one_edge_keep_it() -> None:
+    """What is no manifold there stays as it is."""
+    line = np.array([[0.0, 0, z] for z in range(6)])
+    sheets, faces = [line], []
+    for turn in (0.0, 2.0, 4.0):
+        start = 6 * len(sheets)
+        sheets.append(line + [np.cos(turn), np.sin(turn), 0])
+        for z in range(5):
+            a, b, c, d = z, z + 1, start + z, start + z + 1
+            faces += [[a, c, b], [b, c, d]]
+    mesh = Mesh(np.concatenate(sheets), np.array(faces))
+    found = collapse_edges(mesh, 5.0).mesh
+    kept = {tuple(place) for place in found.vertices.tolist()}
+    assert {tuple(place) for place in line.tolist()} <= kept
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_a_light_mesh_of_blocks_is_closed_and_the_same_with_any_number_of_threads(threads: int) -> None:
+    mesh = mesh_of(SOLIDS["house"])
+    mesh = Mesh(mesh.vertices, mesh.faces, colours=np.full(mesh.vertices.shape, 70, dtype=np.uint8))
+    blocks = (np.floor(mesh.vertices / 13).astype(np.int64) @ [10000, 100, 1]).astype(np.int64)
+    assert len(np.unique(blocks)) > 8
+    before = torch.get_num_threads()
+    try:
+        torch.set_num_threads(threads)
+        found = light_mesh(mesh, blocks, 0.2)
+    finally:
+        torch.set_num_threads(before)
+    again = light_mesh(mesh, blocks, 0.2)
+    np.testing.assert_array_equal(found.mesh.vertices, again.mesh.vertices)
+    np.testing.assert_array_equal(found.mesh.faces, again.mesh.faces)
+    before_statistics, statistics = mesh_statistics(mesh), mesh_statistics(found.mesh)
+    assert statistics.watertight and statistics.euler_number == before_statistics.euler_number
+    assert statistics.faces < before_statistics.faces / 2
+    assert found.mesh.colours is not None and (found.mesh.colours == 70).all()
+    distances = distance(mesh.vertices, found.mesh)  # all are in the sample
+    assert (
+        found.largest_m == pytest.approx(distances.max()) and found.within_68_m <= found.within_95_m <= found.largest_m
+    )
+    assert found.within_95_m == pytest.approx(np.quantile(distances, 0.95))
