@@ -1,29 +1,25 @@
-"""Read and write triangle meshes; .stl .glb .gltf are read, and all but .ply written, by trimesh."""
+"""Read and write triangle meshes; .stl is read, and all but .ply written, by trimesh."""
 
 from __future__ import annotations
 
 import io
-import json
 import logging
 import struct
-import warnings
 from pathlib import Path
 from typing import Any, BinaryIO
 
 import numpy as np
-from PIL import Image
 
 from sparse_convonet.clouds.coincidence import first_of_each_place
-from sparse_convonet.io.columns import to_colours
+from sparse_convonet.io.gltf import parse_gltf
 from sparse_convonet.io.obj import parse_obj
 from sparse_convonet.io.off import parse_off
 from sparse_convonet.io.ply import parse_ply, write_ply
 from sparse_convonet.runtime.atomic import atomic_path
-from sparse_convonet.runtime.refusals import damaged, one_line, require_file, unreadable
+from sparse_convonet.runtime.refusals import damaged, require_file, unreadable
 from sparse_convonet.structures import Mesh, PointCloud
 
-TRIMESH_SUFFIXES = (".stl", ".glb", ".gltf")
-READ_SUFFIXES = (".ply", ".obj", ".off", *TRIMESH_SUFFIXES)
+READ_SUFFIXES = (".ply", ".obj", ".off", ".stl", ".glb", ".gltf")
 WRITE_SUFFIXES = (".ply", ".obj", ".glb", ".stl", ".off")
 _FLOAT32_OFFSET_LIMIT_M = 4096.0  # beyond it float32 steps exceed 0.5 mm
 
@@ -33,11 +29,7 @@ PARSER_ERRORS = (
     RecursionError, SyntaxError, struct.error,
 )  # fmt: skip
 
-_PICTURE_ERRORS = (OSError, Image.DecompressionBombWarning, Image.DecompressionBombError)
-
 logger = logging.getLogger(__name__)
-
-_ANY_ZEROS = 1 << 22  # values of accessors without a buffer view that any .glb or .gltf may have
 
 
 def read_mesh(path: Path | str) -> Mesh:
@@ -68,84 +60,29 @@ def parse_geometry(path: Path, file: BinaryIO) -> Mesh | PointCloud:
         return parse_obj(path, file.read())
     if suffix == ".off":
         return parse_off(path, file.read())
-    if suffix in TRIMESH_SUFFIXES:
-        return _parse_with_trimesh(path, file.read())
+    if suffix == ".stl":
+        return _parse_stl(path, file.read())
+    if suffix in (".glb", ".gltf"):
+        return parse_gltf(path, file.read())
     raise ValueError(f"{path}: expected a mesh ({', '.join(READ_SUFFIXES)}), found the suffix {suffix!r}; convert it")
 
 
-def _parse_with_trimesh(path: Path, content: bytes) -> Mesh:
+def _parse_stl(path: Path, content: bytes) -> Mesh:
     import trimesh  # here and below: seconds to import, and most tools need it for no file
 
-    suffix = path.suffix.lower()
-    options: dict[str, Any] = {"file_type": suffix[1:], "force": "mesh", "process": False}
-    if suffix in (".gltf", ".glb"):
-        _require_plausible_gltf(path, content)
-    if suffix == ".gltf":
-        options["resolver"] = trimesh.resolvers.FilePathResolver(str(path))
     try:
-        with np.errstate(all="ignore"), warnings.catch_warnings():  # NaN of any bits passes, and what overflows
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            loaded: Any = trimesh.load(io.BytesIO(content), **options)
-    except FileNotFoundError as error:
-        raise unreadable(path, "the buffers that it names beside it", f"no file {error}") from error
-    except (*PARSER_ERRORS, *_PICTURE_ERRORS) as error:
-        if isinstance(error, OSError) and error.errno is not None:  # of the disk, and not of a picture
-            raise
-        raise damaged(path, f"a {suffix} mesh", error) from error
+        with np.errstate(all="ignore"):  # NaN of any bits passes, and what overflows
+            loaded: Any = trimesh.load(io.BytesIO(content), file_type="stl", force="mesh", process=False)
+    except PARSER_ERRORS as error:
+        raise damaged(path, "a .stl mesh", error) from error
     if not isinstance(loaded, trimesh.Trimesh) or len(loaded.faces) == 0:
-        raise unreadable(path, f"a {suffix} mesh", "no faces")
-    mesh = _from_trimesh(path, loaded)
-    if suffix != ".stl":
-        return mesh
-    kept, place = first_of_each_place(mesh.vertices)  # STL repeats each vertex in every face
-    return Mesh(mesh.vertices[kept], place[mesh.faces])
-
-
-def _require_plausible_gltf(path: Path, content: bytes) -> None:
-    """Refuse other JSON, and huge accessors without a buffer view: all zeros (glTF 2.0, 5.1), which take memory unread."""
-    suffix, text = path.suffix.lower(), content
-    if suffix == ".glb":  # magic, version, length; length and type of a chunk, which is JSON
-        length = int.from_bytes(content[12:16], "little")
-        text = content[20 : 20 + length]
-    try:
-        found = json.loads(text)
-    except (ValueError, RecursionError) as error:
-        raise damaged(path, f"a {suffix} mesh", error) from error
-    if not isinstance(found, dict) or "asset" not in found:
-        raise unreadable(path, f"a {suffix} mesh", "other JSON")
-    accessors = found.get("accessors")
-    counts = [
-        max(each["count"], 0)
-        for each in (accessors if isinstance(accessors, list) else [])
-        if isinstance(each, dict) and "bufferView" not in each and isinstance(each.get("count"), int | float)
-    ]
-    most = max(_ANY_ZEROS, len(content))
-    if not sum(counts) <= most:
-        raise unreadable(path, f"at most {most} values that are not in the file", f"{sum(counts)}")
-
-
-def _from_trimesh(path: Path, loaded: Any) -> Mesh:
+        raise unreadable(path, "a .stl mesh", "no faces")
     vertices = np.array(loaded.vertices, dtype=np.float64)
     faces = np.array(loaded.faces, dtype=np.int64)
     if faces.min() < 0 or faces.max() >= len(vertices):
         raise unreadable(path, f"faces of vertices 0 to {len(vertices) - 1}", f"indices up to {faces.max()}")
-    visual = loaded.visual
-    if visual.kind == "texture":
-        visual = _coloured(path, visual)
-    colours = np.asarray(visual.vertex_colors)[:, :3] if visual is not None and visual.kind == "vertex" else None
-    has_colours = colours is not None and len(colours) == len(vertices)
-    return Mesh(vertices, faces, colours=to_colours(colours) if has_colours and colours is not None else None)
-
-
-def _coloured(path: Path, visual: Any) -> Any:
-    """Colours of the vertices from a texture; None, which is logged, where it is damaged or too large to be true."""
-    try:
-        with warnings.catch_warnings(), np.errstate(all="ignore"):
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            return visual.to_color()
-    except (*PARSER_ERRORS, *_PICTURE_ERRORS) as error:
-        logger.warning("%s: colours left out, since the texture cannot be read (%s)", path, one_line(str(error)))
-        return None
+    kept, place = first_of_each_place(vertices)  # STL repeats each vertex in every face
+    return Mesh(vertices[kept], place[faces])
 
 
 def write_mesh(path: Path | str, mesh: Mesh) -> None:
