@@ -22,13 +22,41 @@ def _require_rows(name: str, array: np.ndarray, columns: int, rows: int | None =
 
 
 @dataclass(frozen=True)
+class LengthUnit:
+    """A unit as a file declares it.  metres: in one; NaN where it is no length, such as degrees."""
+
+    name: str
+    metres: float
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """How many points of a file its reader left out, by what the file says of them.
+
+    withheld: flagged so.  noise: classes 7 and 18 of LAS.  transparent: Gaussians that are hardly there.
+    """
+
+    withheld: int = 0
+    noise: int = 0
+    transparent: int = 0
+
+    def total(self) -> int:
+        """All of them together."""
+        return self.withheld + self.noise + self.transparent
+
+    def __add__(self, other: LeftOut) -> LeftOut:
+        return LeftOut(self.withheld + other.withheld, self.noise + other.noise, self.transparent + other.transparent)
+
+
+@dataclass(frozen=True)
 class PointCloud:
     """Points as they were measured, in the frame of their file.
 
     points: (N, 3) float64, in the units of the source (metres inside the pipeline).
     colours: (N, 3) uint8 or None.  normals: (N, 3) float32 unit vectors or None.
     scanners: (N, 3) float64, where the scanner stood that measured each point, in the frame of the points; NaN where
-    that is not known; None: nowhere known.
+    that is not known; None: nowhere known.  unit: of the points, where their file declares it.  left_out: what its
+    reader left out before.
     Raises ValueError when the shapes do not agree.
     """
 
@@ -36,6 +64,8 @@ class PointCloud:
     colours: np.ndarray | None = None
     normals: np.ndarray | None = None
     scanners: np.ndarray | None = None
+    unit: LengthUnit | None = None
+    left_out: LeftOut = LeftOut()
 
     def __post_init__(self) -> None:
         _require_rows("points", self.points, 3)
@@ -54,6 +84,8 @@ class PointCloud:
             None if self.colours is None else self.colours[index],
             None if self.normals is None else self.normals[index],
             None if self.scanners is None else self.scanners[index],
+            self.unit,
+            self.left_out,
         )
 
 

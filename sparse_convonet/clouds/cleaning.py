@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 from scipy.sparse import coo_array
@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 
 from sparse_convonet.clouds.coincidence import place_keys, repeats_earlier
 from sparse_convonet.clouds.summary import CloudSummary, describe
-from sparse_convonet.structures import PointCloud
+from sparse_convonet.structures import LeftOut, PointCloud
 
 __all__ = ["CloudSummary", "Dropped", "clean_points", "describe"]
 
@@ -37,17 +37,20 @@ class Dropped:
 
     not_finite: NaN or inf.  no_return: at one place that a large share of
     the points repeat exactly, which is what some scanners write for rays without return.  far: far from all others.
-    duplicates: repeat an earlier point exactly.
+    duplicates: repeat an earlier point exactly.  The others are what their reader left out, see structures.LeftOut.
     """
 
     not_finite: int
     no_return: int
     far: int
     duplicates: int
+    withheld: int = 0
+    noise: int = 0
+    transparent: int = 0
 
     def total(self) -> int:
         """All of them together."""
-        return self.not_finite + self.no_return + self.far + self.duplicates
+        return sum(asdict(self).values())
 
 
 def clean_points(cloud: PointCloud) -> tuple[PointCloud, Dropped]:
@@ -66,9 +69,9 @@ def clean_points(cloud: PointCloud) -> tuple[PointCloud, Dropped]:
     kept, far = _without(kept, far_from_bulk(kept.points))
     kept, duplicates = _without(kept, repeats_earlier(kept.points))
     _require_surface(kept.points, len(cloud))
-    dropped = Dropped(not_finite, no_return, far, duplicates)
-    logger.info("%d points, of which dropped: %s", len(cloud), dropped)
-    return kept, dropped
+    dropped = Dropped(not_finite, no_return, far, duplicates, **asdict(cloud.left_out))
+    logger.info("%d points, of which dropped: %s", len(cloud) + cloud.left_out.total(), dropped)
+    return (replace(kept, left_out=LeftOut()) if cloud.left_out.total() else kept), dropped
 
 
 def _without(cloud: PointCloud, unwanted: np.ndarray) -> tuple[PointCloud, int]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from sparse_convonet.structures import PointCloud
+from sparse_convonet.structures import LengthUnit, PointCloud
 
 _SPACING_SAMPLE = 10_000
 _UP_SAMPLE = 200_000
@@ -30,7 +30,8 @@ class CloudSummary:
     points: how many.  extent: (3,) float64, highest minus lowest coordinate.  spacing: median distance to the nearest
     other place that holds a point.  Both in the units of the cloud; spacing_m and extent_m in metres, by the scale.
     up: 'x', 'y' or 'z'.  units: 'metres', 'centimetres' or 'millimetres'; feet pass for metres.
-    suggested_scale: what to multiply coordinates by to get metres, if the guess of the units is right.
+    suggested_scale: what to multiply coordinates by to get metres, if the guess of the units is right.  units_declared:
+    the file says its units, which then may have any name; the scale is NaN where they are no lengths.
     """
 
     points: int
@@ -41,6 +42,7 @@ class CloudSummary:
     units: str
     units_confidence: float
     suggested_scale: float
+    units_declared: bool = False
 
     @property
     def extent_m(self) -> np.ndarray:
@@ -68,7 +70,7 @@ def describe(cloud: PointCloud, seed: int = 0) -> CloudSummary:
     extent = np.array([np.ptp(values) for values in cloud.points.T])  # axis by axis is faster than ptp(axis=0)
     rows = draw_rows(len(cloud), seed)
     spacing = median_distance(nearest_among(cloud.points, cloud.points[rows.queries]), len(cloud))
-    return summarise(len(cloud), extent, cloud.points[rows.outline], spacing, cloud.points[rows.up])
+    return summarise(len(cloud), extent, cloud.points[rows.outline], spacing, cloud.points[rows.up], cloud.unit)
 
 
 @dataclass(frozen=True)
@@ -87,11 +89,18 @@ def draw_rows(count: int, seed: int) -> SampledRows:
 
 
 def summarise(
-    count: int, extent: np.ndarray, outline: np.ndarray, spacing: float, up_sample: np.ndarray
+    count: int,
+    extent: np.ndarray,
+    outline: np.ndarray,
+    spacing: float,
+    up_sample: np.ndarray,
+    unit: LengthUnit | None = None,
 ) -> CloudSummary:
-    """What describe says, from the extent (3,) and samples (n, 3) of a cloud of `count` points."""
+    """What describe says, from the extent (3,), samples (n, 3) and declared unit of a cloud of `count` points."""
     low, high = np.quantile(outline, _ROBUST_QUANTILES, axis=0)
     up, up_confidence = guess_up_axis(up_sample)
+    if unit is not None:
+        return CloudSummary(count, extent, spacing, up, up_confidence, unit.name, 1.0, unit.metres, units_declared=True)
     units, units_confidence = _guess_units(high - low, float((high - low)["xyz".index(up)]), spacing)
     scale = _SCALES.get(units, 1.0)
     return CloudSummary(count, extent, spacing, up, up_confidence, units, units_confidence, scale)

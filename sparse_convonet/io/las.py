@@ -12,13 +12,15 @@ from typing import Any
 
 import numpy as np
 
+from sparse_convonet.io.las_records import variable_records
+from sparse_convonet.io.las_units import declared_units
 from sparse_convonet.io.point_chunk import CHUNK_POINTS, PointChunk
 from sparse_convonet.runtime.refusals import damaged, require_package, require_points, unreadable
-from sparse_convonet.structures import PointCloud
+from sparse_convonet.structures import LeftOut, PointCloud
 
 _LARGEST_COMPRESSION = 2_500  # of LAZ, far above what it reaches; for the check of the header only
 # In the record that describes the compression: where the number of items stands, and the kinds of those in layers.
-_LAZ_ITEMS, _LAYERED, _EXTRA_BYTES = 32, 3, 14
+_LAZ_USER, _LAZ_ITEMS, _IN_ONE_PIECE, _LAYERED, _EXTRA_BYTES = "laszip encoded", 32, 1, 3, 14
 _LAYERS = {10: 9, 11: 1, 12: 2, 13: 1}  # POINT14, RGB14, RGBNIR14, WAVEPACKET14
 # Bytes of the items of a point, the first of which is its position: LASzip's POINT10, GPSTIME11, RGB12, WAVEPACKET13, and
 # the same in layers.  Extra bytes, the third, may be any number.
@@ -26,30 +28,61 @@ _ITEM_BYTES = ({6: 20, 7: 8, 8: 6, 9: 29}, {10: 30, 11: 6, 12: 8, 13: 29})
 _ANY_BYTES = (0, _EXTRA_BYTES)
 _ANY_CHUNK_BYTES = 64 << 20  # of its points
 _PARALLEL_CHUNK_POINTS = 500_000  # ten times what is usual
+_NOISE_CLASSES = (7, 18)  # low points and high noise
 _SCALE_M = 1e-4  # the step at which coordinates are stored: a tenth of a millimetre
 
 
 def las_chunks(path: Path, chunk_points: int | None) -> Iterator[PointChunk]:
     """Points with the file's scale and offset applied, so many at a time (None: as reading is fastest).
 
+    Withheld points and noise are left out and counted; the unit is what the file's coordinate system declares.
     Of LAZ at least one chunk of the file is in memory, usually 50,000 points.  Raises ValueError for a damaged or
-    truncated file.
+    truncated file, and for one that holds nothing else than what is left out.
     """
+    units, kept = None, 0
     for records, done, count in _records(path, chunk_points):
-        points = np.empty((len(records), 3))
-        with np.errstate(over="ignore", invalid="ignore"):  # of scales that are damaged: not finite, as cleaning finds
-            for axis, name in enumerate("xyz"):
-                points[:, axis] = records[name]
+        rows, left_out = _wanted(records)
+        points = _points(records)
+        if done == 0:
+            units = declared_units(path, float(np.abs(points[:, :2]).max()))
+        if units is not None and units.height_factor != 1:
+            points[:, 2] *= units.height_factor
         colours = None
         if {"red", "green", "blue"} <= set(records.point_format.dimension_names):
             colours = np.stack([np.asarray(records[name]) for name in ("red", "green", "blue")], axis=1)
-        step = chunk_points or len(points)
-        for start in range(0, len(points), step):
+        if left_out.total():
+            points, colours = points[rows], None if colours is None else colours[rows]
+        kept += len(points)
+        step = chunk_points or max(1, len(points))
+        for start in range(0, max(1, len(points)), step):
             part = slice(start, start + step)
-            share = (done + min(part.stop, len(points))) / count
+            share = (done + len(records) * min(1.0, part.stop / max(1, len(points)))) / count
             # The format may have the fields though the scan has no colours: all black.
             some = None if colours is None else colours[part]
-            yield PointChunk(points[part], some, None, share, count=count, black_is_none=True)
+            unit = None if units is None else units.across
+            marked = left_out if start == 0 else LeftOut()
+            yield PointChunk(points[part], some, None, share, count, True, unit=unit, left_out=marked)
+    if kept == 0:
+        raise ValueError(
+            f"{path}: expected points that are neither withheld nor noise (classes 7 and 18), found none of {count}; "
+            "clear their flags if they are meant"
+        )
+
+
+def _points(records: Any) -> np.ndarray:
+    """(n, 3) float64."""
+    points = np.empty((len(records), 3))
+    with np.errstate(over="ignore", invalid="ignore"):  # of scales that are damaged: not finite, as cleaning finds
+        for axis, name in enumerate("xyz"):
+            points[:, axis] = records[name]
+    return points
+
+
+def _wanted(records: Any) -> tuple[np.ndarray, LeftOut]:
+    """(n,) bool, which records stay, and how many do not: withheld ones, and noise."""
+    withheld = np.asarray(records.withheld) != 0
+    noise = np.isin(np.asarray(records.classification), _NOISE_CLASSES) & ~withheld
+    return ~withheld & ~noise, LeftOut(withheld=int(withheld.sum()), noise=int(noise.sum()))
 
 
 def _records(path: Path, chunk_points: int | None) -> Iterator[tuple[Any, int, int]]:
@@ -146,7 +179,19 @@ def _check_header(path: Path) -> None:
         found = f"room for {room // max(1, record_size)}: the file is truncated"
         raise unreadable(path, f"{count} points", found)
     if is_compressed and count:
+        _require_chunked(path)
         _check_chunks(path, start)
+
+
+def _require_chunked(path: Path) -> None:
+    """Refuse LAZ of before LASzip 2, whose points are compressed in one piece: lazrs does not read it."""
+    record = next((content for user, _, content in variable_records(path) if user == _LAZ_USER), b"")
+    if len(record) >= 6 and int.from_bytes(record[:2], "little") == _IN_ONE_PIECE:
+        version = f"{record[4]}.{record[5]}"
+        raise ValueError(
+            f"{path}: expected LAZ that is compressed in chunks, found points in one piece, as LASzip {version} wrote "
+            "them, which lazrs cannot read; convert it with `pdal translate old.laz new.laz` or `laszip`"
+        )
 
 
 def _check_chunks(path: Path, start: int) -> None:

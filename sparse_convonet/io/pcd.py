@@ -20,6 +20,7 @@ from sparse_convonet.io.point_chunk import CACHED_POINTS, PointChunk
 from sparse_convonet.runtime.refusals import require_points, unreadable
 
 _KINDS = {"F": "f", "I": "i", "U": "u"}
+_NEEDED = ("FIELDS", "SIZE", "TYPE", "WIDTH", "DATA")
 _HEADER_BYTES = 1 << 16
 _LARGEST_COUNT = 10**12
 _LARGEST_RECORD = 1 << 20
@@ -145,12 +146,15 @@ def _parse_header(path: Path, content: bytes) -> _Header:
         counts = [int(word) for word in entries.get("COUNT", ["1"] * len(names))]
         kinds = zip(entries["TYPE"], entries["SIZE"], strict=True)
         # Numbers that are checked: numpy takes other texts for whole expressions, and ends the process for some.
-        types = [np.dtype(f"<{_KINDS[kind]}{_SIZES[size]}").str for kind, size in kinds]
+        types = [np.dtype(f"<{_KINDS[kind.upper()]}{_SIZES[size]}").str for kind, size in kinds]
         size = int(entries["WIDTH"][0]) * int(entries.get("HEIGHT", ["1"])[0])
         points = int(entries.get("POINTS", [str(size)])[0])
         encoding = entries["DATA"][0].lower()
     except (KeyError, IndexError, ValueError, TypeError) as error:
-        raise unreadable(path, "a PCD header with FIELDS, SIZE, TYPE, WIDTH and DATA", f"{error!r}") from error
+        present = [f"{name} {' '.join(given)}" for name, given in entries.items() if name in _NEEDED]
+        missing = [f"no {name}" for name in _NEEDED if name not in entries]
+        found = ", ".join([*missing, *present])
+        raise unreadable(path, "a PCD header with FIELDS, SIZE, TYPE, WIDTH and DATA", found) from error
     if not len(names) == len(counts) == len(types) or min([points, *counts], default=0) < 0:
         found = f"{len(names)} fields, {len(types)} types, {len(counts)} counts"
         raise unreadable(path, "one SIZE, TYPE and COUNT per field", found)

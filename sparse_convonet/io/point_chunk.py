@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparse_convonet.io.columns import largest_colour, to_colours, to_normals
-from sparse_convonet.structures import PointCloud
+from sparse_convonet.structures import LeftOut, LengthUnit, PointCloud
 
 CHUNK_POINTS = 1 << 20
 CACHED_POINTS = 1 << 15  # so many stay in the processor's cache while they are converted
@@ -20,10 +20,11 @@ class PointChunk:
     """Some of a file's points, in its order, before the rest of the file is known.
 
     points: (N, 3) float64, as they stand in the file.  colours, normals: (N, 3) numbers as the file has them, or None.
-    share: how much of the file is read with this chunk, in (0, 1].  count: the points of all chunks together, where
-    that is known before.  black_is_none: a file that is all black has no colours.  A file has colours and normals where
-    all of its chunks have; the range of the colours follows from the largest of all, see columns.to_colours.
+    share: how much of the file is read with this chunk, in (0, 1].  count: the points of all chunks together, or more,
+    where that is known before.  black_is_none: a file that is all black has no colours.  A file has colours and normals
+    where all of its chunks have; the range of the colours follows from the largest of all, see columns.to_colours.
     scanners: (N, 3), where the scanner stood that measured each point, NaN where that is not known; None: nowhere.
+    unit: that the file declares.  left_out: before the points of this chunk and behind those of the last.
     """
 
     points: np.ndarray
@@ -33,6 +34,8 @@ class PointChunk:
     count: int | None = None
     black_is_none: bool = False
     scanners: np.ndarray | None = None
+    unit: LengthUnit | None = None
+    left_out: LeftOut = LeftOut()
 
 
 def joined(chunks: Iterable[PointChunk]) -> PointCloud:
@@ -43,8 +46,10 @@ def joined(chunks: Iterable[PointChunk]) -> PointCloud:
     largest = -np.inf
     scanners: list[np.ndarray] = []
     has_scanners = False
+    unit, left_out = None, LeftOut()
     for chunk in chunks:
         points.add(chunk.points, chunk.count)
+        unit, left_out = unit or chunk.unit, left_out + chunk.left_out
         scanners.append(scanners_of(chunk))
         has_scanners = has_scanners or chunk.scanners is not None
         coloured, directed = coloured and chunk.colours is not None, directed and chunk.normals is not None
@@ -53,14 +58,16 @@ def joined(chunks: Iterable[PointChunk]) -> PointCloud:
             largest = max(largest, largest_colour(chunk.colours))
             colours.add(chunk.colours, chunk.count)
         if directed and chunk.normals is not None:
-            unit = to_normals(chunk.normals)
-            has_directions = has_directions or unit is not None
-            normals.add(chunk.normals.astype(np.float32) if unit is None else unit, chunk.count)
+            directions = to_normals(chunk.normals)
+            has_directions = has_directions or directions is not None
+            normals.add(chunk.normals.astype(np.float32) if directions is None else directions, chunk.count)
     return PointCloud(
         points.all(),
         _as_bytes(colours.all(), largest) if coloured and lit else None,
         normals.all() if directed and has_directions else None,
         np.concatenate(scanners) if has_scanners else None,
+        unit,
+        left_out,
     )
 
 
@@ -71,7 +78,7 @@ def scanners_of(chunk: PointChunk) -> np.ndarray:
 
 
 class _Rows:
-    """Parts (n, 3) of one array, which is in memory once: in its place at once where the number of rows is known."""
+    """Parts (n, 3) of one array, which is in memory once: in its place at once where it is known how many there may be."""
 
     def __init__(self) -> None:
         self._parts: deque[np.ndarray] = deque()
@@ -88,6 +95,8 @@ class _Rows:
         self._filled += len(part)
 
     def all(self) -> np.ndarray:
+        if self._array is not None and not self._parts:
+            return self._array[: self._filled]
         if len(self._parts) == 1:
             return np.ascontiguousarray(self._parts[0])
         count = sum(len(part) for part in self._parts)

@@ -6,7 +6,7 @@ import hashlib
 import json
 import logging
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -57,7 +57,6 @@ class WorkFolder:
         scale: float | None,
         seed: int,
         stations: Stations,
-        check: Callable[[CloudSummary], None],
         progress: Progress,
     ) -> ReadPoints:
         """Bring the points of all inputs to the disk, cleaned; arguments and errors as store_points."""
@@ -68,7 +67,6 @@ class WorkFolder:
             scale=scale,
             seed=seed,
             stations=stations,
-            check=check,
             progress=progress,
         )
         return ReadPoints(*found)

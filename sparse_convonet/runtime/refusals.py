@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
+import re
+import shlex
 import zipfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from types import ModuleType
+
+_PACKAGE = "sparse_convonet"
 
 
 def require_file(path: Path) -> None:
@@ -70,11 +75,20 @@ def reading_work(path: Path) -> Iterator[None]:
 
 
 def require_package(package: str, extra: str, purpose: str) -> ModuleType:
-    """Import an optional package, or raise ValueError naming the extra that brings it."""
+    """Import an optional package, or raise ValueError saying how to install what its extra brings."""
     try:
         return importlib.import_module(package)
     except ImportError as error:
         raise ValueError(
-            f"{purpose} needs the package {package}, which is not installed; "
-            f"run: pip install 'sparse_convonet[{extra}]'"
+            f"{purpose} needs the package {package}, which is not installed; {installation(extra)}"
         ) from error
+
+
+def installation(extra: str) -> str:
+    """What to run for the packages of an extra: by their own names, since this package is on no index."""
+    try:
+        requirements = importlib.metadata.requires(_PACKAGE) or []
+    except importlib.metadata.PackageNotFoundError:  # the source lies on the path, and is not installed
+        return f"run in the folder of its source: pip install -e '.[{extra}]'"
+    wanted = [text.split(";")[0].strip() for text in requirements if re.search(f"extra == ['\"]{extra}['\"]", text)]
+    return f"run: pip install {' '.join(shlex.quote(each) for each in wanted)}"

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from sparse_convonet.clouds.cleaning import CloudSummary, clean_points, describe
+from sparse_convonet.clouds.units import metres_per_unit
 from sparse_convonet.cluster import TaskRunner
 from sparse_convonet.io.expected_points import expected_points
 from sparse_convonet.model.weights import TrainedModel, weights_path
@@ -55,8 +56,6 @@ def _in_memory(request: ScanRequest, trained: TrainedModel, budget: int, tell: T
     cloud, points_read = read_inputs(request.inputs, request.seed, _stations(request))
     cloud, dropped = clean_points(cloud)
     summary = describe(cloud)
-    if request.scale is None:
-        _require_metres(summary)
     settings = _settings(request, summary)
     plan = plan_in_memory(cloud, settings, trained)
     if plan.memory_bytes > budget:
@@ -77,7 +76,6 @@ def _on_disk(
             scale=request.scale,
             seed=request.seed,
             stations=_stations(request),
-            check=_require_metres,
             progress=progress,
         )
         settings = _settings(request, read.summary)
@@ -102,13 +100,5 @@ def _stations(request: ScanRequest) -> Stations:
 
 
 def _settings(request: ScanRequest, summary: CloudSummary) -> ReconstructionSettings:
-    return replace(request.settings, up=request.up or summary.up, scale=request.scale or 1.0)
-
-
-def _require_metres(summary: CloudSummary) -> None:
-    if summary.suggested_scale != 1.0:
-        extent = " x ".join(f"{value:.0f}" for value in summary.extent)
-        raise ValueError(
-            f"scan: expected metres, found an extent of {extent}, which looks like {summary.units}; "
-            f"run again with --scale {summary.suggested_scale:g}, or with --scale 1 if these are metres"
-        )
+    scale = metres_per_unit(summary, request.scale)
+    return replace(request.settings, up=request.up or summary.up, scale=scale)

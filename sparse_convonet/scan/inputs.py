@@ -8,9 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from sparse_convonet.clouds.units import common_unit
 from sparse_convonet.io.points import read_points
 from sparse_convonet.out_of_core.points.spool import Stations
-from sparse_convonet.structures import PointCloud
+from sparse_convonet.structures import LeftOut, PointCloud
 
 
 def read_inputs(inputs: Sequence[Path], seed: int, stations: Stations) -> tuple[PointCloud, int]:
@@ -27,8 +28,10 @@ def read_inputs(inputs: Sequence[Path], seed: int, stations: Stations) -> tuple[
         np.concatenate([cloud.points for cloud in clouds]) if len(clouds) > 1 else clouds[0].points,
         np.concatenate(colours) if len(colours) == len(clouds) else None,
         scanners=_joined_scanners(clouds),
+        unit=common_unit(cloud.unit for cloud in clouds),
+        left_out=sum((cloud.left_out for cloud in clouds), LeftOut()),
     )
-    return joined, len(joined)
+    return joined, len(joined) + joined.left_out.total()
 
 
 def _joined_scanners(clouds: Sequence[PointCloud]) -> np.ndarray | None:

@@ -70,12 +70,20 @@ def tell_model(trained: TrainedModel, device: str) -> None:
 
 
 def tell_input(
-    summary: CloudSummary, points_read: int, dropped: Dropped, settings: ReconstructionSettings, *, guessed: bool
+    summary: CloudSummary,
+    points_read: int,
+    dropped: Dropped,
+    settings: ReconstructionSettings,
+    *,
+    guessed: bool,
+    scale_asked: bool,
 ) -> None:
     extent = " x ".join(f"{value:.2f}" for value in summary.extent)
     logger.info("read      %d points, extent %s, spacing %.3g", points_read, extent, summary.spacing)
     reasons = [f"{count} {reason.replace('_', ' ')}" for reason, count in asdict(dropped).items() if count]
     logger.info("dropped   %s", ", ".join(reasons) if reasons else "none")
+    if summary.units_declared and not scale_asked:
+        logger.info("units     %s, as the file declares: %.9g m each; --scale sets it", summary.units, settings.scale)
     logger.info("up axis   %s (%s)", settings.up, "guessed from the points; --up sets it" if guessed else "as asked")
 
 

@@ -51,6 +51,7 @@ def report_of(
             "dropped": asdict(given.dropped),
             "up": settings.up,
             "scale": settings.scale,
+            "units": {"name": given.summary.units, "declared": given.summary.units_declared},
             "extent": [float(value) for value in given.summary.extent],
             "spacing": float(given.summary.spacing),
         },

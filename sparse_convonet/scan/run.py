@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from contextlib import closing
 from typing import Any
 
+from sparse_convonet.clouds.units import require_scale
 from sparse_convonet.cluster import runner_for
 from sparse_convonet.extract.compile_ahead import compile_ahead
 from sparse_convonet.model.weights import TrainedModel, load_model
@@ -77,6 +78,7 @@ def _check(request: ScanRequest) -> None:
             f"--station: expected one, or one for each input ({len(request.inputs)}), found {len(request.stations)}; "
             "say it once for all inputs, or once for each in their order"
         )
+    require_scale(request.scale)
     existing = [name for name in request.result_files if (request.out / name).exists()]
     if existing and not request.overwrite:
         found = f"{request.out}: holds {', '.join(existing)} already"
@@ -93,7 +95,8 @@ def _teller(
 
     def tell(given: ScanInput, settings: ReconstructionSettings, plan: Plan) -> None:
         bars.close()
-        tell_input(given.summary, given.points_read, given.dropped, settings, guessed=request.up is None)
+        guessed, scale_asked = request.up is None, request.scale is not None
+        tell_input(given.summary, given.points_read, given.dropped, settings, guessed=guessed, scale_asked=scale_asked)
         tell_plan(plan, budget, tiles_asked=request.asks_for_tiles)
         require_memory(plan, budget, was_asked=settings.memory_bytes is not None)
 

@@ -104,7 +104,7 @@ def test_a_missing_package_names_the_extra(
     path = tmp_path / f"a{suffix}"
     _write(path, OFFSET + np.zeros((3, 3)), None)
     monkeypatch.setitem(sys.modules, missing, None)
-    with pytest.raises(ValueError, match=rf"the package {missing}, .* pip install 'sparse_convonet\[las\]'"):
+    with pytest.raises(ValueError, match=rf"the package {missing}, .* pip install 'laspy"):
         read_points(path)
 
 

@@ -57,6 +57,13 @@ def test_doubles_and_colours_come_back_exactly(tmp_path: Path, encoding: str, ne
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
+def test_types_in_small_letters_are_read(tmp_path: Path, encoding: str) -> None:
+    path = tmp_path / "scan.pcd"
+    path.write_bytes(_file(encoding).replace(b"TYPE F F F U U", b"TYPE f f f u u"))
+    assert np.array_equal(read_points(path).points, FAR)
+
+
+@pytest.mark.parametrize("encoding", ENCODINGS)
 def test_truncated_files_are_refused(tmp_path: Path, encoding: str) -> None:
     path = tmp_path / "scan.pcd"
     content = _file(encoding)
@@ -113,8 +120,9 @@ def test_the_shared_room_agrees_with_open3d(shared_data: Path) -> None:
         (b"FIELDS x y z _ rgb", b"FIELDS x y q _ rgb", "columns x, y and z, found x, y, q"),
         (b"FIELDS x y z _ rgb", b"FIELDS x y z", "one SIZE, TYPE and COUNT per field, found 3 fields"),
         (b"DATA binary", b"DATA zipped", "DATA ascii, binary or binary_compressed, found zipped"),
-        (b"SIZE 8", b"SIZE 7", "a PCD header with FIELDS, SIZE"),
-        (b"WIDTH 3\n", b"", "a PCD header with FIELDS, SIZE"),
+        (b"SIZE 8", b"SIZE 7", "a PCD header with FIELDS, SIZE, .* found FIELDS x y z _ rgb, SIZE 7 8 8 1 4, TYPE"),
+        (b"TYPE F", b"TYPE Q", "a PCD header with FIELDS, SIZE, .* TYPE Q F F U U"),
+        (b"WIDTH 3\n", b"", "a PCD header with FIELDS, SIZE, .* found no WIDTH"),
         (b"POINTS 3", b"POINTS 0", "at least one point, found none"),
     ],
 )

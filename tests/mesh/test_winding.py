@@ -150,7 +150,7 @@ def test_what_cannot_be_answered_is_refused(change, sentence):
 
 def test_without_libigl_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "igl", None)
-    with pytest.raises(ValueError, match=r"needs the package igl.*pip install 'sparse_convonet\[data\]'"):
+    with pytest.raises(ValueError, match=r"needs the package igl.*pip install 'libigl>="):
         winding_numbers(*box(), np.zeros((1, 3)))
 
 

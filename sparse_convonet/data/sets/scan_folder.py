@@ -6,13 +6,14 @@ import logging
 import re
 import zlib
 from collections import Counter
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 
 import numpy as np
 
 from sparse_convonet.clouds.cleaning import CloudSummary, Dropped, clean_points, describe
+from sparse_convonet.clouds.units import metres_per_unit
 from sparse_convonet.coordinates import up_rotation
 from sparse_convonet.data.sets.prepared import PreparedModel
 from sparse_convonet.data.sets.scan_surface import Drawing, Surface
@@ -96,13 +97,12 @@ def read_scan(path: Path, drawing: Drawing, up: str | None, scale: float | None)
             key = zlib.crc32(path.name.encode("utf-8"))
             samples = sample_faces(geometry, count, np.random.default_rng((drawing.seed, key)))
             geometry = PointCloud(samples.points, None, samples.normals)
-        cloud, dropped = clean_points(PointCloud(geometry.points, None, geometry.normals))
+        cloud, dropped = clean_points(replace(geometry, colours=None))
         summary = describe(cloud)
-        if scale is None:
-            _require_metres(summary)
+        scale = metres_per_unit(summary, scale)
     except ValueError as error:
         raise ValueError(f"{path}: {error}") from error
-    return _upright(path, cloud, dropped, summary, up, scale or 1.0)
+    return _upright(path, cloud, dropped, summary, up, scale)
 
 
 def _upright(
@@ -122,12 +122,3 @@ def _upright(
     logger.info("%s: %s; dropped: %s", path.name, summary, ", ".join(reasons) or "none")
     turned = None if normals is None else (normals @ rotation.T).astype(np.float32)
     return Surface(PointCloud(cloud.points @ rotation.T * scale, None, turned), remarks=tuple(remarks))
-
-
-def _require_metres(summary: CloudSummary) -> None:
-    if summary.suggested_scale != 1.0:
-        extent = " x ".join(f"{value:.0f}" for value in summary.extent)
-        raise ValueError(
-            f"expected metres, found an extent of {extent}, which looks like {summary.units}; run again with "
-            f"--scale {summary.suggested_scale:g}, or with --scale 1 if these are metres"
-        )

@@ -61,9 +61,12 @@ def build_store(
             )
             kept = int(cells.begins[-1])
             require_surface(kept, None, clean.spool.count)
-            dropped = Dropped(clean.not_finite, clean.no_return, clean.far, clean.count - kept)
+            dropped = Dropped(
+                clean.not_finite, clean.no_return, clean.far, clean.count - kept, **asdict(clean.spool.left_out)
+            )  # fmt: skip
             cells.save(cells_path)
-            content = {"origin": origin, "points_read": clean.spool.count, "dropped": asdict(dropped)}
+            points_read = clean.spool.count + clean.spool.left_out.total()
+            content = {"origin": origin, "points_read": points_read, "dropped": asdict(dropped)}
             content_path.write_text(json.dumps(content), encoding="utf-8")
     finally:
         placed.unlink(missing_ok=True)

@@ -37,7 +37,7 @@ def describe_store(
     progress("describe", 0.4)
     spacing = median_distance(lambda k: nearest_stored(cells, queries, k, progress), count)
     progress("describe", 1.0)
-    return summarise(count, cells.high.max(axis=0) - cells.low.min(axis=0), outline, spacing, up)
+    return summarise(count, cells.high.max(axis=0) - cells.low.min(axis=0), outline, spacing, up, clean.spool.unit)
 
 
 def _points_of_rank(clean: CleanSpool, repeats: Path, ranks: np.ndarray, count: int) -> np.ndarray:

@@ -10,13 +10,14 @@ from typing import Any, BinaryIO, Protocol
 
 import numpy as np
 
+from sparse_convonet.clouds.units import common_unit
 from sparse_convonet.io.chunks import read_chunks
 from sparse_convonet.io.columns import largest_colour, to_colours
 from sparse_convonet.io.point_chunk import PointChunk, scanners_of
 from sparse_convonet.runtime.atomic import atomic_paths
 from sparse_convonet.runtime.progress import Progress, untold
 from sparse_convonet.runtime.refusals import reading_work, unreadable
-from sparse_convonet.structures import PointCloud
+from sparse_convonet.structures import LeftOut, LengthUnit, PointCloud
 
 CHUNK_POINTS = 1 << 19  # points in memory at a time: some 50 MB with what is computed of them
 POINTS, COLOURS, SCANNERS, CONTENT = "points.raw", "colours.raw", "scanners.raw", "content.json"
@@ -43,7 +44,8 @@ class Section:
 class PointSpool(Protocol):
     """Points in the order of a scan, of which only those are held that are asked for.
 
-    count: how many.  columns: what else is known of each, of stored_cells.COLUMNS.
+    count: how many.  columns: what else is known of each, of stored_cells.COLUMNS.  unit: that their files declare.
+    left_out: what readers left out before.
     """
 
     @property
@@ -51,6 +53,12 @@ class PointSpool(Protocol):
 
     @property
     def columns(self) -> tuple[str, ...]: ...
+
+    @property
+    def unit(self) -> LengthUnit | None: ...
+
+    @property
+    def left_out(self) -> LeftOut: ...
 
     def points(self, start: int, stop: int) -> np.ndarray:
         """(stop - start, 3) float64."""
@@ -67,7 +75,7 @@ class CloudSpool:
     def __init__(self, cloud: PointCloud, *, with_scanners: bool = False) -> None:
         self._cloud = cloud
         self._values = {"colour": cloud.colours, "scanner": cloud.scanners if with_scanners else None}
-        self.count = len(cloud)
+        self.count, self.unit, self.left_out = len(cloud), cloud.unit, LeftOut()
         self.columns = tuple(name for name, values in self._values.items() if values is not None)
 
     def points(self, start: int, stop: int) -> np.ndarray:
@@ -82,8 +90,15 @@ class CloudSpool:
 class Spool:
     """The points of all inputs, in their order, as they stand in the files; read-only and on disk."""
 
-    def __init__(self, folder: Path, sections: Sequence[Section], has_scanners: bool) -> None:
-        self.folder = folder
+    def __init__(
+        self,
+        folder: Path,
+        sections: Sequence[Section],
+        has_scanners: bool,
+        unit: LengthUnit | None = None,
+        left_out: LeftOut = LeftOut(),
+    ) -> None:
+        self.folder, self.unit, self.left_out = folder, unit, left_out
         self._sections = tuple(sections)
         self.count = self._sections[-1].stop
         has_colours = all(section.colour_type is not None for section in self._sections)
@@ -94,7 +109,9 @@ class Spool:
         """A finished spool.  Raises FileNotFoundError where there is none, ValueError where a file is damaged."""
         with reading_work(folder / CONTENT):
             content = json.loads((folder / CONTENT).read_text(encoding="utf-8"))
-            spool = cls(folder, [Section(**section) for section in content["sections"]], content["has_scanners"])
+            unit = None if content["unit"] is None else LengthUnit(**content["unit"])
+            sections = [Section(**section) for section in content["sections"]]
+            spool = cls(folder, sections, content["has_scanners"], unit, LeftOut(**content["left_out"]))
         found = (folder / POINTS).stat().st_size
         if found != spool.count * _POINT_BYTES:
             raise unreadable(folder / POINTS, f"{spool.count * _POINT_BYTES} bytes", f"{found}")
@@ -174,28 +191,33 @@ def spool_points(
             colours_file.write(_TITLE)
             scanners_file.write(_SCANNERS_TITLE)
             sections: list[Section] = []
+            units, left_out = list[LengthUnit | None](), LeftOut()
             for number, path in enumerate(inputs):
-                sections.append(
-                    _append(
-                        points_file,
-                        colours_file,
-                        scanners_file,
-                        path,
-                        stations[number] if stations else None,
-                        sections[-1].stop if sections else 0,
-                        (chunk_points, seed),
-                        lambda share, done=number: progress("read points", (done + share) / len(inputs)),  # type: ignore[misc]
-                    )
+                section, unit, not_taken = _append(
+                    points_file,
+                    colours_file,
+                    scanners_file,
+                    path,
+                    stations[number] if stations else None,
+                    sections[-1].stop if sections else 0,
+                    (chunk_points, seed),
+                    lambda share, done=number: progress("read points", (done + share) / len(inputs)),  # type: ignore[misc]
                 )
+                sections.append(section)
+                units.append(unit)
+                left_out += not_taken
             if any(section.colour_type is None for section in sections):
                 colours_file.truncate(len(_TITLE))
             has_scanners = scanners_file.tell() > len(_SCANNERS_TITLE)
-        content.write_text(
-            json.dumps(
-                {"origin": origin, "sections": [asdict(each) for each in sections], "has_scanners": has_scanners}
-            ),
-            encoding="utf-8",
-        )
+        unit = common_unit(units)
+        told = {
+            "origin": origin,
+            "sections": [asdict(each) for each in sections],
+            "has_scanners": has_scanners,
+            "unit": None if unit is None else asdict(unit),
+            "left_out": asdict(left_out),
+        }
+        content.write_text(json.dumps(told), encoding="utf-8")
     return Spool.open(folder)
 
 
@@ -208,15 +230,20 @@ def _append(
     start: int,
     reading: tuple[int, int],  # points at a time, seed
     tell: Callable[[float], None],
-) -> Section:
-    """Add the points of one input, their colours as the file has them, and their scanners; station: that of all."""
+) -> tuple[Section, LengthUnit | None, LeftOut]:
+    """Add the points of one input, their colours as the file has them, and their scanners; station: that of all.
+
+    Returns the declared unit and what the reader left out as well.
+    """
     stop, offset, kind, largest = start, colours_file.tell(), "", -np.inf
     coloured, lit = True, False
+    unit, left_out = None, LeftOut()
     for chunk in read_chunks(path, chunk_points=reading[0], seed=reading[1]):
         points_file.write(np.ascontiguousarray(chunk.points).data)
         if station is not None:
             chunk = replace(chunk, scanners=np.broadcast_to(station, chunk.points.shape))
         _add_scanners(scanners_file, chunk, stop)
+        unit, left_out = unit or chunk.unit, left_out + chunk.left_out
         stop += len(chunk.points)
         coloured &= chunk.colours is not None
         if coloured and chunk.colours is not None:
@@ -226,7 +253,8 @@ def _append(
                 largest = max(largest, largest_colour(chunk.colours))
             colours_file.write(np.ascontiguousarray(chunk.colours).data)
         tell(chunk.share)
-    return Section(start, stop, offset, kind if coloured and lit else None, float(np.nan_to_num(largest)))
+    section = Section(start, stop, offset, kind if coloured and lit else None, float(np.nan_to_num(largest)))
+    return section, unit, left_out
 
 
 def _add_scanners(file: BinaryIO, chunk: PointChunk, before: int) -> None:

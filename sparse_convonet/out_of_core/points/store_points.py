@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -12,6 +12,7 @@ import numpy as np
 
 from sparse_convonet.clouds.cleaning import Dropped
 from sparse_convonet.clouds.summary import CloudSummary
+from sparse_convonet.clouds.units import metres_per_unit
 from sparse_convonet.coordinates import up_rotation
 from sparse_convonet.out_of_core.points.build_store import CONTENT, REPEATS, build_store
 from sparse_convonet.out_of_core.points.clean_spool import CleanSpool, Kept, clean_spool
@@ -43,13 +44,12 @@ def store_points(
     scale: float | None = None,
     seed: int = 0,
     stations: Stations = (),
-    check: Callable[[CloudSummary], None] = lambda summary: None,
     progress: Progress = untold,
 ) -> tuple[PointStore, CloudSummary, Dropped, int]:
     """The store of all inputs in `folder`, what they are like, what was dropped, and how many points were read.
 
     The points, counts, summary and errors are those of read_points, clean_points and describe.  up: None for the axis
-    guessed.  scale: metres per unit of the inputs; None: 1, after `check`, which may refuse what the summary says.
+    guessed.  scale: metres per unit of the inputs; None: what units.metres_per_unit says of them, which may refuse.
     stations: of spool_points.  progress: called with a stage and the share of it that is done.
 
     What an earlier run has finished in the folder is not done again: reading, then sorting, then describing.  Only
@@ -75,9 +75,7 @@ def store_points(
         content = json.loads((folder / CONTENT).read_text(encoding="utf-8"))
         dropped, points_read = Dropped(**content["dropped"]), int(content["points_read"])
     summary = _load_summary(folder / _SUMMARY)
-    if scale is None:
-        check(summary)
-    store = place_store(folder, up or summary.up, 1.0 if scale is None else scale)
+    store = place_store(folder, up or summary.up, metres_per_unit(summary, scale))
     return store, summary, dropped, points_read
 
 

@@ -143,7 +143,7 @@ def test_what_has_no_surface_around_it_is_refused(soup, resolution, sentence):
 
 def test_without_libigl_the_error_says_what_to_install(monkeypatch, tmp_path):
     monkeypatch.setitem(sys.modules, "igl", None)
-    sentence = r"needs the package igl.*pip install 'sparse_convonet\[data\]'"
+    sentence = r"needs the package igl.*pip install 'libigl>="
     with pytest.raises(ValueError, match=sentence):
         wrap(*box(), 16)
     with pytest.raises(ValueError, match=sentence):

@@ -13,7 +13,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sparse_convonet.clouds.cleaning import clean_points, describe
-from sparse_convonet.clouds.summary import CloudSummary
 from sparse_convonet.coordinates import VoxelFrame, up_rotation
 from sparse_convonet.io.points import read_points, write_points
 from sparse_convonet.out_of_core.points import store_points as module
@@ -224,18 +223,14 @@ def test_what_a_killed_run_has_finished_is_kept(
     assert ("describe_store" in done) == (killed_in != "place_store")
 
 
-def test_the_check_of_the_units_is_asked_only_without_a_scale(tmp_path: Path, rng: np.random.Generator) -> None:
+def test_units_are_checked_only_without_a_scale(tmp_path: Path, rng: np.random.Generator) -> None:
     cloud = scan(rng)
     write_points(tmp_path / "a.ply", PointCloud(cloud.points * 1000))
-
-    def check(summary: CloudSummary) -> None:
-        raise ValueError(f"looks like {summary.units}")
-
-    with pytest.raises(ValueError, match="looks like millimetres"):
-        store_points([tmp_path / "a.ply"], tmp_path / "work", check=check)
+    with pytest.raises(ValueError, match="looks like millimetres; run again with --scale 0.001"):
+        store_points([tmp_path / "a.ply"], tmp_path / "work")
     with pytest.raises(FileNotFoundError, match="expected a finished point store, found none"):
         PointStore.open(tmp_path / "work")
-    store, *_ = store_points([tmp_path / "a.ply"], tmp_path / "work", check=check, scale=0.001)
+    store, *_ = store_points([tmp_path / "a.ply"], tmp_path / "work", scale=0.001)
     assert np.ptp([store.low, store.high], axis=0).max() < 10
     with pytest.raises(ValueError, match="up axis: expected 'x', 'y' or 'z', found 'w'"):
         store_points([tmp_path / "a.ply"], tmp_path / "other", up="w")
