@@ -26,6 +26,8 @@ BATCH_LIMIT = 1 << BATCH_BITS
 _BORDER_OFFSET = 0.3137
 _SNAP_STEPS = 4096
 
+UP_AXES = ("x", "y", "z", "-x", "-y", "-z")
+
 
 def pack_keys(coordinates: torch.Tensor) -> torch.Tensor:
     """Batched voxel coordinates (V, 4) int [batch, x, y, z] -> (V,) int64 keys.
@@ -74,14 +76,17 @@ def key_shift(dx: int, dy: int, dz: int) -> int:
 
 
 def up_rotation(up: str) -> np.ndarray:
-    """(3, 3) float64 rotation that takes a cloud with the given up axis ('x', 'y', 'z') to z up."""
+    """(3, 3) float64 rotation that takes a cloud with the given up axis, of UP_AXES, to z up; '-y': y points down."""
     rotations = {
         "z": [[1, 0, 0], [0, 1, 0], [0, 0, 1]],
         "y": [[1, 0, 0], [0, 0, -1], [0, 1, 0]],  # (x, y, z) -> (x, -z, y)
         "x": [[0, 0, -1], [0, 1, 0], [1, 0, 0]],  # (x, y, z) -> (-z, y, x)
+        "-z": [[1, 0, 0], [0, -1, 0], [0, 0, -1]],  # (x, y, z) -> (x, -y, -z)
+        "-y": [[1, 0, 0], [0, 0, 1], [0, -1, 0]],  # (x, y, z) -> (x, z, -y)
+        "-x": [[0, 0, 1], [0, 1, 0], [-1, 0, 0]],  # (x, y, z) -> (z, y, -x)
     }
     if up not in rotations:
-        raise ValueError(f"up axis: expected 'x', 'y' or 'z', found {up!r}")
+        raise ValueError(f"up axis: expected {', '.join(UP_AXES)}, found {up!r}")
     return np.array(rotations[up], dtype=np.float64)
 
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sparse_convonet.coordinates import UnitFrame, up_rotation
+from sparse_convonet.coordinates import UP_AXES, UnitFrame, up_rotation
 
 PLACES = st.floats(-1e4, 1e4)
 SIDES = st.floats(1e-2, 1e3)
@@ -25,6 +25,14 @@ def test_up_in_the_cube_is_up_in_the_world_and_right_stays_right() -> None:
     assert np.array_equal(frame.to_world(np.zeros((1, 3))), [[10, 20, 30]])
     assert np.array_equal(frame.to_unit(np.array([[10.0, 20.0, 32.0]])), [[0, 0.5, 0]])
     assert np.array_equal(axes / 4, up_rotation("y").T)
+
+
+@pytest.mark.parametrize("up", UP_AXES)
+def test_the_up_axis_becomes_z_and_nothing_is_mirrored(up: str) -> None:
+    rotation = up_rotation(up)
+    axis = np.eye(3)["xyz".index(up[-1])] * (-1 if up.startswith("-") else 1)
+    assert (rotation @ axis).tolist() == [0, 0, 1]
+    assert np.array_equal(rotation @ rotation.T, np.eye(3)) and np.linalg.det(rotation) == pytest.approx(1)
 
 
 @given(centre=st.tuples(PLACES, PLACES, PLACES), side=SIDES)

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from sparse_convonet.commands.parsing import PROGRAM, command_parser
+from sparse_convonet.coordinates import UP_AXES
 from sparse_convonet.evaluation.published import PUBLISHED_CELLS
 from sparse_convonet.runtime.cli import starting
 
@@ -56,7 +57,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--cells", type=int, default=PUBLISHED_CELLS, help="of meshes along the padded cube of a data set; 0: as the "
         "configurations say (default 128, as published)")  # fmt: skip
     add("--voxel-size", type=float, default=0.08, help="metres, of scans and generated buildings (default 0.08)")
-    add("--up", choices=["x", "y", "z"], help="the axis that points up; default: guessed of scans, z of meshes")
+    add("--up", choices=UP_AXES, help="the axis that points up; default: guessed of scans, z of meshes")
     add("--points", type=int, default=500_000, help="rays of the virtual scan of a mesh")
     add("--pictures", type=int, default=3, help="scenes to draw")
     add("--memory", type=float, metavar="GB", help="most that a process may hold; default: four fifths of what is free")

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import re
 from collections.abc import Sequence
 
+# What argparse takes for a value though it begins with a minus: -1,0,2 and the axes -x, -y, -z.
+_VALUE_WITH_MINUS = re.compile(r"-([\d.][\d.,eE+-]*|[xyz]|nan|inf)$")
 PROGRAM = "sparse-convonet"
 
 
@@ -24,12 +27,14 @@ def command_parser(
 
     description: as it is to stand in the help.  examples: what follows `sparse-convonet <command>`, one a line.
     """
-    return argparse.ArgumentParser(
+    parser = argparse.ArgumentParser(
         prog=f"{PROGRAM} {command}",
         description=description,
         epilog=example_lines([f"{command} {example}" for example in examples]),
         formatter_class=_DefaultsShown if defaults_shown else argparse.RawDescriptionHelpFormatter,
     )
+    parser._negative_number_matcher = _VALUE_WITH_MINUS
+    return parser
 
 
 def example_lines(examples: Sequence[str]) -> str:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import argparse
 import math
-import re
 from pathlib import Path
 
 from sparse_convonet.commands.parsing import command_parser
+from sparse_convonet.coordinates import UP_AXES
 from sparse_convonet.runtime.cli import starting
 
 EXAMPLES = (
@@ -101,18 +101,22 @@ def station(text: str) -> tuple[float, float, float]:
 
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser("reconstruct", __doc__, EXAMPLES, defaults_shown=True)
-    parser._negative_number_matcher = re.compile(r"-[\d.][\d.,eE+-]*$")  # or argparse takes -1,0,2 for an option
     add = parser.add_argument
     add("inputs", nargs="+", type=Path, metavar="INPUT", help="point clouds, meshes or a Matterport3D scan folder")
     add("--out", type=Path, required=True, help="folder for mesh.ply, mesh.glb, preview.png and report.json")
     add("--model", default="building", help="name of a shipped model, or a .safetensors file")
     add("--voxel-size", type=float, help="metres; default: from the density of the points")
     add("--cell-size", type=float, help="metres; default: half a voxel")
-    add("--up", default="auto", choices=["auto", "x", "y", "z"], help="the axis that points up in the scan")
+    add(
+        "--up",
+        default="auto",
+        choices=["auto", *UP_AXES],
+        help="the axis that points up in the scan; -y: y points down",
+    )
     add(
         "--scale",
         type=float,
-        help="metres per unit of the scan (0.001 for millimetres); default: 1, if the size is likely",
+        help="metres per unit of the scan (0.001 for millimetres); default: what its files declare, else 1, if likely",
     )
     add(
         "--station",

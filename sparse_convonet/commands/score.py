@@ -7,6 +7,7 @@ import logging
 from pathlib import Path
 
 from sparse_convonet.commands.parsing import command_parser
+from sparse_convonet.coordinates import UP_AXES
 from sparse_convonet.runtime.cli import starting
 
 EXAMPLES = (
@@ -40,7 +41,7 @@ def _parser() -> argparse.ArgumentParser:
     )  # fmt: skip
     parser.add_argument("--max-range-m", type=float, default=20.0, help="reach of the scanner; default 20")
     parser.add_argument("--spacing-m", type=float, default=2.0, help="as given to sparse-convonet scan; default 2")
-    parser.add_argument("--up", choices=("x", "y", "z"), default="z", help="the meshes' axis that points up")
+    parser.add_argument("--up", choices=UP_AXES, default="z", help="the meshes' axis that points up")
     parser.add_argument("--seed", type=int, default=0, help="as given to sparse-convonet scan")
     parser.add_argument("--json", type=Path, help="also write the scores to this file")
     return parser

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 from sparse_convonet.cluster import TaskNeeds, TaskRunner
-from sparse_convonet.coordinates import ScanFrame, VoxelFrame
+from sparse_convonet.coordinates import VoxelFrame
 from sparse_convonet.encode.sparse_unet import SparseUNet
 from sparse_convonet.out_of_core.assembly.assemble import AssemblySettings, assemble
 from sparse_convonet.out_of_core.assembly.finishing import finish_tiles
@@ -48,7 +48,7 @@ class StoredScan:
         self._unet, self._runner, self._memory_bytes = unet, runner, memory_bytes
         gpus = int(planned.work.device.startswith("cuda"))
         self._needs = TaskNeeds(memory_bytes=planned.plan.memory_bytes, gpus=gpus)
-        self._frame = TileFrame(planned.work.frame, planned.work.cell, ScanFrame(settings.up, settings.scale))
+        self._frame = TileFrame(planned.work.frame, planned.work.cell, settings.scan_frame)
 
     @property
     def plan(self) -> Plan:

@@ -79,7 +79,7 @@ class WorkFolder:
             cloud,
             self.folder / POINTS,
             up=settings.up,
-            scale=settings.scale,
+            scale=settings.metres_per_unit,
             with_scanners=with_scanners,
             progress=progress,
         )

@@ -14,6 +14,8 @@ from sparse_convonet.coordinates import VoxelFrame, pack_keys
 from sparse_convonet.runtime.memory import available_memory_bytes
 
 CANDIDATE_VOXELS_M = (0.04, 0.05, 0.06, 0.08, 0.10, 0.12)  # the range the building model is trained for
+# Of things, whose surface would else be a few voxels: the model sees voxels, whatever their size.
+_SMALL_VOXELS_M, _VOXELS_ACROSS = (0.005, 0.01, 0.015, 0.02, 0.03), 96
 _POINTS_PER_VOXEL = 2.5  # wanted median; with fewer, surfaces break up into single voxels
 
 # Upper bounds over whole runs of tools/reconstruct_building.py on two cores, 10k to 3.6M voxels (docs/MEASURED.md).
@@ -66,18 +68,26 @@ def require_memory(plan: Plan, budget_bytes: int, *, was_asked: bool) -> None:
     was_asked: whether the user set it, who is then told of what is allowed, not of what is available.
     """
     if plan.memory_bytes > budget_bytes:
-        if plan.tile_voxels is None:
+        enough = f"allow {_gigabytes(plan.memory_bytes)} GB with --memory" if was_asked else "use a machine with more"
+        if plan.tile_voxels is None and budget_bytes <= _BASE_BYTES:  # no size of voxels fits what is taken before them
+            how, remedy = "", enough
+        elif plan.tile_voxels is None:
             # Cells and voxels lie on surfaces, so their number falls with the square of the size.
-            fits = plan.voxel_size_m * math.sqrt(plan.memory_bytes / max(budget_bytes - _BASE_BYTES, _BASE_BYTES))
-            how, remedy = "", f"use --voxel-size {fits:.2g} or more, or split the scan"
+            fits = plan.voxel_size_m * math.sqrt((plan.memory_bytes - _BASE_BYTES) / (budget_bytes - _BASE_BYTES))
+            how, remedy = "", f"use --voxel-size {fits:.2g} or more, or {enough}"
         else:  # a tile has as many voxels whatever their size, so no size of them is known to fit
             how = f" in tiles of {plan.tile_voxels} voxels, which take the least"
             remedy = "allow that much with --memory" if was_asked else "free some, or use a machine with more"
         raise ValueError(
-            f"memory: expected at least {math.ceil(plan.memory_bytes / 1e8) / 10:.1f} GB for voxels of "
+            f"memory: expected at least {_gigabytes(plan.memory_bytes)} GB for voxels of "
             f"{plan.voxel_size_m:g} m{how}, found {budget_bytes / 1e9:.1f} GB {'allowed' if was_asked else 'available'}; "
             f"{remedy}"
         )
+
+
+def _gigabytes(amount: float) -> str:
+    """Bytes, rounded up."""
+    return f"{math.ceil(amount / 1e8) / 10:.1f}"
 
 
 class Density(Protocol):
@@ -86,6 +96,11 @@ class Density(Protocol):
     @property
     def points(self) -> int:
         """How many there are."""
+        ...
+
+    @property
+    def extent_m(self) -> float:
+        """The longest side of the box that they fill."""
         ...
 
     def median_per_voxel(self, voxel_size_m: float) -> float:
@@ -107,6 +122,10 @@ class CloudDensity:
     def points(self) -> int:
         return len(self.points_world)
 
+    @property
+    def extent_m(self) -> float:
+        return max(float(np.ptp(values)) for values in self.points_world.T)
+
     def median_per_voxel(self, voxel_size_m: float) -> float:
         return float(np.median(self._counts(voxel_size_m)))
 
@@ -122,9 +141,13 @@ class CloudDensity:
 
 
 def choose_voxel_size(density: Density) -> tuple[float, str]:
-    """The smallest candidate at which the median occupied voxel holds enough points, and the reason in words."""
-    median = 0.0
-    for size in CANDIDATE_VOXELS_M:
+    """The smallest candidate at which the median occupied voxel holds enough points, and the reason in words.
+
+    Scans of fewer than 96 of the usual voxels across have smaller candidates, at least a 96th of their longest side.
+    """
+    median, least = 0.0, density.extent_m / _VOXELS_ACROSS
+    small = [size for size in _SMALL_VOXELS_M if size >= least] if least < CANDIDATE_VOXELS_M[0] else []
+    for size in (*small, *CANDIDATE_VOXELS_M):
         median = density.median_per_voxel(size)
         if median >= _POINTS_PER_VOXEL:
             return size, f"the smallest size at which the median voxel holds at least 3 points ({median:g} here)"

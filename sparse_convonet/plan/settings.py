@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 
-from sparse_convonet.coordinates import up_rotation
+from sparse_convonet.clouds.units import require_scale
+from sparse_convonet.coordinates import ScanFrame, up_rotation
 from sparse_convonet.mesh.cleanup import PieceRules, default_piece_rules
 from sparse_convonet.mesh.finish import LEAST_FACES
 
@@ -14,10 +14,11 @@ from sparse_convonet.mesh.finish import LEAST_FACES
 class ReconstructionSettings:
     """What a user may choose; None leaves the choice to the plan or to the weights.
 
-    voxel_size_m, cell_size_m: metres.  up: axis that points up in the scan.  scale: metres per unit of the
-    scan.  threshold: tau, a probability.  observed_only_voxels: cut surface farther from every point.
-    smallest_piece_m2: connected pieces of less surface are removed; None: less than 0.1 m2, or less than 2 m2 where few
-    points show them, at most 1 % of the whole surface.  simplify_faces / simplify_error_mm: at most one of them.
+    voxel_size_m, cell_size_m: metres.  up: axis that points up in the scan, of coordinates.UP_AXES.  scale: metres per
+    unit of the scan; None: metres, which Reconstructor.reconstruct and encode check.  threshold: tau, a probability.
+    observed_only_voxels: cut surface farther from every point.  smallest_piece_m2: connected pieces of less surface are
+    removed; None: less than 0.1 m2, or less than 2 m2 where few points show them, at most 1 % of the whole surface.
+    simplify_faces / simplify_error_mm: at most one of them.
     refine_steps: steps that move vertices onto the field's surface.  field_normals: along the field's
     gradient; otherwise averaged over the faces around, which is faster and nearer to the truth (docs/MEASURED.md).
     memory_bytes: a scan that would take more goes through the disk, in tiles; None: most of what the machine can give.
@@ -26,7 +27,7 @@ class ReconstructionSettings:
     voxel_size_m: float | None = None
     cell_size_m: float | None = None
     up: str = "z"
-    scale: float = 1.0
+    scale: float | None = None
     threshold: float | None = None
     observed_only_voxels: float | None = None
     smallest_piece_m2: float | None = None
@@ -37,8 +38,7 @@ class ReconstructionSettings:
     memory_bytes: int | None = None
 
     def __post_init__(self) -> None:
-        if not (math.isfinite(self.scale) and self.scale > 0):
-            raise ValueError(f"scale: expected a positive number (metres per unit of the scan), found {self.scale}")
+        require_scale(self.scale)
         if self.threshold is not None and not 0 < self.threshold < 1:
             raise ValueError(f"tau: expected a probability between 0 and 1, found {self.threshold}")
         if self.observed_only_voxels is not None and not self.observed_only_voxels > 0:
@@ -57,6 +57,16 @@ class ReconstructionSettings:
             raise ValueError(f"memory: expected a positive number of bytes, found {self.memory_bytes}")
         up_rotation(self.up)  # refuses other axes
         _ = self.piece_rules  # refuses other areas
+
+    @property
+    def metres_per_unit(self) -> float:
+        """The scale, where it is left open that of metres."""
+        return 1.0 if self.scale is None else self.scale
+
+    @property
+    def scan_frame(self) -> ScanFrame:
+        """How the scan lies in the world."""
+        return ScanFrame(self.up, self.metres_per_unit)
 
     @property
     def piece_rules(self) -> PieceRules:

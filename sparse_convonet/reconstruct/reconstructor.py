@@ -14,9 +14,11 @@ from typing import Any
 import numpy as np
 import trimesh
 
+from sparse_convonet.clouds.coincidence import repeats_earlier
+from sparse_convonet.clouds.summary import describe
+from sparse_convonet.clouds.units import metres_per_unit, require_fine_steps
 from sparse_convonet.cluster import LocalRunner
 from sparse_convonet.config.models import EngineName
-from sparse_convonet.coordinates import ScanFrame
 from sparse_convonet.extract.compile_ahead import compile_ahead
 from sparse_convonet.io.conversion import point_cloud_with_scanners
 from sparse_convonet.mesh.placed import in_scan
@@ -74,10 +76,11 @@ class Reconstructor:
         scanners: where the scanner stood that measured each point, (N, 3), or (3,) for all, in the frame of the points;
         NaN or infinity where that is not known.  It tells on which side of a surface the room is.
         Returns a trimesh.Trimesh, the type that other libraries and viewers take; `run` also tells sizes and times.
-        Raises ValueError where there are too few points, they are not finite, or there are not as many scanners, and as
-        `run` does.
+        Raises ValueError where there are too few points, they are not finite, their numbers are hardly metres and the
+        settings have no scale, they were rounded to coarser steps than they are apart, or there are not as many
+        scanners, and as `run` does.
         """
-        return self.run(point_cloud_with_scanners(points, scanners)).mesh.to_trimesh()
+        return self.run(self._checked(points, scanners)).mesh.to_trimesh()
 
     def encode(self, points: Any, scanners: np.ndarray | None = None) -> OccupancyField:
         """Points and scanners as of `reconstruct` -> the field, to be asked for the occupancy anywhere.
@@ -86,15 +89,28 @@ class Reconstructor:
         files, which is removed with the field.  Raises as `reconstruct` does.
         """
         with ExitStack() as folders:
-            scan = self._planned(point_cloud_with_scanners(points, scanners), None, folders)
+            scan = self._planned(self._checked(points, scanners), None, folders)
             field = OccupancyField(
                 queries=scan.queries(self._progress),
                 voxels=scan.voxels,
-                scan=ScanFrame(self.settings.up, self.settings.scale),
+                scan=self.settings.scan_frame,
                 threshold=self.settings.threshold or self.model.threshold,
             )
             weakref.finalize(field, folders.pop_all().close)
         return field
+
+    def _checked(self, points: Any, scanners: np.ndarray | None) -> PointCloud:
+        """The cloud.  Raises ValueError where its numbers cannot be right: hardly metres, or rounded too coarsely."""
+        cloud, settings = point_cloud_with_scanners(points, scanners), self.settings
+        summary = describe(cloud)
+        scale = metres_per_unit(summary, settings.scale, "ReconstructionSettings(scale={:g})")
+        if scale != settings.metres_per_unit:
+            raise ValueError(
+                f"points: expected metres, found {summary.units}, as their file declares; "
+                f"pass ReconstructionSettings(scale={scale:.9g})"
+            )
+        require_fine_steps(summary, scale, int(repeats_earlier(cloud.points).sum()), settings.voxel_size_m)
+        return cloud
 
     def plan(self, cloud: PointCloud) -> Plan:
         """The sizes that `run` would use for a scan, and what it would cost in one piece."""
@@ -114,7 +130,7 @@ class Reconstructor:
             found = scan.find_surface(self._progress)
             finishing = time.monotonic()
             mesh_world, removed = scan.whole_mesh(self._progress)
-        mesh = in_scan(mesh_world, ScanFrame(self.settings.up, self.settings.scale))
+        mesh = in_scan(mesh_world, self.settings.scan_frame)
         seconds = {**found.seconds, "mesh": found.seconds["mesh"] + time.monotonic() - finishing}
         return Reconstruction(mesh, scan.plan, found.threshold, found.level_cells, removed, seconds)
 

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import torch
 
-from sparse_convonet.coordinates import ScanFrame, VoxelFrame, one_scene
+from sparse_convonet.coordinates import VoxelFrame, one_scene
 from sparse_convonet.encode.hints import directions_to_scanners
 from sparse_convonet.extract.mise import ExtractionSettings, extract_mesh, threshold_logit
 from sparse_convonet.extract.refine import refine
@@ -37,7 +37,7 @@ logger = logging.getLogger(__name__)
 
 def plan_in_memory(cloud: PointCloud, settings: ReconstructionSettings, model: TrainedModel) -> Plan:
     """The sizes for a scan, and what it would cost in one piece.  cloud: in the frame of the scan."""
-    density = CloudDensity(ScanFrame(settings.up, settings.scale).to_world(cloud.points))
+    density = CloudDensity(settings.scan_frame.to_world(cloud.points))
     return make_plan(density, settings.voxel_size_m, settings.cell_size_m, model.config.mesh.cell_share)
 
 
@@ -54,7 +54,7 @@ class WholeScan:
     def __init__(self, cloud: PointCloud, settings: ReconstructionSettings, model: TrainedModel, plan: Plan) -> None:
         self.plan = plan
         self._settings, self._model, self._network = settings, model, model.sparse
-        scan = ScanFrame(settings.up, settings.scale)
+        scan = settings.scan_frame
         points_world = scan.to_world(cloud.points)
         scanners_world = None if cloud.scanners is None else scan.to_world(cloud.scanners)
         self._points = StoredPoints(points_world, cloud.colours, scanners_world)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from sparse_convonet.clouds.cleaning import CloudSummary, clean_points, describe
-from sparse_convonet.clouds.units import metres_per_unit
+from sparse_convonet.clouds.cleaning import CloudSummary, Dropped, clean_points, describe
+from sparse_convonet.clouds.units import metres_per_unit, require_fine_steps
 from sparse_convonet.cluster import TaskRunner
 from sparse_convonet.io.expected_points import expected_points
 from sparse_convonet.model.weights import TrainedModel, weights_path
@@ -56,11 +56,11 @@ def _in_memory(request: ScanRequest, trained: TrainedModel, budget: int, tell: T
     cloud, points_read = read_inputs(request.inputs, request.seed, _stations(request))
     cloud, dropped = clean_points(cloud)
     summary = describe(cloud)
-    settings = _settings(request, summary)
+    settings = _settings(request, summary, dropped)
     plan = plan_in_memory(cloud, settings, trained)
     if plan.memory_bytes > budget:
         return None
-    given = ScanInput(points_read, len(cloud), dropped, summary)
+    given = ScanInput(points_read, len(cloud), dropped, summary, request.up is None)
     tell(given, settings, plan)
     return GatheredScan(given, settings, WholeScan(cloud, settings, trained, plan), None)
 
@@ -78,9 +78,9 @@ def _on_disk(
             stations=_stations(request),
             progress=progress,
         )
-        settings = _settings(request, read.summary)
+        settings = _settings(request, read.summary, read.dropped)
         tiles = plan_tiles(read.store, settings, trained, budget)
-        given = ScanInput(read.points_read, read.store.count, read.dropped, read.summary)
+        given = ScanInput(read.points_read, read.store.count, read.dropped, read.summary, request.up is None)
         tell(given, settings, tiles.plan)
     except (ValueError, OSError):
         if request.work is None:
@@ -99,6 +99,8 @@ def _stations(request: ScanRequest) -> Stations:
     return tuple(stations) * len(inputs) if len(stations) == 1 else stations
 
 
-def _settings(request: ScanRequest, summary: CloudSummary) -> ReconstructionSettings:
+def _settings(request: ScanRequest, summary: CloudSummary, dropped: Dropped) -> ReconstructionSettings:
+    """With the axis and the scale.  Raises ValueError where the numbers of the scan cannot be right."""
     scale = metres_per_unit(summary, request.scale)
+    require_fine_steps(summary, scale, dropped.duplicates, request.settings.voxel_size_m)
     return replace(request.settings, up=request.up or summary.up, scale=scale)

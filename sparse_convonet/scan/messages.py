@@ -19,6 +19,8 @@ from sparse_convonet.plan.plan import Plan
 from sparse_convonet.plan.settings import ReconstructionSettings
 from sparse_convonet.scan.request import LIGHT_FORMATS
 
+_SURE_OF_UP = 0.2  # confidence; below it other axes are as likely
+
 logger = logging.getLogger(__name__)
 
 
@@ -83,8 +85,19 @@ def tell_input(
     reasons = [f"{count} {reason.replace('_', ' ')}" for reason, count in asdict(dropped).items() if count]
     logger.info("dropped   %s", ", ".join(reasons) if reasons else "none")
     if summary.units_declared and not scale_asked:
-        logger.info("units     %s, as the file declares: %.9g m each; --scale sets it", summary.units, settings.scale)
-    logger.info("up axis   %s (%s)", settings.up, "guessed from the points; --up sets it" if guessed else "as asked")
+        logger.info(
+            "units     %s, as the file declares: %.9g m each; --scale sets it", summary.units, settings.metres_per_unit
+        )
+    logger.info("up axis   %s (%s)", settings.up, _how_sure(summary) if guessed else "as asked")
+
+
+def _how_sure(summary: CloudSummary) -> str:
+    if summary.up_confidence >= _SURE_OF_UP:
+        return "guessed from the points; --up sets it"
+    return (
+        f"guessed from the points with low confidence, {summary.up_confidence:.2f} of 1: look at the picture; if it "
+        "does not stand upright, say --up"
+    )
 
 
 def tell_plan(plan: Plan, budget: int, *, tiles_asked: bool) -> None:

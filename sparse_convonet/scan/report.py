@@ -23,12 +23,13 @@ _VERSIONS_OF = ("sparse_convonet", "torch", "numpy", "open3d-cpu", "open3d", "Mi
 
 @dataclass(frozen=True)
 class ScanInput:
-    """What is known of the points of a scan, wherever they are."""
+    """What is known of the points of a scan, wherever they are.  up_guessed: from them; else the user said it."""
 
     points_read: int
     points_used: int
     dropped: Dropped
     summary: CloudSummary
+    up_guessed: bool
 
 
 def report_of(
@@ -50,7 +51,8 @@ def report_of(
             "points_used": given.points_used,
             "dropped": asdict(given.dropped),
             "up": settings.up,
-            "scale": settings.scale,
+            "up_confidence": round(given.summary.up_confidence, 3) if given.up_guessed else None,
+            "scale": settings.metres_per_unit,
             "units": {"name": given.summary.units, "declared": given.summary.units_declared},
             "extent": [float(value) for value in given.summary.extent],
             "spacing": float(given.summary.spacing),
@@ -66,7 +68,7 @@ def report_of(
         "mesh": {
             "vertices": mesh.vertices,
             "faces": mesh.faces,
-            "area_m2": round(mesh.area * settings.scale**2, 3),
+            "area_m2": round(mesh.area * settings.metres_per_unit**2, 3),
             "components": mesh.components,
             "watertight": mesh.watertight,
         },

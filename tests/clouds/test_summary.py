@@ -34,6 +34,29 @@ def test_the_up_axis_of_a_house_is_found_at_any_turn(rng: np.random.Generator, u
     assert summary.up == up and 0.1 < summary.up_confidence <= 1
 
 
+@pytest.mark.parametrize("up", ["x", "y", "-x", "-y"])
+def test_floors_at_zero_tell_which_way_an_axis_points(rng: np.random.Generator, up: str) -> None:
+    assert describe(PointCloud(_house(rng) @ up_rotation(up))).up == up
+
+
+@pytest.mark.parametrize("up", ["x", "y", "-x", "-y"])
+def test_furniture_on_the_floor_tells_which_way_the_axis_of_a_camera_points(rng: np.random.Generator, up: str) -> None:
+    table = rng.random((20_000, 3)) * [6.0, 4.0, 0.8] + [1.0, 1.0, 0.1]
+    house = np.concatenate([_house(rng)[:30_000], table]) - [0, 0, 1.2]  # the camera is the origin
+    assert describe(PointCloud(house @ up_rotation(up))).up == up
+
+
+@pytest.mark.parametrize("noise_m", [0.0, 0.01])
+@pytest.mark.parametrize("on_the_street", [20_000, 40_000])
+def test_of_a_facade_and_its_street_nothing_tells_which_is_the_ground(
+    rng: np.random.Generator, noise_m: float, on_the_street: int
+) -> None:
+    wall, street = rng.random((40_000, 3)) * [20, 0, 9], rng.random((on_the_street, 3)) * [20, 8, 0]
+    points = np.concatenate([wall, street])
+    summary = describe(PointCloud(points + rng.normal(size=points.shape) * noise_m))
+    assert summary.up == "z" and summary.up_confidence <= 0.1
+
+
 def test_a_ball_has_no_confident_up_axis(rng: np.random.Generator) -> None:
     directions = rng.normal(size=(20_000, 3))
     ball = directions / np.linalg.norm(directions, axis=1, keepdims=True)
@@ -50,6 +73,23 @@ def test_units_of_a_house_are_guessed_and_the_scale_gives_metres(
     assert summary.extent_m == pytest.approx(np.ptp(house, axis=0))
     assert summary.spacing_m == pytest.approx(describe(PointCloud(house)).spacing, rel=1e-6)
     assert summary.points == 60_000 and units in str(summary)
+
+
+def test_a_scan_of_one_room_in_inches_is_no_hall_of_a_hundred_metres(rng: np.random.Generator) -> None:
+    points = rng.random((60_000, 3)) * [6, 4.5, 2.7]
+    axis = rng.integers(0, 3, 60_000)
+    points[np.arange(60_000), axis] = np.array([6, 4.5, 2.7])[axis] * rng.integers(0, 2, 60_000)
+    assert describe(PointCloud(points / 0.0254)).units == "inches"
+    assert describe(PointCloud(points)).units == "metres"
+
+
+@pytest.mark.parametrize(("side", "count", "height"), [(120, 58_000, 12.0), (400, 300_000, 60.0), (60, 200_000, 20.0)])
+def test_open_ground_and_tall_halls_stay_in_metres(
+    rng: np.random.Generator, side: float, count: int, height: float
+) -> None:
+    x, y = rng.random((2, count)) * side
+    z = height / 2 * np.sin(x / side * 9) * np.cos(y / side * 7)
+    assert describe(PointCloud(np.stack([x, y, z], axis=1))).units == "metres"
 
 
 def test_the_spacing_of_a_grid_is_its_step_however_often_its_points_repeat() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 
 from sparse_convonet.commands.parsing import command_parser
+from sparse_convonet.coordinates import UP_AXES
 
 
 def test_help_has_the_description_as_it_stands_and_the_examples(capsys: pytest.CaptureFixture[str]) -> None:
@@ -24,6 +25,13 @@ def test_defaults_are_shown_where_there_are_any(capsys: pytest.CaptureFixture[st
     parser.print_help()
     said = capsys.readouterr().out
     assert "a number (default: 0)\n" in said and "nothing\n" in said and "a flag\n" in said
+
+
+@pytest.mark.parametrize("value", ["-x", "-y", "-z"])
+def test_axes_that_point_down_are_values_and_no_options(value: str) -> None:
+    parser = command_parser("x", None, [])
+    parser.add_argument("--up", choices=UP_AXES)
+    assert parser.parse_args(["--up", value]).up == value
 
 
 def test_a_missing_argument_names_the_command(capsys: pytest.CaptureFixture[str]) -> None:

@@ -34,6 +34,16 @@ def test_denser_scans_get_smaller_voxels_and_the_reason_names_the_median() -> No
     assert sizes == sorted(sizes, reverse=True) and sizes[0] == 0.12 and sizes[-1] == 0.04
 
 
+@pytest.mark.parametrize(("side_m", "expected"), [(0.5, 0.01), (1.0, 0.015), (2.0, 0.03), (4.0, 0.04)])
+def test_small_things_get_voxels_of_a_hundredth_of_their_size_where_the_points_allow(
+    rng: np.random.Generator, side_m: float, expected: float
+) -> None:
+    sphere = rng.normal(size=(200_000, 3))
+    sphere *= side_m / 2 / np.linalg.norm(sphere, axis=1, keepdims=True)
+    assert choose_voxel_size(CloudDensity(sphere))[0] == expected
+    assert choose_voxel_size(CloudDensity(sphere[:1000]))[0] > expected
+
+
 def test_sizes_that_were_asked_for_are_kept_and_checked() -> None:
     points = room_points(2000)
     made = make_plan(CloudDensity(points), 0.1, 0.025, 0.5)
@@ -59,6 +69,10 @@ def test_a_plan_beyond_the_memory_is_refused_with_a_size_that_fits(monkeypatch: 
     monkeypatch.setattr(plan, "available_memory_bytes", lambda: 10_000_000_000)
     with pytest.raises(ValueError, match=r"of 0.05 m, found 9.0 GB available; use --voxel-size 0.11"):
         require_memory(made, memory_budget(None), was_asked=False)
+    with pytest.raises(ValueError, match=r"found 9.0 GB allowed; use --voxel-size 0.11 or more, or allow 40.0 GB with"):
+        require_memory(made, 9_000_000_000, was_asked=True)
+    with pytest.raises(ValueError, match=r"at least 40.0 GB .* found 0.1 GB allowed; allow 40.0 GB with --memory$"):
+        require_memory(made, 100_000_000, was_asked=True)
     require_memory(replace(made, memory_bytes=8_900_000_000), memory_budget(None), was_asked=False)
     assert np.isfinite(made.seconds)
     in_tiles = replace(made, tile_voxels=128, tiles=9)

@@ -22,7 +22,7 @@ from sparse_convonet.model.weights import TrainedModel, load_model
 from sparse_convonet.out_of_core.tiles import plan_tiles
 from sparse_convonet.plan.settings import ReconstructionSettings
 from sparse_convonet.reconstruct.reconstructor import Reconstruction
-from sparse_convonet.structures import PointCloud
+from sparse_convonet.structures import LengthUnit, PointCloud
 from tests.synthetic_scan import room_points
 
 VOXEL_M = 0.08
@@ -179,7 +179,7 @@ def test_what_no_tile_fits_is_refused_and_leaves_nothing_behind(
 MEMORY_SCRIPT = """
 import sys, numpy as np
 from sparse_convonet import Reconstructor, ReconstructionSettings
-from sparse_convonet.structures import PointCloud
+from sparse_convonet.structures import LengthUnit, PointCloud
 from sparse_convonet.runtime.memory import peak_memory_bytes
 from tests.synthetic_scan import room_points
 room = room_points(20_000)
@@ -217,9 +217,29 @@ def test_an_empty_kilometre_costs_no_memory() -> None:
         ({"simplify_faces": 3}, "simplify: expected at least 4 faces to keep, found 3"),
         ({"simplify_error_mm": 0.0}, "simplify: expected a positive error in mm, found 0.0"),
         ({"smallest_piece_m2": -1.0}, "smallest piece: expected square metres of at least 0, found -1.0"),
-        ({"up": "w"}, "expected 'x', 'y' or 'z'"),
+        ({"up": "w"}, "expected x, y, z, -x, -y, -z, found 'w'"),
     ],
 )
 def test_settings_out_of_range_are_refused(settings: dict[str, object], text: str) -> None:
     with pytest.raises(ValueError, match=text):
         ReconstructionSettings(**settings)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["reconstruct", "encode"])
+def test_numbers_that_cannot_be_right_are_refused_unless_the_settings_say_the_scale(
+    model: TrainedModel, name: str
+) -> None:
+    points = room_points(5000)
+    ask = getattr(Reconstructor(model), name)
+    with pytest.raises(
+        ValueError, match=r"looks like millimetres; run again with ReconstructionSettings\(scale=0.001\)"
+    ):
+        ask(points * 1000)
+    with pytest.raises(ValueError, match="found steps of 0.25 m between points"):
+        ask((points + [5e5, 4e6, 120]).astype(np.float32))
+    with pytest.raises(
+        ValueError, match=r"expected metres, found foot, .*; pass ReconstructionSettings\(scale=0.3048\)"
+    ):
+        ask(PointCloud(points, unit=LengthUnit("foot", 0.3048)))
+    settings = ReconstructionSettings(voxel_size_m=0.2, scale=0.001)
+    assert getattr(Reconstructor(model, settings), name)(points * 1000) is not None

@@ -4,10 +4,32 @@ from __future__ import annotations
 
 import logging
 
+import numpy as np
 import pytest
 
+from sparse_convonet.clouds.cleaning import CloudSummary, Dropped
 from sparse_convonet.plan.plan import Plan
-from sparse_convonet.scan.messages import tell_plan
+from sparse_convonet.plan.settings import ReconstructionSettings
+from sparse_convonet.scan.messages import tell_input, tell_plan
+
+
+@pytest.mark.parametrize(
+    ("confidence", "guessed", "said"),
+    [
+        (0.5, True, "-y (guessed from the points; --up sets it)"),
+        (0.13, True, "-y (guessed from the points with low confidence, 0.13 of 1: look at the picture; if it does not"),
+        (0.13, False, "-y (as asked)"),
+    ],
+)
+def test_a_guess_of_the_up_axis_says_how_sure_it_is(
+    confidence: float, guessed: bool, said: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    summary = CloudSummary(100, np.ones(3), 0.01, "-y", confidence, "foot", 1.0, 0.3048, 0.0, units_declared=True)
+    settings, dropped = ReconstructionSettings(up="-y", scale=0.3048), Dropped(0, 0, 0, 0, withheld=7)
+    with caplog.at_level(logging.INFO):
+        tell_input(summary, 107, dropped, settings, guessed=guessed, scale_asked=False)
+    assert f"up axis   {said}" in caplog.text and "dropped   7 withheld" in caplog.text
+    assert "units     foot, as the file declares: 0.3048 m each; --scale sets it" in caplog.text
 
 
 @pytest.mark.parametrize(

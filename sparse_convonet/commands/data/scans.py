@@ -15,6 +15,7 @@ from pathlib import Path
 
 from sparse_convonet.commands.data.preparing import add_preparing_options, prepare, show_warnings
 from sparse_convonet.commands.parsing import command_parser
+from sparse_convonet.coordinates import UP_AXES
 from sparse_convonet.data.sets.scan_surface import Drawing
 from sparse_convonet.runtime.cli import starting
 
@@ -42,9 +43,7 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("folder", type=Path, help="folder with .ply, .las, .laz, .e57, .pcd, .obj, ... files")
     add_preparing_options(parser, "scan", points=500_000, points_help=", at most; default 500000")
-    add(
-        "--up", choices=("auto", "x", "y", "z"), default="auto", help="the scans' axis that points up; default: guessed"
-    )
+    add("--up", choices=("auto", *UP_AXES), default="auto", help="the scans' axis that points up; default: guessed")
     add("--scale", type=float, help="metres in one unit of the files (0.001 for millimetres); default: 1, refused "
         "where the size of a scan says otherwise")  # fmt: skip
     return parser

@@ -50,6 +50,10 @@ class StoreDensity:
     def points(self) -> int:
         return self.store.count
 
+    @property
+    def extent_m(self) -> float:
+        return float((self.store.high - self.store.low).max())
+
     def median_per_voxel(self, voxel_size_m: float) -> float:
         return points_per_voxel_median(self.store, voxel_size_m)
 

@@ -232,7 +232,7 @@ def test_units_are_checked_only_without_a_scale(tmp_path: Path, rng: np.random.G
         PointStore.open(tmp_path / "work")
     store, *_ = store_points([tmp_path / "a.ply"], tmp_path / "work", scale=0.001)
     assert np.ptp([store.low, store.high], axis=0).max() < 10
-    with pytest.raises(ValueError, match="up axis: expected 'x', 'y' or 'z', found 'w'"):
+    with pytest.raises(ValueError, match="up axis: expected x, y, z, -x, -y, -z, found 'w'"):
         store_points([tmp_path / "a.ply"], tmp_path / "other", up="w")
 
 
