@@ -21,6 +21,7 @@ class Command:
 
 COMMANDS = (
     Command("reconstruct", "reconstruct_building", "a scan in; one mesh, a picture and a report out"),
+    Command("object", "reconstruct_object", "one object in; a mesh, a picture and a report out"),
     Command("train", "train", "train a model from a YAML file, on generated scenes or a data set"),
     Command("evaluate", "evaluate", "scores by the papers' protocol on a data set, or of two meshes"),
     Command("compare", "compare", "methods side by side on the same scans: scores, time, memory, pictures"),
@@ -30,6 +31,7 @@ COMMANDS = (
     Command("export", "export_model", "the weights of a run in half the size, to ship"),
     Command("import-official", "import_official", "a published checkpoint of ConvONet or ONet to a weights file"),
     Command("data rooms", "make_rooms", "make the papers' rooms, or rooms and buildings in metres"),
+    Command("data objects", "make_objects", "single objects from the furniture pack"),
     Command("data scannet", "prepare_scannet", "ScanNet, as it is handed out, to a data set"),
     Command("data matterport3d", "prepare_matterport3d", "Matterport3D, as it is handed out, to a data set"),
     Command("data scans", "prepare_scans", "any folder of scans to a data set"),

@@ -8,17 +8,16 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
-import torch
 
 from sparse_convonet.baselines.reconstruction import reconstruct_baseline
 from sparse_convonet.config.baselines import AlphaShapeSettings, BaselineSettings
-from sparse_convonet.coordinates import UNIT_PADDING, VoxelFrame, one_scene
+from sparse_convonet.coordinates import VoxelFrame
 from sparse_convonet.data.batching import unit_frame_of
 from sparse_convonet.evaluation.published import PUBLISHED_CELLS
-from sparse_convonet.extract.field_mesh import field_mesh
 from sparse_convonet.extract.sliding_window import sliding_window_mesh
 from sparse_convonet.model.dense_voxels import DenseVoxelNetwork
 from sparse_convonet.model.weights import TrainedModel
+from sparse_convonet.reconstruct.sample_mesh import sample_mesh
 from sparse_convonet.structures import Mesh, PointCloud, TrainingSample
 
 WINDOW_CROP = 48  # voxels, with halos of as much again: what fits into a few GB
@@ -61,37 +60,11 @@ class NetworkPredictor:
         self.parameters = sum(each.numel() for each in model.network.parameters())
         self.cells = cells
         self.threshold = threshold or model.threshold
-        self.device = next(model.network.parameters()).device
 
-    @torch.no_grad()
     def predict(self, sample: TrainingSample) -> Prediction:
-        """Encode the sample's points and extract the mesh, in world metres."""
-        network = self.model.network
-        cube = unit_frame_of(sample)
-        voxels = VoxelFrame.around(sample.points_world, sample.voxel_size_m)
-        in_voxels = network.coordinates == "voxel"
-        points = voxels.to_voxels(sample.points_world) if in_voxels else cube.to_unit(sample.points_world)
-        started = time.perf_counter()
-        tensor = torch.from_numpy(points).to(self.device, torch.float32)
-        field = network.encode(tensor, one_scene(tensor))
-        self._wait()
-        encoded = time.perf_counter()
-        mesh = field_mesh(network, field, points, self._cell(sample, in_voxels), self.threshold)
-        self._wait()
-        finished = time.perf_counter()
-        vertices = voxels.to_world(mesh.vertices) if in_voxels else cube.to_world(mesh.vertices)
-        return Prediction(Mesh(vertices, mesh.faces), {"encode": encoded - started, "mesh": finished - encoded})
-
-    def _cell(self, sample: TrainingSample, in_voxels: bool) -> float:
-        if self.cells is not None:
-            cell_unit = (1 + UNIT_PADDING) / self.cells
-            return cell_unit * unit_frame_of(sample).metres_per_unit / sample.voxel_size_m if in_voxels else cell_unit
-        share = self.model.config.mesh.cell_share
-        return share if in_voxels else share * sample.voxel_size_m / unit_frame_of(sample).metres_per_unit
-
-    def _wait(self) -> None:
-        if self.device.type == "cuda":
-            torch.cuda.synchronize(self.device)
+        """Encode the sample and extract the mesh, in world metres."""
+        found = sample_mesh(self.model, sample, cells=self.cells, threshold=self.threshold)
+        return Prediction(found.mesh, found.seconds)
 
 
 class WindowPredictor:

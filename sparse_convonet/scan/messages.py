@@ -24,10 +24,10 @@ _SURE_OF_UP = 0.2  # confidence; below it other axes are as likely
 logger = logging.getLogger(__name__)
 
 
-def show_messages() -> None:
-    """For tools: what this module says goes to stdout as it is; of the rest, warnings only."""
+def show_messages(of_module: str = __name__) -> None:
+    """For tools: what a module says goes to stdout as it is; of the rest, warnings only."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
-    logger.setLevel(logging.INFO)
+    logging.getLogger(of_module).setLevel(logging.INFO)
 
 
 class StageBars:

@@ -81,7 +81,7 @@ def report_of(
         "sides": None if written.sides is None else _rounded(written.sides),
         "engine": trained.sparse.unet.engine.name,
         "model": {"name": trained.name, "file_threshold": trained.threshold, **trained.record},
-        "versions": _versions(),
+        "versions": versions(),
     }
 
 
@@ -89,7 +89,7 @@ def _rounded(facts: ScanSideShares | LightFacts) -> dict[str, float | int]:
     return {name: round(value, 5) for name, value in asdict(facts).items()}
 
 
-def _versions() -> dict[str, str]:
+def versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for name in _VERSIONS_OF:
         try:
