@@ -144,6 +144,14 @@ class VoxelFrame:
         """The frame around points whose lowest coordinates are (3,) metres."""
         return cls(np.asarray(low_world, dtype=np.float64) - _BORDER_OFFSET * voxel_size_m, voxel_size_m)
 
+    @classmethod
+    def of_lattice(cls, centres_world: np.ndarray, voxel_size_m: float) -> VoxelFrame:
+        """The frame whose voxels are those of a lattice: (N, 3) centres of some of them lie at halves of a voxel."""
+        if len(centres_world) == 0:
+            raise ValueError("voxel frame: expected at least one voxel, found none")
+        lowest = np.asarray(centres_world, dtype=np.float64).min(axis=0)
+        return cls(lowest - voxel_size_m / 2, voxel_size_m)
+
     def to_voxels(self, points_world: np.ndarray) -> np.ndarray:
         """(N, 3) metres -> (N, 3) float64 voxel coordinates."""
         return (np.asarray(points_world, dtype=np.float64) - self.origin_world) / self.voxel_size_m

@@ -124,6 +124,24 @@ class Mesh:
 
 
 @dataclass(frozen=True)
+class OccupiedCells:
+    """Occupied cells of a lattice.
+
+    index: (V, 3) int64, each once.  size: edge of a cell.  origin: the corner of cell (0, 0, 0).
+    shape: how many cells the lattice has along each axis, from (0, 0, 0) on; None where it has no bounds.
+    """
+
+    index: np.ndarray
+    size: float
+    origin: tuple[float, float, float]
+    shape: tuple[int, ...] | None = None
+
+    def centres(self) -> np.ndarray:
+        """(V, 3) float64: the middles of the cells."""
+        return (self.index + 0.5) * self.size + np.asarray(self.origin)
+
+
+@dataclass(frozen=True)
 class TrainingSample:
     """One observed scene with occupancy queries, in world metres, z up.
 
@@ -133,6 +151,9 @@ class TrainingSample:
     hints: (N, 6) float32 of the points, for networks that take them: the unit vector to the scanner and the normal on
     the free side, zeros where one is not known; None: nothing is known.  around_world: (M, 3) float32 thinned points
     around a crop, for networks that look farther than what they encode; around_hints: (M, 6) of them.
+    shown: what networks see that take no points (see Input in config/models.py): occupied voxels (R, R, R) bool of the unit
+    cube, in its axes; a picture (3, S, S) float32, 0 to 1; or which points are inside, (N,) bool.  on_lattice: the points
+    are the centres of voxels of voxel_size_m.
     """
 
     points_world: np.ndarray
@@ -144,6 +165,8 @@ class TrainingSample:
     hints: np.ndarray | None = None
     around_world: np.ndarray | None = None
     around_hints: np.ndarray | None = None
+    shown: np.ndarray | None = None
+    on_lattice: bool = False
 
     def __post_init__(self) -> None:
         _require_rows("points_world", self.points_world, 3)
@@ -165,12 +188,17 @@ class TrainingSample:
 
 @dataclass(frozen=True)
 class PointSet:
-    """Points (N, 3) of scenes, (N,) int64 scene of each, ascending, and hints (N, 6) of them or None."""
+    """Points (N, 3) of scenes, (N,) int64 scene of each, ascending, and hints (N, 6) of them or None.
+
+    shown: (B, ...) what networks see that take no points (see TrainingSample.shown), of all scenes, or None.
+    """
 
     points: torch.Tensor
     batch: torch.Tensor
     hints: torch.Tensor | None = None
+    shown: torch.Tensor | None = None
 
     def to(self, device: torch.device) -> PointSet:
         hints = None if self.hints is None else self.hints.to(device)
-        return PointSet(self.points.to(device), self.batch.to(device), hints)
+        shown = None if self.shown is None else self.shown.to(device)
+        return PointSet(self.points.to(device), self.batch.to(device), hints, shown)

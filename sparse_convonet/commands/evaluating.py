@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import replace
+import math
+from dataclasses import asdict, replace
+from pathlib import Path
 from typing import Any
 
 import torch
 from tqdm import tqdm
 
 from sparse_convonet.commands.devices import chosen_device
+from sparse_convonet.commands.evaluate import MESHES
 from sparse_convonet.data.convonet.stream import evaluation_samples
 from sparse_convonet.evaluation.contenders import Contender, contenders_of, load_contender, open_predictor
 from sparse_convonet.evaluation.data_set import EvaluationSettings, evaluate
@@ -17,8 +20,12 @@ from sparse_convonet.evaluation.mesh_scores import METRIC_THRESHOLDS_M, UNIT_THR
 from sparse_convonet.evaluation.predictors import NetworkPredictor, Predictor
 from sparse_convonet.evaluation.published import TABLES
 from sparse_convonet.evaluation.tables import OVER_CLASSES, Summary, markdown, summarise, write_rows
-from sparse_convonet.io.meshes import read_mesh
+from sparse_convonet.io.meshes import read_geometry
+from sparse_convonet.io.points import read_points
+from sparse_convonet.reconstruct.sample_mesh import Finishing
 from sparse_convonet.runtime.atomic import atomic_path
+from sparse_convonet.runtime.refusals import require_file
+from sparse_convonet.structures import Mesh, PointCloud
 from sparse_convonet.training.validation import validate
 
 
@@ -65,18 +72,33 @@ def _predictor(contender: Contender, options: argparse.Namespace, device: str) -
         score = validate(model.network, held_out, torch.device(device))
         threshold = score.best_threshold
         print(f"{model.name}: tau {threshold:g}, IoU {score.best_iou:.4f} on {len(held_out)} models of the val split")
-    predictor = open_predictor(contender, device, cells=options.cells or None, threshold=threshold)
+    finishing = Finishing(options.simplify, options.refine, options.seed)
+    predictor = open_predictor(contender, device, cells=options.cells or None, threshold=threshold, finishing=finishing)
     assert isinstance(predictor, NetworkPredictor)
-    return predictor, {**identity, "threshold": predictor.threshold, "cells": predictor.cells}
+    identity = {**identity, "threshold": predictor.threshold, "cells": predictor.cells}
+    changed = options.simplify is not None or options.refine > 0
+    return predictor, {**identity, "finishing": asdict(finishing)} if changed else identity
 
 
 def score_pair(options: argparse.Namespace) -> None:
-    """One mesh against another."""
-    predicted, truth = (read_mesh(path) for path in options.what)
+    """One mesh or cloud against another."""
+    predicted, truth = (_read(path, options.seed) for path in options.what)
     thresholds = METRIC_THRESHOLDS_M if options.metres else UNIT_THRESHOLDS
     scores = evaluate_mesh(predicted, truth, thresholds=thresholds, seed=options.seed)
     unit = "m" if options.metres else "of the unit cube"
     print(f"accuracy {scores.accuracy:.5g} {unit}, completeness {scores.completeness:.5g} {unit}")
-    print(f"Chamfer-L1 {scores.chamfer_l1:.5g} {unit}, normal consistency {scores.normal_consistency:.4f}")
+    print(f"Chamfer-L1 {scores.chamfer_l1:.5g} {unit}, Chamfer-L2 {scores.chamfer_l2:.5g} of its square")
+    if math.isnan(scores.normal_consistency):
+        print("normal consistency unknown: a cloud has no normals")
+    else:
+        print(
+            f"normal consistency {scores.normal_consistency:.4f}, predicted to true {scores.normals_accuracy:.4f}, true to "
+            f"predicted {scores.normals_completeness:.4f}"
+        )
     for threshold, value in zip(thresholds, scores.f_scores, strict=True):
         print(f"F-score {value:.4f} at {threshold:g} {unit}")
+
+
+def _read(path: Path, seed: int) -> Mesh | PointCloud:
+    require_file(path)
+    return read_geometry(path) if path.suffix.lower() in MESHES else read_points(path, seed=seed)

@@ -92,7 +92,15 @@ class AlphaShapeSettings:
         _require_positive("alpha shape: alpha_spacings", self.alpha_spacings)
 
 
-BaselineSettings = PoissonSettings | BallPivotingSettings | AlphaShapeSettings
+@dataclass(frozen=True)
+class VoxelSurfaceSettings:
+    """The surface of the occupied voxels that a model has, of data.input: voxels: what voxel super-resolution begins with
+    (the row "input" of Peng et al. 2020, table 4)."""
+
+    method: Literal["voxels"] = "voxels"
+
+
+BaselineSettings = PoissonSettings | BallPivotingSettings | AlphaShapeSettings  # of points
 
 
 def _require_positive(name: str, number: float) -> None:

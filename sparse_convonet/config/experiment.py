@@ -13,8 +13,21 @@ from typing import Any, Literal
 
 import yaml
 
-from sparse_convonet.config.baselines import AlphaShapeSettings, BallPivotingSettings, PoissonSettings
-from sparse_convonet.config.models import DenseModelConfig, ModelConfig, SparseModelConfig, records_for
+from sparse_convonet.config.baselines import (
+    AlphaShapeSettings,
+    BallPivotingSettings,
+    PoissonSettings,
+    VoxelSurfaceSettings,
+)
+from sparse_convonet.config.models import (
+    DenseModelConfig,
+    GlobalModelConfig,
+    Input,
+    ModelConfig,
+    SparseModelConfig,
+    inputs_of,
+    records_for,
+)
 from sparse_convonet.config.strict_yaml import KINDS, read_record, record_from_mapping, record_to_mapping
 
 
@@ -29,6 +42,7 @@ class DataConfig:
 
     folder: str | None = None  # <class>/<model>/..., with <class>/train.lst and val.lst
     classes: tuple[str, ...] | None = None  # of the folder; null: all
+    input: Input = "points"  # what the network is shown of a model of the folder
     outside_inside: tuple[int, int] | None = None  # so many queries outside and inside, instead of `queries`
     keep_ratio: float | None = None  # partial scans: cut off along a random axis, at least this share is kept
     skip_broken: bool = False  # leave out models of the folder that cannot be read, instead of stopping
@@ -96,7 +110,7 @@ class ExperimentConfig:
     training: TrainingConfig = field(default_factory=TrainingConfig)
     mesh: MeshConfig = field(default_factory=MeshConfig)
     # Instead of a network: a method without learning, for `sparse-convonet evaluate`.
-    baseline: PoissonSettings | BallPivotingSettings | AlphaShapeSettings | None = None
+    baseline: PoissonSettings | BallPivotingSettings | AlphaShapeSettings | VoxelSurfaceSettings | None = None
 
 
 REFERENCE_VOXEL_M = 0.08  # the voxel size at which data.crop_m and data.near_surface_sigma_m are meant
@@ -105,10 +119,11 @@ _HALL_AT_VOXEL = re.compile(r"((?!0+(\.0*)?x)\d+(\.\d+)?x){1,2}\d+(\.\d+)?@(?!0*
 _LONGEST_VALUE = 200  # letters of it in a sentence
 _POSITIVE = (
     "model.points_per_voxel model.pointnet_width model.blocks_per_level model.feature_width model.decoder_width "
-    "model.plane_resolution model.plane_depth model.plane_width model.grid_levels model.grid_width model.code_width "
-    "model.kernel_sigma model.border data.points data.queries data.near_surface_sigma_m data.crop_m data.band_voxels "
-    "data.batches_per_building data.keep_ratio training.steps training.batch training.learning_rate training.clip_norm "
-    "training.validate_every training.validation_scenes training.checkpoint_every training.minutes mesh.cell_share"
+    "model.plane_resolution model.plane_depth model.plane_width model.grid_levels model.grid_width "
+    "model.code_width model.kernel_sigma model.border model.voxel_width data.points data.queries "
+    "data.near_surface_sigma_m data.crop_m data.band_voxels data.batches_per_building data.keep_ratio "
+    "training.steps training.batch training.learning_rate training.clip_norm training.validate_every "
+    "training.validation_scenes training.checkpoint_every training.minutes mesh.cell_share"
 ).split()
 _NOT_NEGATIVE = (
     "model.pointnet_blocks model.decoder_blocks model.grid_resolution model.input_voxels data.context_voxels data.noise_m "
@@ -160,6 +175,13 @@ def check_config(config: ExperimentConfig, source: str) -> None:
             require(value > 0 if key in _POSITIVE else value >= 0, key, "more than 0" if key in _POSITIVE else ">= 0")
     data, training, threshold = config.data, config.training, config.mesh.threshold
     _check_model(config.model, require)
+    if config.baseline is None:
+        taker, inputs = f"model.field {config.model.field}", inputs_of(config.model)
+    else:
+        taker = f"baseline.method {config.baseline.method}"
+        inputs = ("voxels",) if isinstance(config.baseline, VoxelSurfaceSettings) else ("points",)
+    require(data.input in inputs, "data.input", f"{' or '.join(inputs)}, which {taker} takes")
+    require(data.input == "points" or data.folder is not None, "data.input", "points without data.folder")
     low, high = data.voxel_size_m
     require(0 < low <= high, "data.voxel_size_m", "two sizes in metres, 0 < smallest <= largest")
     for name in ("room_share", "large_share", "band_share", "direction_share", "normal_share"):
@@ -206,6 +228,10 @@ def _check_model(model: ModelConfig, require: Callable[[bool, str, str], None]) 
         context = model.context_widths
         require(not context or min(context) > 0, "model.context_widths", "positive widths, or none")
         require(not context or len(widths) >= 3, "model.widths", "three levels or more with model.context_widths")
+        require(not (model.input_voxels and model.point_hints), "model.point_hints", "false with model.input_voxels")
+    if isinstance(model, GlobalModelConfig):
+        expected = "0 or a multiple of 16, which its convolutions halve"
+        require(model.input_voxels % 16 == 0, "model.input_voxels", expected)
     if isinstance(model, DenseModelConfig):
         require(bool(model.planes) or model.grid_resolution > 0, "model.planes", "planes, or a model.grid_resolution")
         require(len(set(model.planes)) == len(model.planes), "model.planes", "each plane once")

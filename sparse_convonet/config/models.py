@@ -17,6 +17,9 @@ PlaneName = Literal["xz", "xy", "yz"]
 ScatterName = Literal["max", "mean"]
 FeaturePlaces = Literal["centres", "corners"]
 EngineName = Literal["auto", "minkowski", "native"]
+# What a network is shown of a scene: points on surfaces, which voxels are occupied (of the unit cube, such as those of
+# model.binvox), one picture, or queries with their truth.
+Input = Literal["points", "voxels", "image", "queries"]
 
 _LAYERS = "layers"
 
@@ -49,6 +52,7 @@ class SparseModelConfig:
     local_encoding: Literal["periodic", "raw"] = "periodic"
     context_widths: tuple[int, ...] = ()  # of the coarse network that sees far, at 1, 2, 4, ... times the last stride
     point_hints: bool = False  # points may come with the direction to their scanner and with normals
+    input_voxels: bool = False  # the network sees which voxels hold points, and nothing of the points within them
 
 
 @dataclass(frozen=True)
@@ -76,7 +80,7 @@ class DenseModelConfig:
 
 @dataclass(frozen=True)
 class GlobalModelConfig:
-    """One code for everything: the Occupancy Network (Mescheder et al. 2019)."""
+    """One code for everything: the Occupancy Network (Mescheder et al. 2019), of points or of voxels."""
 
     field: Literal["global"] = "global"
     code_width: int = 512
@@ -84,6 +88,8 @@ class GlobalModelConfig:
     pointnet_blocks: int = _layers(5)
     decoder_width: int = 256
     decoder_blocks: int = _layers(5)
+    input_voxels: int = 0  # along the cube: the network sees which of them are occupied; 0: it sees the points
+    voxel_width: int = 32  # channels of the first convolution of voxels; each further one has twice as many
 
 
 @dataclass(frozen=True)
@@ -116,6 +122,12 @@ class DenseVoxelModelConfig:
 
 
 ModelConfig = SparseModelConfig | DenseModelConfig | DenseVoxelModelConfig | GlobalModelConfig | PointsModelConfig
+
+
+def inputs_of(model: Any) -> tuple[Input, ...]:
+    """What a configured network can be shown, first what it was made for; networks of voxels find those of points."""
+    return ("voxels", "points") if getattr(model, "input_voxels", 0) else ("points",)
+
 
 # Installed packages name modules here that register networks of their own (model/registry.py).
 ENTRY_POINTS = "sparse_convonet.networks"

@@ -32,7 +32,7 @@ class PackedBatch:
     points: (N, 3) float32, in the coordinates that the network takes (voxels, or the unit cube).  point_batch: (N,)
     int64, ascending.  queries: (Q, 3) float32, likewise.  query_batch: (Q,) int64, ascending.  occupied: (Q,) float32,
     1 inside solids.  hints: (N, 6) float32 of the points, zeros where nothing is known; None: of no point.
-    around: points around the crops that the scenes are, None: of no scene.
+    around: points around the crops that the scenes are, None: of no scene.  shown: see PointSet.
     """
 
     points: torch.Tensor
@@ -42,11 +42,12 @@ class PackedBatch:
     occupied: torch.Tensor
     hints: torch.Tensor | None = None
     around: PointSet | None = None
+    shown: torch.Tensor | None = None
 
     @property
     def near(self) -> PointSet:
-        """The points that are to be encoded."""
-        return PointSet(self.points, self.point_batch, self.hints)
+        """What is to be encoded."""
+        return PointSet(self.points, self.point_batch, self.hints, self.shown)
 
     def to(self, device: torch.device) -> PackedBatch:
         return PackedBatch(
@@ -57,6 +58,7 @@ class PackedBatch:
             occupied=self.occupied.to(device),
             hints=None if self.hints is None else self.hints.to(device),
             around=None if self.around is None else self.around.to(device),
+            shown=None if self.shown is None else self.shown.to(device),
         )
 
 
@@ -93,7 +95,7 @@ def pack_batch(
     points, queries, around = [], [], []
     for scene, sample in enumerate(samples):
         if coordinates == "voxel":
-            voxels = VoxelFrame.around(sample.points_world, sample.voxel_size_m)
+            voxels = voxel_frame_of(sample)
             shift = np.zeros(3) if shifts is None else shifts[scene]
             points.append(voxels.to_voxels(sample.points_world) + shift)
             queries.append(voxels.to_voxels(sample.queries_world) + shift)
@@ -106,7 +108,8 @@ def pack_batch(
             points.append(cube.to_unit(sample.points_world))
             queries.append(cube.to_unit(sample.queries_world))
     batch = join_scenes(points, queries, [sample.occupied for sample in samples])
-    batch = replace(batch, hints=_hint_rows(points, [sample.hints for sample in samples]))
+    hints = _hint_rows(points, [sample.hints for sample in samples])
+    batch = replace(batch, hints=hints, shown=_stacked([sample.shown for sample in samples]))
     if not any(map(len, around)):
         return batch
     hints = _hint_rows(around, [sample.around_hints for sample in samples])
@@ -118,6 +121,26 @@ def _hint_rows(points: Sequence[np.ndarray], hints: Sequence[np.ndarray | None])
     if all(each is None for each in hints):
         return None
     return _rows([np.zeros((len(own), 6)) if each is None else each for own, each in zip(points, hints, strict=True)])
+
+
+def _stacked(shown: Sequence[np.ndarray | None]) -> torch.Tensor | None:
+    """(B, ...) what is shown of all scenes; None where nothing is.  Raises ValueError where shapes differ."""
+    found = [each for each in shown if each is not None]
+    if not found:
+        return None
+    shapes = sorted({each.shape for each in found})
+    if len(found) < len(shown) or len(shapes) > 1:
+        raise ValueError(
+            f"batch: expected voxels or pictures of one size of all scenes, found {', '.join(map(str, shapes))} of "
+            f"{len(found)} of {len(shown)}; make the data set again with one size"
+        )
+    return torch.from_numpy(np.stack(found))
+
+
+def voxel_frame_of(sample: TrainingSample) -> VoxelFrame:
+    """The voxels that the sample's points are, where they are such, or voxels around its points."""
+    frame = VoxelFrame.of_lattice if sample.on_lattice else VoxelFrame.around
+    return frame(sample.points_world, sample.voxel_size_m)
 
 
 def unit_frame_of(sample: TrainingSample) -> UnitFrame:

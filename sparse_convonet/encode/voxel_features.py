@@ -28,9 +28,20 @@ class VoxelFeatures(nn.Module):
         lattice = torch.stack(torch.meshgrid(steps, steps, steps, indexing="ij"), dim=-1)
         return lattice.reshape(-1, 3).repeat(scenes, 1)
 
-    def occupied(self, points: torch.Tensor, batch: torch.Tensor, scenes: int) -> torch.Tensor:
-        """(B, R, R, R) float32: 1 where a voxel holds points (N, 3); those beyond the cube count at its border."""
-        cells = torch.floor((points + 0.5) * self.resolution).long().clamp(0, self.resolution - 1)
-        found = points.new_zeros(scenes, *[self.resolution] * 3, dtype=torch.float32)
-        found[batch, cells[:, 0], cells[:, 1], cells[:, 2]] = 1.0
-        return found
+
+def voxels_of_points(points: torch.Tensor, batch: torch.Tensor, scenes: int, resolution: int) -> torch.Tensor:
+    """(B, R, R, R) float32: 1 where a voxel of the unit cube holds points (N, 3); those beyond it count at its border."""
+    cells = torch.floor((points + 0.5) * resolution).long().clamp(0, resolution - 1)
+    found = points.new_zeros(scenes, *[resolution] * 3, dtype=torch.float32)
+    found[batch, cells[:, 0], cells[:, 1], cells[:, 2]] = 1.0
+    return found
+
+
+def require_voxels(occupied: torch.Tensor, resolution: int) -> None:
+    """Raise ValueError for another shape than (B, R, R, R)."""
+    expected = (len(occupied), *[resolution] * 3)
+    if occupied.shape != expected:
+        raise ValueError(
+            f"voxels: expected an array of shape (B, {', '.join(map(str, expected[1:]))}), found "
+            f"{tuple(occupied.shape)}"
+        )

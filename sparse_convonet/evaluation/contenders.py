@@ -11,17 +11,19 @@ from typing import Any
 
 import torch
 
-from sparse_convonet.config.baselines import AlphaShapeSettings
+from sparse_convonet.config.baselines import AlphaShapeSettings, VoxelSurfaceSettings
 from sparse_convonet.config.experiment import ExperimentConfig, load_config
 from sparse_convonet.evaluation.predictors import (
     BaselinePredictor,
     NetworkPredictor,
     Predictor,
+    VoxelSurfacePredictor,
     WindowPredictor,
 )
 from sparse_convonet.evaluation.published import PUBLISHED_CELLS
 from sparse_convonet.model import build
 from sparse_convonet.model.weights import TrainedModel, load_model, pretrained_path
+from sparse_convonet.reconstruct.sample_mesh import AS_EXTRACTED, Finishing
 
 WEIGHTS_SUFFIX = ".safetensors"
 _NAMES_OF_NO_RUN = ("best", "last")  # weights are told apart by the folders that they are in
@@ -64,7 +66,7 @@ class Contender:
     @property
     def takes_normals(self) -> bool:
         """Whether it makes meshes of points with normals."""
-        return not isinstance(self.config.baseline, AlphaShapeSettings | None)
+        return not isinstance(self.config.baseline, AlphaShapeSettings | VoxelSurfaceSettings | None)
 
     def identity(self) -> dict[str, Any]:
         """What decides its meshes."""
@@ -107,13 +109,16 @@ def open_predictor(
     threshold: float | None = None,
     window: bool = False,
     normals_given: bool = True,
+    finishing: Finishing = AS_EXTRACTED,
 ) -> Predictor:
     """What makes meshes with a contender.
 
-    cells, threshold: see NetworkPredictor.  window: dense networks on voxels run over the scene in crops.
+    cells, threshold, finishing: see NetworkPredictor.  window: dense networks on voxels run over the scene in crops.
     normals_given: False where points come without normals; baselines that would take them estimate them.
     """
     baseline = contender.config.baseline
+    if isinstance(baseline, VoxelSurfaceSettings):
+        return VoxelSurfacePredictor(contender.name)
     if baseline is not None:
         if not normals_given and not isinstance(baseline, AlphaShapeSettings):
             baseline = replace(baseline, normals="estimated")
@@ -121,7 +126,7 @@ def open_predictor(
     model = load_contender(contender, device)
     if window:
         return WindowPredictor(model, threshold=threshold)
-    return NetworkPredictor(model, cells, threshold)
+    return NetworkPredictor(model, cells, threshold, finishing)
 
 
 def contenders_of(

@@ -119,7 +119,7 @@ def open_scans(data: DataConfig, folder: str, split: str, seed: int, *, with_nor
     """The models of a split as methods get them: points and noise of `data`, first files, no queries."""
     draw = DrawSettings(
         points=data.points, queries=None, noise=data.noise_m, keep_ratio=data.keep_ratio, random_file=False,
-        with_queries=False, with_normals=with_normals,
+        with_queries=False, with_normals=with_normals, input=data.input,
     )  # fmt: skip
     return ConvonetDataset(folder, split, draw, seed=seed, categories=data.classes, skip_broken=data.skip_broken)
 
@@ -172,7 +172,12 @@ def score_model(
         cut_at_walls=model.category.startswith(_ROOMS),
     )
     if size is not None:
-        scores = replace(scores, accuracy=scores.accuracy * size, completeness=scores.completeness * size)
+        scores = replace(
+            scores,
+            accuracy=scores.accuracy * size,
+            completeness=scores.completeness * size,
+            chamfer_l2=None if scores.chamfer_l2 is None else scores.chamfer_l2 * size**2,
+        )
     return ModelRow(model.category, model.name, scores, dict(prediction.seconds), len(prediction.mesh.faces), size)
 
 

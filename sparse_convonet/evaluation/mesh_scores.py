@@ -11,11 +11,13 @@ from sparse_convonet.metrics.occupancy import iou
 from sparse_convonet.metrics.surface import (
     PUBLISHED_SAMPLES,
     SurfaceSamples,
+    SurfaceScores,
     compare_samples_at,
     sample_mesh,
+    samples_of_cloud,
     without_outside,
 )
-from sparse_convonet.structures import Mesh
+from sparse_convonet.structures import Mesh, PointCloud
 
 UNIT_THRESHOLDS = (0.01, 0.015, 0.02)  # of the unit cube: the papers' 1 %, ScanNet's 1.5 %, and 2 %
 METRIC_THRESHOLDS_M = (0.02, 0.05, 0.10)
@@ -40,6 +42,8 @@ class MeshScores:
     """Scores of one mesh; lengths in the units of the frame.
 
     iou: of the mesh's inside, None where the truth has none.  f_scores: one per threshold, in their order.
+    chamfer_l2: mean of both squared distances.  normals_accuracy, normals_completeness: the two means in
+    normal_consistency; NaN where the normals of a cloud are not known.
     """
 
     iou: float | None
@@ -47,6 +51,9 @@ class MeshScores:
     completeness: float
     normal_consistency: float
     f_scores: tuple[float, ...]
+    chamfer_l2: float | None = None
+    normals_accuracy: float | None = None
+    normals_completeness: float | None = None
 
     @property
     def chamfer_l1(self) -> float:
@@ -85,18 +92,26 @@ def score_mesh(
         if not empty:
             inside = WindingNumbers(predicted.vertices, predicted.faces).occupied(truth.queries)
         volume = iou(inside, truth.occupied)
+    return _scores_of(found, volume)
+
+
+def _scores_of(found: tuple[SurfaceScores, ...], volume: float | None) -> MeshScores:
+    """found: at each threshold."""
     return MeshScores(
         iou=volume,
         accuracy=found[0].accuracy,
         completeness=found[0].completeness,
         normal_consistency=found[0].normal_consistency,
         f_scores=tuple(each.f_score for each in found),
+        chamfer_l2=found[0].chamfer_l2,
+        normals_accuracy=found[0].normals_accuracy,
+        normals_completeness=found[0].normals_completeness,
     )
 
 
 def evaluate_mesh(
-    predicted: Mesh,
-    truth: Mesh,
+    predicted: Mesh | PointCloud,
+    truth: Mesh | PointCloud,
     *,
     thresholds: tuple[float, ...] = METRIC_THRESHOLDS_M,
     samples: int = PUBLISHED_SAMPLES,
@@ -104,7 +119,11 @@ def evaluate_mesh(
 ) -> MeshScores:
     """Score a mesh against the true surface, both in one frame, from `samples` random points on each; without IoU.
 
-    thresholds: of the F-scores, in the units of the frame.  Raises ValueError for a truth without area.
+    Clouds are taken as they are, all their points.  thresholds: of the F-scores, in the units of the frame.  Raises
+    ValueError for a truth without area, and clouds without points or with some that are not finite.
     """
     rng = np.random.default_rng(seed)
-    return score_mesh(predicted, Truth(sample_mesh(truth, samples, rng)), thresholds, rng, samples=samples)
+    surface = samples_of_cloud(truth) if isinstance(truth, PointCloud) else sample_mesh(truth, samples, rng)
+    if isinstance(predicted, PointCloud):
+        return _scores_of(compare_samples_at(samples_of_cloud(predicted), surface, thresholds), None)
+    return score_mesh(predicted, Truth(surface), thresholds, rng, samples=samples)

@@ -15,9 +15,10 @@ from sparse_convonet.coordinates import VoxelFrame
 from sparse_convonet.data.batching import unit_frame_of
 from sparse_convonet.evaluation.published import PUBLISHED_CELLS
 from sparse_convonet.extract.sliding_window import sliding_window_mesh
+from sparse_convonet.mesh.voxel_surface import surface_of_voxels
 from sparse_convonet.model.dense_voxels import DenseVoxelNetwork
 from sparse_convonet.model.weights import TrainedModel
-from sparse_convonet.reconstruct.sample_mesh import sample_mesh
+from sparse_convonet.reconstruct.sample_mesh import AS_EXTRACTED, Finishing, sample_mesh
 from sparse_convonet.structures import Mesh, PointCloud, TrainingSample
 
 WINDOW_CROP = 48  # voxels, with halos of as much again: what fits into a few GB
@@ -53,17 +54,22 @@ class NetworkPredictor:
     needs_normals = False
 
     def __init__(
-        self, model: TrainedModel, cells: int | None = PUBLISHED_CELLS, threshold: float | None = None
+        self,
+        model: TrainedModel,
+        cells: int | None = PUBLISHED_CELLS,
+        threshold: float | None = None,
+        finishing: Finishing = AS_EXTRACTED,
     ) -> None:
         self.model = model
         self.name = model.name
         self.parameters = sum(each.numel() for each in model.network.parameters())
         self.cells = cells
         self.threshold = threshold or model.threshold
+        self.finishing = finishing
 
     def predict(self, sample: TrainingSample) -> Prediction:
         """Encode the sample and extract the mesh, in world metres."""
-        found = sample_mesh(self.model, sample, cells=self.cells, threshold=self.threshold)
+        found = sample_mesh(self.model, sample, cells=self.cells, threshold=self.threshold, finishing=self.finishing)
         return Prediction(found.mesh, found.seconds)
 
 
@@ -113,6 +119,25 @@ class BaselinePredictor:
         cloud = PointCloud(sample.points_world.astype(np.float64), normals=sample.normals_world)
         result = reconstruct_baseline(cloud, self.settings)
         return Prediction(result.mesh, dict(result.seconds))
+
+
+class VoxelSurfacePredictor:
+    """The surface of the voxels that are shown."""
+
+    parameters = 0
+    needs_normals = False
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def predict(self, sample: TrainingSample) -> Prediction:
+        """Raises ValueError for a sample without voxels."""
+        if sample.shown is None or sample.shown.dtype != np.bool_:
+            raise ValueError(f"{self.name}: expected the voxels of a model, found none; set data.input to voxels")
+        started = time.perf_counter()
+        found = surface_of_voxels(sample.shown)
+        vertices = unit_frame_of(sample).to_world(found.vertices / len(sample.shown) - 0.5)
+        return Prediction(Mesh(vertices, found.faces), {"mesh": time.perf_counter() - started})
 
 
 def as_unit_mesh(mesh: Mesh, sample: TrainingSample) -> Mesh:

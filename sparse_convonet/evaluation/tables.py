@@ -28,8 +28,8 @@ class Summary:
     values: dict[str, float | None]
 
 
-def columns_of(row: ModelRow) -> dict[str, float | None]:
-    """Names and values of one model's scores; names say the unit."""
+def columns_of(row: ModelRow, *, more: bool = False) -> dict[str, float | None]:
+    """Names and values of one model's scores; names say the unit.  more: also what only the published code prints."""
     scores, metric = row.scores, row.metres_per_unit is not None
     unit = " m" if metric else ""
     names = [f"F {100 * each:g} cm" if metric else f"F {100 * each:g} %" for each in row.thresholds]
@@ -38,11 +38,14 @@ def columns_of(row: ModelRow) -> dict[str, float | None]:
         **({} if metric else {"Chamfer-L1 x10": 10 * scores.chamfer_l1}),
         f"accuracy{unit}": scores.accuracy,
         f"completeness{unit}": scores.completeness,
+        **({f"Chamfer-L2{' m2' if metric else ''}": scores.chamfer_l2} if more else {}),
     }
+    one_way = {"normal acc.": scores.normals_accuracy, "normal compl.": scores.normals_completeness} if more else {}
     return {
         "IoU": scores.iou,
         **lengths,
         "normal c.": scores.normal_consistency,
+        **one_way,
         **dict(zip(names, scores.f_scores, strict=True)),
         **{f"{stage} s": value for stage, value in row.seconds.items()},
     }
@@ -57,7 +60,7 @@ def summarise(predictor: str, rows: Sequence[ModelRow]) -> list[Summary]:
         raise ValueError(f"{predictor}: expected scores of at least one model, found none")
     if len({row.metres_per_unit is None for row in rows}) > 1:
         raise ValueError(f"{predictor}: expected models all in metres or none, found both; evaluate them apart")
-    values = [columns_of(row) for row in rows]
+    values = [columns_of(row, more=True) for row in rows]
     classes = list(dict.fromkeys(row.category for row in rows))
     summaries = []
     for category in classes:
@@ -82,17 +85,20 @@ def _means(values: Sequence[Mapping[str, float | None]]) -> dict[str, float | No
 def write_rows(out: Path, rows: Sequence[ModelRow], summaries: Sequence[Summary]) -> None:
     """Write scores.csv and scores.json: every model, and every mean."""
     text = io.StringIO()
-    names = list(columns_of(rows[0]))
+    names = list(columns_of(rows[0], more=True))
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(["class", "model", "faces", *names])
     for row in rows:
-        values = columns_of(row)
+        values = columns_of(row, more=True)
         writer.writerow([row.category, row.model, row.faces, *("" if values[n] is None else values[n] for n in names)])
     with atomic_path(out / "scores.csv") as temporary:
         temporary.write_text(text.getvalue(), encoding="utf-8")
     content = {
         "means": [{"class": each.category, "models": each.models, **each.values} for each in summaries],
-        "models": [{"class": row.category, "model": row.model, "faces": row.faces, **columns_of(row)} for row in rows],
+        "models": [
+            {"class": row.category, "model": row.model, "faces": row.faces, **columns_of(row, more=True)}
+            for row in rows
+        ],
     }
     with atomic_path(out / "scores.json") as temporary:
         temporary.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

@@ -57,6 +57,9 @@ class DenseField:
 
     def _look_up(self, maps: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
         """As published: the first and the last cell's features sit on the borders of the padded cube."""
+        if shares.requires_grad and self.sampling == "linear":
+            flat = shares.reshape(-1, shares.shape[-1])
+            return interpolate(maps[0], flat).reshape(1, maps.shape[1], *shares.shape[1:-1])
         return functional.grid_sample(
             maps,
             (2 * shares - 1).to(maps.dtype),
@@ -64,3 +67,23 @@ class DenseField:
             padding_mode="border",
             align_corners=True,
         )
+
+
+def interpolate(maps: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
+    """(C, R, R) or (C, R, R, R) with x last, (Q, D) shares along x, y, ... -> (C, Q), as grid_sample up to rounding.
+
+    It can be differentiated twice in the positions, which grid_sample cannot.
+    """
+    size, axes = maps.shape[-1], shares.shape[1]
+    places = (shares * (size - 1)).clamp(0, size - 1).to(maps.dtype)
+    low = places.detach().floor().clamp(max=max(size - 2, 0))
+    beyond, first = places - low, low.long()
+    total = maps.new_zeros(maps.shape[0], len(shares))
+    for corner in range(1 << axes):
+        weight, index = torch.ones_like(beyond[:, 0]), torch.zeros_like(first[:, 0])
+        for axis in reversed(range(axes)):
+            upper = corner >> axis & 1
+            weight = weight * (beyond[:, axis] if upper else 1 - beyond[:, axis])
+            index = index * size + (first[:, axis] + upper).clamp(max=size - 1)
+        total = total + maps.flatten(1)[:, index] * weight
+    return total

@@ -12,7 +12,7 @@ from scipy.spatial import cKDTree
 
 from sparse_convonet.mesh.raycast import TriangleScene
 from sparse_convonet.metrics.coverage import shares_within
-from sparse_convonet.structures import Mesh
+from sparse_convonet.structures import Mesh, PointCloud
 
 PUBLISHED_SAMPLES = 100_000
 PUBLISHED_THRESHOLD = 0.01  # of the unit cube
@@ -22,7 +22,7 @@ _WALL_MARGIN = 0.007  # of the unit cube, see without_outside
 
 @dataclass(frozen=True)
 class SurfaceSamples:
-    """Points (N, 3) float64 on a surface with the unit normals (N, 3) float64 of its triangles."""
+    """Points (N, 3) float64 on a surface with the unit normals (N, 3) float64 there, NaN where they are not known."""
 
     points: np.ndarray
     normals: np.ndarray
@@ -34,7 +34,8 @@ class SurfaceScores:
 
     accuracy: mean distance predicted -> truth.  completeness: truth -> predicted.  precision and recall:
     shares of these distances below `threshold`.  normal_consistency: mean of both directions of |n . n'|
-    of nearest neighbours.
+    of nearest neighbours; normals_accuracy, normals_completeness: of one direction each; NaN where either has no normals.
+    accuracy_squared, completeness_squared: means of the squared distances.
     """
 
     accuracy: float
@@ -43,10 +44,19 @@ class SurfaceScores:
     recall: float
     normal_consistency: float
     threshold: float
+    accuracy_squared: float
+    completeness_squared: float
+    normals_accuracy: float
+    normals_completeness: float
 
     @property
     def chamfer_l1(self) -> float:
         return (self.accuracy + self.completeness) / 2
+
+    @property
+    def chamfer_l2(self) -> float:
+        """The mean of both squared distances (Mescheder et al. 2019, published code)."""
+        return (self.accuracy_squared + self.completeness_squared) / 2
 
     @property
     def f_score(self) -> float:
@@ -60,12 +70,25 @@ class SurfaceScores:
             accuracy=self.accuracy * scale,
             completeness=self.completeness * scale,
             threshold=self.threshold * scale,
+            accuracy_squared=self.accuracy_squared * scale**2,
+            completeness_squared=self.completeness_squared * scale**2,
         )
 
 
 def f_score(precision: float, recall: float) -> float:
     """Harmonic mean; 0 where both are 0."""
     return 0.0 if precision + recall == 0 else 2 * precision * recall / (precision + recall)
+
+
+def samples_of_cloud(cloud: PointCloud) -> SurfaceSamples:
+    """The points of a cloud as samples of a surface.  Raises ValueError for points that are not finite, and none at all."""
+    if len(cloud) == 0 or not np.isfinite(cloud.points).all():
+        raise ValueError(f"surface samples: expected finite points, found {len(cloud)}, some of which may not be")
+    if cloud.normals is None:
+        return SurfaceSamples(cloud.points, np.full(cloud.points.shape, np.nan))
+    normals = cloud.normals.astype(np.float64)
+    length = np.linalg.norm(normals, axis=1, keepdims=True)
+    return SurfaceSamples(cloud.points, normals / np.where(length > 0, length, np.nan))
 
 
 def sample_mesh(mesh: Mesh, count: int, rng: np.random.Generator) -> SurfaceSamples:
@@ -93,7 +116,8 @@ def compare_samples_at(
     if len(truth.points) == 0:
         raise ValueError("surface scores: expected samples of the truth, found none")
     if len(predicted.points) == 0:
-        return tuple(SurfaceScores(_EMPTY_DISTANCE, _EMPTY_DISTANCE, 0.0, 0.0, -1.0, each) for each in thresholds)
+        far, squared = _EMPTY_DISTANCE, _EMPTY_DISTANCE**2
+        return tuple(SurfaceScores(far, far, 0.0, 0.0, -1.0, each, squared, squared, -1.0, -1.0) for each in thresholds)
     to_truth, aligned_with_truth = _nearest_samples(predicted, truth)
     to_predicted, aligned_with_predicted = _nearest_samples(truth, predicted)
     return tuple(
@@ -104,6 +128,10 @@ def compare_samples_at(
             recall=float((to_predicted <= threshold).mean()),
             normal_consistency=float((aligned_with_truth.mean() + aligned_with_predicted.mean()) / 2),
             threshold=threshold,
+            accuracy_squared=float(np.square(to_truth).mean()),
+            completeness_squared=float(np.square(to_predicted).mean()),
+            normals_accuracy=float(aligned_with_truth.mean()),
+            normals_completeness=float(aligned_with_predicted.mean()),
         )
         for threshold in thresholds
     )

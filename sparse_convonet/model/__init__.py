@@ -23,6 +23,8 @@ from sparse_convonet.encode.point_features import PointFeatures
 from sparse_convonet.encode.pointnet import LocalPoolPointNet
 from sparse_convonet.encode.position_encoding import SIN_COS_WIDTH
 from sparse_convonet.encode.sparse_unet import SparseUNet
+from sparse_convonet.encode.voxel_cells import VoxelCells
+from sparse_convonet.encode.voxel_encoder import VoxelEncoder
 from sparse_convonet.encode.voxel_features import VoxelFeatures
 from sparse_convonet.engine import load_engine
 from sparse_convonet.model.baselines import GlobalOccupancyNetwork, PointsOccupancyNetwork
@@ -47,13 +49,15 @@ def build_sparse(config: SparseModelConfig, engine: ModuleType | None = None) ->
     if config.context_widths:
         stride = 2 ** (len(widths) - 1)
         context = ContextNetwork(engine=engine, widths=tuple(config.context_widths), stride=stride, hints=hints)
+    pointnet: LocalPoolPointNet | VoxelCells
+    if config.input_voxels:
+        pointnet = VoxelCells(widths[0])
+    else:
+        pointnet = LocalPoolPointNet(
+            width=config.pointnet_width, blocks=config.pointnet_blocks, feature_width=widths[0], hints=hints
+        )
     return SparseOccupancyNetwork(
-        pointnet=LocalPoolPointNet(
-            width=config.pointnet_width,
-            blocks=config.pointnet_blocks,
-            feature_width=widths[0],
-            hints=hints,
-        ),
+        pointnet=pointnet,
         unet=SparseUNet(
             engine=engine,
             width_in=widths[0],
@@ -118,10 +122,15 @@ def _build_dense_voxels(config: DenseVoxelModelConfig) -> DenseVoxelNetwork:
 
 
 def _build_global(config: GlobalModelConfig) -> GlobalOccupancyNetwork:
-    return GlobalOccupancyNetwork(
-        encoder=GlobalPointNet(
+    encoder: GlobalPointNet | VoxelEncoder
+    if config.input_voxels:
+        encoder = VoxelEncoder(resolution=config.input_voxels, width=config.voxel_width, code_width=config.code_width)
+    else:
+        encoder = GlobalPointNet(
             width=config.pointnet_width, blocks=config.pointnet_blocks, code_width=config.code_width
-        ),
+        )
+    return GlobalOccupancyNetwork(
+        encoder=encoder,
         decoder=ConditionalDecoder(
             code_width=config.code_width, width=config.decoder_width, blocks=config.decoder_blocks
         ),

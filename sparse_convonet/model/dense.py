@@ -11,9 +11,10 @@ from sparse_convonet.coordinates import GRID_MARGIN, PLANE_MARGIN, cells_of_shar
 from sparse_convonet.decode.decoder import OccupancyDecoder
 from sparse_convonet.encode.dense_pointnet import CellGroups, CellPointNet
 from sparse_convonet.encode.dense_unet import PlaneUNet, VolumeUNet
-from sparse_convonet.encode.voxel_features import VoxelFeatures
+from sparse_convonet.encode.voxel_features import VoxelFeatures, require_voxels, voxels_of_points
 from sparse_convonet.fields.dense import AXES, DenseField
 from sparse_convonet.model.network import OccupancyNetwork
+from sparse_convonet.structures import PointSet
 
 _GRID = "grid"
 
@@ -44,6 +45,7 @@ class DenseOccupancyNetwork(OccupancyNetwork):
         super().__init__()
         self.pointnet = pointnet if isinstance(pointnet, CellPointNet) else None
         self.voxel_features = pointnet if isinstance(pointnet, VoxelFeatures) else None
+        self.sees = "points" if self.voxel_features is None else "voxels"
         self.plane_unet = plane_unet
         self.volume_unet = volume_unet
         self.decoder = decoder
@@ -53,6 +55,12 @@ class DenseOccupancyNetwork(OccupancyNetwork):
         self.sampling = sampling
         self.positions = positions
 
+    def encode_observed(self, near: PointSet, far: PointSet | None = None) -> DenseField:
+        """`encode`, or `encode_voxels` where voxels are shown."""
+        if near.shown is not None:
+            return self.encode_voxels(near.shown)
+        return self.encode(near.points, near.batch)
+
     def encode(self, points: torch.Tensor, batch: torch.Tensor) -> DenseField:
         """Points (N, 3) in the unit cube, (N,) int64 scene of each -> DenseField of all scenes.
 
@@ -61,7 +69,7 @@ class DenseOccupancyNetwork(OccupancyNetwork):
         points = points.to(torch.float32)
         scenes = int(batch.max()) + 1 if len(batch) else 0
         if self.voxel_features is not None:
-            return self.encode_voxels(self.voxel_features.occupied(points, batch, scenes))
+            return self.encode_voxels(voxels_of_points(points, batch, scenes, self.voxel_features.resolution))
         assert self.pointnet is not None
         kinds = self._groups(points, batch, scenes)
         return self._field(self.pointnet(self._seen(points), list(kinds.values())), kinds, scenes)
@@ -76,10 +84,7 @@ class DenseOccupancyNetwork(OccupancyNetwork):
                 "voxels: expected a network with model.input_voxels, found one that takes points; use encode"
             )
         size, scenes = self.voxel_features.resolution, len(occupied)
-        if occupied.shape != (scenes, size, size, size):
-            raise ValueError(
-                f"voxels: expected an array of shape (B, {size}, {size}, {size}), found {tuple(occupied.shape)}"
-            )
+        require_voxels(occupied, size)
         places = self.voxel_features.places(scenes)
         batch = torch.arange(scenes, device=places.device).repeat_interleave(size**3)
         return self._field(self.voxel_features(occupied), self._groups(places, batch, scenes), scenes)

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Literal
 import torch
 from torch import nn
 
+from sparse_convonet.config.models import Input
 from sparse_convonet.structures import PointSet
 
 
@@ -15,17 +16,21 @@ class OccupancyNetwork(nn.Module, ABC):
     """Points -> field of features -> occupancy logits.
 
     coordinates: what `encode` and `occupancy` take: "voxel" (one unit is one voxel, z up) or "unit" (the unit cube of
-    the papers, y up).
+    the papers, y up).  sees: what it is shown; of anything but points, `encode_observed` takes what PointSet.shown has.
     """
 
     coordinates: ClassVar[Literal["voxel", "unit"]]
+    sees: Input = "points"
 
     @abstractmethod
     def encode(self, points: torch.Tensor, batch: torch.Tensor) -> Any:
         """Points (N, 3), (N,) int64 scene of each, ascending from 0 -> a field."""
 
     def encode_observed(self, near: PointSet, far: PointSet | None = None) -> Any:
-        """`encode` with what else is known, of which a network takes what it can: hints, and points around a crop."""
+        """`encode` with what else is known, of which a network takes what it can: hints, and points around a crop.
+
+        near: a network that sees no points takes what is `shown` instead.
+        """
         return self.encode(near.points, near.batch)
 
     @abstractmethod

@@ -15,6 +15,7 @@ from sparse_convonet.encode.context import Context, ContextNetwork
 from sparse_convonet.encode.hints import HINTS
 from sparse_convonet.encode.pointnet import LocalPoolPointNet
 from sparse_convonet.encode.sparse_unet import SparseUNet
+from sparse_convonet.encode.voxel_cells import VoxelCells
 from sparse_convonet.encode.voxelise import voxelise
 from sparse_convonet.engine.convolution import convolve
 from sparse_convonet.fields.sparse import Level, SparseField
@@ -37,7 +38,7 @@ class SparseOccupancyNetwork(OccupancyNetwork):
     def __init__(
         self,
         *,
-        pointnet: LocalPoolPointNet,
+        pointnet: LocalPoolPointNet | VoxelCells,
         unet: SparseUNet,
         decoder: OccupancyDecoder,
         feature_width: int,
@@ -46,6 +47,7 @@ class SparseOccupancyNetwork(OccupancyNetwork):
     ) -> None:
         super().__init__()
         self.pointnet = pointnet
+        self.sees = "voxels" if isinstance(pointnet, VoxelCells) else "points"
         self.unet = unet
         self.context = context
         if context is not None:

@@ -3,18 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from sparse_convonet.clouds.cleaning import clean_points
-from sparse_convonet.coordinates import UnitFrame, up_rotation
+from sparse_convonet.config.models import SparseModelConfig
+from sparse_convonet.coordinates import UnitFrame, VoxelFrame, up_rotation
+from sparse_convonet.data.convonet.dataset import voxel_centres
+from sparse_convonet.data.voxel_sources import OCTOMAPS, VOXEL_SUFFIXES, read_cells
+from sparse_convonet.data.voxelising import voxels_of_mesh
+from sparse_convonet.io.array_archive import ArrayArchive
+from sparse_convonet.io.meshes import READ_SUFFIXES as MESH_SUFFIXES
+from sparse_convonet.io.meshes import read_geometry
 from sparse_convonet.io.points import read_points
+from sparse_convonet.mesh.voxel_surface import surface_of_voxels
 from sparse_convonet.model.weights import TrainedModel
 from sparse_convonet.picture.camera import ParallelCamera
 from sparse_convonet.picture.splats import draw_points
-from sparse_convonet.structures import Mesh, TrainingSample
+from sparse_convonet.report.shape_sheet import Z_UP, show_mesh
+from sparse_convonet.runtime.refusals import require_file
+from sparse_convonet.structures import Mesh, PointCloud, TrainingSample
 
 _HEADING_DEG, _ELEVATION_DEG = 65.0, 25.0
 _POINT_COLOUR = (90, 130, 190)
@@ -42,17 +52,24 @@ class ObservedObject:
         return Mesh(mesh.vertices @ up_rotation(self.up), mesh.faces)
 
 
-def observe(path: Path, model: TrainedModel, *, up: str, points: int | None, seed: int) -> ObservedObject:
+def observe(path: Path, model: TrainedModel, *, up: str | None, points: int | None, seed: int) -> ObservedObject:
     """Read a file for the network of `model`.
+
+    up: None: z of an OctoMap, y of everything else.  points: how many points are shown; None: as in training.
 
     Raises FileNotFoundError or ValueError, in one sentence, for files that cannot be read or used, and for networks of
     whole buildings.
     """
+    if model.network.sees == "voxels" and path.suffix.lower() in VOXEL_SUFFIXES and not _holds_points(path):
+        return _cells(path, model, up or ("z" if path.suffix.lower() in OCTOMAPS else "y"))
     if model.config.data.folder is None:
         raise ValueError(
             f"{model.name}: expected a network of single objects, trained on a data set of unit cubes, found one of "
             "scenes in metres; use sparse-convonet reconstruct"
         )
+    up = up or "y"
+    if model.network.sees == "voxels":
+        return _voxelised(path, model, up, seed)
     return _points(path, model, up, points, seed)
 
 
@@ -80,6 +97,88 @@ def _points(path: Path, model: TrainedModel, up: str, wanted: int | None, seed: 
 
     counts = {"points_read": len(cloud), "points_dropped": dropped.total(), "points_used": len(rows)}
     return ObservedObject(sample, up, "points", counts, cube, world, draw)
+
+
+def _cells(path: Path, model: TrainedModel, up: str) -> ObservedObject:
+    """Voxels as a file has them: a sparse network takes any, those of a cube need as many as they were trained with."""
+    cells = read_cells(path)
+    world = cells.centres() @ up_rotation(up).T
+    if model.network.coordinates == "voxel":
+        low, high = world.min(axis=0) - cells.size / 2, world.max(axis=0) + cells.size / 2
+        cube = UnitFrame((low + high) / 2, float((high - low).max()))
+        sample = replace(object_sample(model, world, cube), voxel_size_m=cells.size, on_lattice=True)
+        return _shown_cells(sample, up, cells.size)
+    resolution = cube_resolution(model)
+    if cells.shape != (resolution,) * 3:
+        found = "voxels without bounds" if cells.shape is None else " x ".join(map(str, cells.shape))
+        raise ValueError(
+            f"{path}: expected {resolution} x {resolution} x {resolution} voxels, found {found}; make them anew from the "
+            "mesh, or use a network of configs/voxels/sparse, which takes any"
+        )
+    side = cells.size * resolution
+    middle = np.asarray(cells.origin) + side / 2
+    return _in_cube(model, world, UnitFrame(up_rotation(up) @ middle, side), up)
+
+
+def _voxelised(path: Path, model: TrainedModel, up: str, seed: int) -> ObservedObject:
+    """Voxels of a mesh, filled, or of points, in the cube around them."""
+    suffix, resolution = path.suffix.lower(), cube_resolution(model)
+    geometry: Mesh | PointCloud = read_points(path, seed=seed)
+    if suffix in MESH_SUFFIXES:
+        require_file(path)
+        found = read_geometry(path)
+        geometry = found if isinstance(found, Mesh) else geometry
+    if isinstance(geometry, Mesh):
+        world = geometry.vertices[np.unique(geometry.faces)] @ up_rotation(up).T
+        cube = frame_around(world)
+        in_cube = Mesh(cube.to_unit(geometry.vertices @ up_rotation(up).T), geometry.faces)
+        occupied = voxels_of_mesh(in_cube, resolution)
+    else:
+        kept, _ = clean_points(geometry)
+        cube = frame_around(kept.points @ up_rotation(up).T)
+        occupied = np.zeros((resolution,) * 3, dtype=bool)
+        places = np.floor((cube.to_unit(kept.points @ up_rotation(up).T) + 0.5) * resolution).astype(int)
+        occupied[tuple(places.clip(0, resolution - 1).T)] = True
+    return _in_cube(model, cube.to_world(voxel_centres(occupied)), cube, up)
+
+
+def _in_cube(model: TrainedModel, world: np.ndarray, cube: UnitFrame, up: str) -> ObservedObject:
+    """The voxels of the unit cube with these centres (V, 3)."""
+    resolution = cube_resolution(model)
+    shown = np.zeros((resolution,) * 3, dtype=bool)
+    shown[tuple(np.floor((cube.to_unit(world) + 0.5) * resolution).astype(int).clip(0, resolution - 1).T)] = True
+    size = cube.metres_per_unit / resolution
+    sample = replace(object_sample(model, world, cube), voxel_size_m=size, shown=shown, on_lattice=True)
+    return _shown_cells(sample, up, size)
+
+
+def _shown_cells(sample: TrainingSample, up: str, size: float) -> ObservedObject:
+    """sample: with the centres of the voxels as its points."""
+    lattice = VoxelFrame.of_lattice(sample.points_world, size)
+
+    def draw(pixels: int) -> np.ndarray:
+        index = np.floor(lattice.to_voxels(sample.points_world)).astype(np.int64)
+        occupied = np.zeros(index.max(axis=0) + 1, dtype=bool)
+        occupied[tuple(index.T)] = True
+        return show_mesh(surface_of_voxels(occupied), pixels, Z_UP)
+
+    assert sample.unit_frame is not None
+    return ObservedObject(sample, up, "voxels", {"voxels": len(sample.points_world)}, sample.unit_frame, None, draw)
+
+
+def cube_resolution(model: TrainedModel) -> int:
+    """How many voxels along the unit cube a network of voxels sees; of a sparse one, as many as it was trained with."""
+    if isinstance(model.config.model, SparseModelConfig):
+        return round(1 / float(np.sqrt(np.prod(model.config.data.voxel_size_m))))
+    return int(getattr(model.config.model, "input_voxels", 0))
+
+
+def _holds_points(path: Path) -> bool:
+    """Whether an .npz is one of points."""
+    if path.suffix.lower() != ".npz" or not path.is_file():
+        return False
+    with ArrayArchive(path) as archive:
+        return "points" in archive
 
 
 def object_sample(model: TrainedModel, points_world: np.ndarray, cube: UnitFrame) -> TrainingSample:

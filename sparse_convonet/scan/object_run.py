@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 
+from sparse_convonet.coordinates import UNIT_PADDING
 from sparse_convonet.io.meshes import write_mesh
 from sparse_convonet.mesh.topology import mesh_statistics
 from sparse_convonet.metrics.coverage import shares_within
 from sparse_convonet.model.weights import TrainedModel, load_model
 from sparse_convonet.picture.cutaway import write_picture
-from sparse_convonet.reconstruct.sample_mesh import SampleMesh, sample_mesh
+from sparse_convonet.reconstruct.sample_mesh import AS_EXTRACTED, Finishing, SampleMesh, sample_mesh
 from sparse_convonet.report.shape_sheet import Z_UP, show_mesh
 from sparse_convonet.runtime.atomic import atomic_paths, require_writable
 from sparse_convonet.runtime.memory import peak_memory_bytes
@@ -36,18 +37,20 @@ CELLS = 128  # of the mesh along the padded cube, as published
 class ObjectRequest:
     """What to reconstruct, and how.
 
-    model: weights of a network of objects.  up: the axis of the input that points up.  points: how many are shown to the
-    network; None: as many as it was trained with, all where the input has fewer.  cells: along the padded cube.
-    threshold: None: the one stored with the weights.
+    model: weights of a network of objects.  up: the axis of the input that points up; None: z of an OctoMap, else y.
+    points: how many are shown to the network; None: as many as it was trained with, all where the input has fewer.
+    cells: along the padded cube; None: 128, and cells of half a voxel for maps of any size.  threshold: None: the
+    one stored with the weights.
     """
 
     input: Path
     out: Path
     model: Path
-    up: str = "y"
+    up: str | None = None
     points: int | None = None
-    cells: int = CELLS
+    cells: int | None = None
     threshold: float | None = None
+    finishing: Finishing = AS_EXTRACTED
     device: str = "cpu"
     seed: int = 0
     overwrite: bool = False
@@ -68,13 +71,15 @@ def reconstruct_object(request: ObjectRequest) -> dict[str, Any]:
     observed = observe(request.input, model, up=request.up, points=request.points, seed=request.seed)
     read = time.monotonic()
     threshold = request.threshold or model.threshold
-    made = sample_mesh(model, observed.sample, cells=request.cells, threshold=threshold)
+    free = observed.sample.on_lattice and observed.sample.shown is None
+    cells = request.cells or (None if free else CELLS)
+    made = sample_mesh(model, observed.sample, cells=cells, threshold=threshold, finishing=request.finishing)
     if len(made.mesh.faces) == 0:
         raise ValueError(
             f"{request.input}: the result has no surface at an occupancy of {threshold:g}; check --up, or lower --tau"
         )
     mesh = observed.to_input(made.mesh)
-    report = _report(request, observed, model, made, mesh, threshold)
+    report = _report(request, observed, model, made, mesh, threshold, cells)
     request.out.mkdir(parents=True, exist_ok=True)
     with atomic_paths([request.out / name for name in RESULT_FILES]) as (ply, off, preview, report_path):
         write_mesh(ply, mesh)
@@ -95,18 +100,19 @@ def _report(
     made: SampleMesh,
     mesh: Mesh,
     threshold: float,
+    cells: int | None,
 ) -> dict[str, Any]:
     """What report.json says, less what is only known once everything is written."""
     cube = observed.cube
     near: Sequence[float] = ()
     if observed.surface_world is not None:
-        cell = 1.1 * cube.metres_per_unit / request.cells
+        cell = (1 + UNIT_PADDING) * cube.metres_per_unit / (request.cells or CELLS)
         near = shares_within(observed.surface_world, made.mesh.vertices, made.mesh.faces, (cell, 2 * cell))
     statistics = mesh_statistics(mesh)
     return {
-        "input": {"file": request.input.name, "kind": observed.kind, "up": request.up, **observed.counts},
+        "input": {"file": request.input.name, "kind": observed.kind, "up": observed.up, **observed.counts},
         "unit_cube": {"centre": cube.centre_world.tolist(), "side": cube.metres_per_unit},
-        "cells": request.cells,
+        "cells": cells,
         "threshold": threshold,
         "mesh": asdict(statistics),
         "coverage": dict(zip(("within_1_cell", "within_2_cells"), (round(each, 5) for each in near), strict=False)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
 from sparse_convonet.data.batching import pack_batch
@@ -17,4 +18,5 @@ def preview_mesh(model: OccupancyNetwork, sample: TrainingSample, device: torch.
     """The mesh of one scene at probability 1/2 in the network's coordinates, cells of one voxel or 1/64 of the cube."""
     batch = pack_batch([sample], coordinates=model.coordinates).to(device)
     field = model.encode_observed(batch.near, batch.around)
-    return field_mesh(model, field, batch.points.cpu().numpy(), _CELL[model.coordinates], 0.5)
+    points = batch.points.cpu().numpy() if model.sees in ("points", "voxels") else np.zeros((0, 3), dtype=np.float32)
+    return field_mesh(model, field, points, _CELL[model.coordinates], 0.5)

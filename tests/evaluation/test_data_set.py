@@ -12,7 +12,9 @@ import trimesh
 
 from sparse_convonet.config.experiment import DataConfig
 from sparse_convonet.coordinates import UnitFrame
+from sparse_convonet.data.convonet.binvox import Voxels, write_binvox
 from sparse_convonet.data.convonet.sidecar import write_frame
+from sparse_convonet.evaluation.contenders import Contender, open_predictor
 from sparse_convonet.evaluation.data_set import EvaluationSettings, ModelRow, evaluate
 from sparse_convonet.evaluation.mesh_scores import MeshScores
 from sparse_convonet.evaluation.predictors import Prediction, empty_mesh
@@ -166,9 +168,26 @@ def test_published_rows_follow_in_their_columns() -> None:
     assert (grid[header.index("F 1 %")].strip(), grid[header.index("F 1.5 %")].strip()) == ("", "0.886")
     ours = next(line for line in table if line.startswith("| ours | a")).split("|")
     assert ours[header.index("Chamfer-L1 x10")].strip() == "0.04"
-    assert {name: len(rows) for name, rows in TABLES.items()} == {"rooms": 9, "scannet": 9, "shapenet": 5}
+    assert {name: len(rows) for name, rows in TABLES.items()} == {"rooms": 9, "scannet": 9, "shapenet": 5, "voxels": 5}
 
 
 def test_scores_without_models_are_refused() -> None:
     with pytest.raises(ValueError, match="expected scores of at least one model, found none"):
         summarise("x", [])
+
+
+def test_the_voxels_of_the_models_are_scored_as_they_are(root: Path, tmp_path: Path) -> None:
+    """The row "input" of voxel super-resolution."""
+    centres = np.argwhere(np.ones((32, 32, 32))) / 32 + 1 / 64 - 0.5
+    radii = []
+    for number, model in enumerate(sorted(root.glob("*/m*"))):
+        radii.append(0.2 + number / 100)
+        inside = np.linalg.norm(centres, axis=1) < radii[-1]
+        write_binvox(model / "model.binvox", Voxels(inside.reshape(32, 32, 32), (-0.5, -0.5, -0.5), 1.0))
+    contender = Contender("input", str(Path(__file__).parents[2] / "configs" / "voxels" / "input.yaml"))
+    data = replace(contender.config.data, folder=str(root))
+    rows = evaluate(open_predictor(contender, "cpu"), data, tmp_path / "out", SETTINGS, identity=contender.identity())
+    for row, radius in zip(rows, radii, strict=True):
+        assert row.scores.iou is not None and 0.8 < row.scores.iou <= 1
+        assert 0.002 < row.scores.accuracy < 1 / 32 and 0.6 < row.scores.normal_consistency < 0.9
+        assert row.faces > 12 * (radius * 32) ** 2

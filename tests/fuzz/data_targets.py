@@ -24,12 +24,15 @@ from sparse_convonet.data.furniture.pack import PackedModel, PackedVoxels, write
 from sparse_convonet.data.furniture.sweethome3d import CATALOGUE, SweetHomeLibrary
 from sparse_convonet.data.sets.official_splits import read_splits
 from sparse_convonet.data.sets.scannet import read_alignment, read_labels
+from sparse_convonet.io.octomap import read_octomap
+from sparse_convonet.io.voxel_arrays import read_voxel_array
 from sparse_convonet.model import build
 from sparse_convonet.model.weights import load_model, save_weights
 from tests.fuzz.containers import mutate_json, mutate_png, mutate_safetensors, mutate_zip, zipped
 from tests.fuzz.mesh_targets import tetrahedron
 from tests.fuzz.point_targets import cloud, npz, written
 from tests.fuzz.target import Target
+from tests.oracles.octomap_files import binary_file, full_file, tree_of_cells
 
 _CONFIGS = Path(__file__).parents[2] / "configs"
 
@@ -71,6 +74,30 @@ def _binvoxes() -> list[bytes]:
 def _read_binvox(folder: Path, file: Path) -> None:
     found = read_binvox(file)
     assert found.occupied.ndim == 3 and np.isfinite(found.centres()).all()
+
+
+def _octomaps() -> list[bytes]:
+    half = 1 << 15
+    tree = tree_of_cells({(half + x, half, half + z) for x in range(4) for z in range(3)}, {(half - 2, half, half)})
+    return [binary_file(tree, 0.1), full_file(tree, 0.1), full_file(tree, 0.05, colour=True)]
+
+
+def _read_octomap(folder: Path, file: Path) -> None:
+    found = read_octomap(file)
+    assert len(found.index) > 0 and np.isfinite(found.centres()).all()
+
+
+def _voxel_arrays() -> list[bytes]:
+    occupied = np.arange(24).reshape(2, 3, 4) % 5 == 0
+    return [
+        npz(occupied=occupied, voxel_size=np.array(0.5), origin=np.array([1.0, 2.0, 3.0])),
+        npz(zipfile.ZIP_DEFLATED, grid=occupied),
+    ]
+
+
+def _read_voxel_array(folder: Path, file: Path) -> None:
+    found = read_voxel_array(file)
+    assert len(found.index) > 0 and np.isfinite(found.centres()).all()
 
 
 def _pictures() -> list[bytes]:
@@ -214,6 +241,8 @@ def targets() -> list[Target]:
         Target("convonet surface", "pointcloud.npz", _surfaces, _read_surface, _NPY_WORDS, mutate_zip),
         Target("convonet occupancy", "points.npz", _occupancies, _read_occupancy, _NPY_WORDS, mutate_zip),
         Target("binvox", "model.binvox", _binvoxes, _read_binvox, (b"dim", b"data", b"scale", b"translate")),
+        Target("octomap", "map.bt", _octomaps, _read_octomap, (b"size", b"res", b"data", b"id", b"OcTree", b"binary")),
+        Target("voxel array", "a.npz", _voxel_arrays, _read_voxel_array, _NPY_WORDS, mutate_zip),
         Target(
             "rendering", "000.png", _pictures, _read_view, (), mutate_png,
             lambda: {"cameras.npz": beside["cameras.npz"]},

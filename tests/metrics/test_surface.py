@@ -12,9 +12,10 @@ from sparse_convonet.metrics.surface import (
     coverage,
     nearest_distance,
     sample_mesh,
+    samples_of_cloud,
     without_outside,
 )
-from sparse_convonet.structures import Mesh
+from sparse_convonet.structures import Mesh, PointCloud
 from tests.oracles.nearest import distance_to_mesh, nearest_index
 
 
@@ -149,3 +150,27 @@ def test_coverage_is_the_share_of_points_near_the_mesh():
     assert coverage(points, mesh.vertices, mesh.faces, 0.3) == 0.3
     with pytest.raises(ValueError, match="at least one point, found none"):
         coverage(np.zeros((0, 3)), mesh.vertices, mesh.faces, 0.3)
+
+
+def test_squares_and_single_directions_are_told_apart(rng: np.random.Generator) -> None:
+    truth = SurfaceSamples(np.array([(0.0, 0, 0), (1, 0, 0)]), np.array([(0.0, 0, 1), (0, 0, 1)]))
+    predicted = SurfaceSamples(np.array([(0.0, 0, 0.1)]), np.array([(0.0, 0.6, 0.8)]))
+    scores = compare_samples(predicted, truth, 0.2)
+    assert (scores.accuracy, scores.accuracy_squared) == (pytest.approx(0.1), pytest.approx(0.01))
+    assert scores.completeness_squared == pytest.approx((0.01 + 1.01) / 2)
+    assert scores.chamfer_l2 == pytest.approx((0.01 + 0.51) / 2)
+    assert scores.normals_accuracy == scores.normals_completeness == pytest.approx(0.8)
+    tenths = scores.in_tenths_of(1.0)
+    assert tenths.chamfer_l2 == pytest.approx(100 * scores.chamfer_l2)
+    nothing = compare_samples(SurfaceSamples(np.zeros((0, 3)), np.zeros((0, 3))), truth, 0.2)
+    assert (nothing.chamfer_l2, nothing.normals_accuracy, nothing.normals_completeness) == (pytest.approx(3), -1, -1)
+
+
+def test_clouds_are_samples_as_they_are() -> None:
+    cloud = PointCloud(np.eye(3), normals=np.array([(0, 0, 2), (0, 0, 0), (1, 0, 0)], dtype=np.float32))
+    found = samples_of_cloud(cloud)
+    assert np.array_equal(found.points, np.eye(3)) and np.array_equal(found.normals[0], (0, 0, 1))
+    assert np.isnan(found.normals[1]).all() and np.isnan(samples_of_cloud(PointCloud(np.eye(3))).normals).all()
+    for points in (np.zeros((0, 3)), np.full((2, 3), np.nan)):
+        with pytest.raises(ValueError, match="expected finite points"):
+            samples_of_cloud(PointCloud(points))

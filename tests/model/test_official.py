@@ -18,6 +18,7 @@ from tests.oracles.published_networks import (
     OccupancyNet,
     PointConvNetwork,
     VoxelNetwork,
+    VoxelOccupancyNet,
 )
 from tests.tools.running import exit_code
 
@@ -32,9 +33,10 @@ CASES: dict[str, tuple[str, Callable[[], nn.Module]]] = {
     "grid": ("rooms/grid64", lambda: ConvolutionalNetwork((), (0, 0), (8, 4))),
     "means of cells": ("objects/grid32", lambda: ConvolutionalNetwork((), (0, 0), (8, 3), mean=True)),
     "planes and grid": ("rooms/plane3_grid32", lambda: ConvolutionalNetwork(PLANES, (16, 5), (8, 3))),
-    "voxels": ("objects/voxels_plane3_64", lambda: VoxelNetwork(PLANES, (16, 4), (0, 0))),
-    "voxels to a grid": ("objects/voxels_grid32", lambda: VoxelNetwork((), (0, 0), (8, 3))),
+    "voxels": ("voxels/plane3", lambda: VoxelNetwork(PLANES, (16, 4), (0, 0))),
+    "voxels to a grid": ("voxels/grid32", lambda: VoxelNetwork((), (0, 0), (8, 3))),
     "Occupancy Network": ("rooms/onet", OccupancyNet),
+    "Occupancy Network of voxels": ("voxels/onet", VoxelOccupancyNet),
     "PointConv": ("rooms/pointconv", lambda: PointConvNetwork(256)),
 }
 
@@ -81,7 +83,7 @@ def write_checkpoint(network: nn.Module, path: Path) -> Path:
 @pytest.mark.parametrize("case", CASES)
 def test_imported_network_gives_the_logits_of_the_published_one(case: str, tmp_path: Path) -> None:
     name, make = CASES[case]
-    official = perturbed(make(), 0.5 if case == "Occupancy Network" else 0.2)  # its statistics damp what it is given
+    official = perturbed(make(), 0.5 if "Occupancy" in case else 0.2)  # its statistics damp what it is given
     checkpoint, out = write_checkpoint(official, tmp_path / "official.pt"), tmp_path / "ours.safetensors"
     options = ["--config", CONFIGS / f"{name}.yaml", "--out", out, *small(official)]
     options += ["model.scatter=mean"] if case == "means of cells" else []
@@ -90,7 +92,7 @@ def test_imported_network_gives_the_logits_of_the_published_one(case: str, tmp_p
     assert model.threshold == 0.2 and model.record["steps"] == 300
     points, queries = positions(1, 550), positions(2, 200, 0.57)
     given = points
-    if isinstance(official, VoxelNetwork):
+    if isinstance(official, VoxelNetwork | VoxelOccupancyNet):
         given = torch.zeros(32, 32, 32)
         for point in points.tolist():
             given[tuple(int((value + 0.5) * 32) for value in point)] = 1

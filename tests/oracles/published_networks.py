@@ -191,17 +191,38 @@ class _GlobalPointNet(nn.Module):
 
 
 class _ConditionalDecoder(nn.Module):
-    def __init__(self) -> None:
+    def __init__(self, code: int = 512) -> None:
         super().__init__()
-        self.fc_p, self.fc_out, self.bn = nn.Conv1d(3, 256, 1), nn.Conv1d(256, 1, 1), ConditionalNorm(512, 256)
+        self.fc_p, self.fc_out, self.bn = nn.Conv1d(3, 256, 1), nn.Conv1d(256, 1, 1), ConditionalNorm(code, 256)
         for number in range(5):
-            setattr(self, f"block{number}", ConditionalBlock(512, 256))
+            setattr(self, f"block{number}", ConditionalBlock(code, 256))
 
     def forward(self, queries: torch.Tensor, code: torch.Tensor) -> torch.Tensor:
         x = self.fc_p(queries.T[None])
         for number in range(5):
             x = getattr(self, f"block{number}")(x, code)
         return self.fc_out(self.bn(x, code).relu())[0, 0]
+
+
+class VoxelOccupancyNet(nn.Module):
+    """One code of 256 numbers for 32^3 voxels."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.encoder, self.decoder = nn.Module(), _ConditionalDecoder(256)
+        widths = (1, 32, 64, 128, 256, 512)
+        self.names = ("conv_in", "conv_0", "conv_1", "conv_2", "conv_3")
+        for number, name in enumerate(self.names):
+            layer = nn.Conv3d(widths[number], widths[number + 1], 3, stride=2 if number else 1, padding=1)
+            setattr(self.encoder, name, layer)
+        self.encoder.fc = nn.Linear(512 * 8, 256)
+
+    def forward(self, occupied: torch.Tensor, queries: torch.Tensor) -> torch.Tensor:
+        x = occupied[None, None]
+        for name in self.names:
+            x = getattr(self.encoder, name)(x).relu()
+        last: Any = self.encoder.fc
+        return self.decoder(queries, last(x.reshape(1, -1)))
 
 
 class OccupancyNet(nn.Module):

@@ -15,11 +15,13 @@ from sparse_convonet.config.experiment import DataConfig, ExperimentConfig
 from sparse_convonet.config.models import DenseModelConfig, ModelConfig, SparseModelConfig
 from sparse_convonet.data.convonet.stream import evaluation_samples
 from sparse_convonet.io.meshes import write_mesh
+from sparse_convonet.io.points import write_points
 from sparse_convonet.model import build
 from sparse_convonet.model.weights import load_model, save_weights
-from sparse_convonet.structures import Mesh
+from sparse_convonet.structures import Mesh, PointCloud
 from sparse_convonet.training.validation import validate
 from tests.data.convonet.small_set import write_set
+from tests.octahedron_network import octahedron_state
 from tests.tools.running import exit_code, refusal
 
 SPARSE = SparseModelConfig(
@@ -78,6 +80,46 @@ def test_two_meshes_are_compared_in_metres(tmp_path: Path, capsys: pytest.Captur
     accuracy = float(said.split("accuracy ")[1].split()[0])
     assert accuracy == pytest.approx(0.03, abs=1e-3)
     assert "F-score 0.0000 at 0.02 m" in said and "F-score 1.0000 at 0.05 m" in said
+
+
+def test_clouds_are_scored_as_they_are(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    ball = trimesh.creation.icosphere(subdivisions=4)
+    write_mesh(tmp_path / "truth.ply", Mesh(np.array(ball.vertices), np.array(ball.faces, dtype=np.int64)))
+    points = np.asarray(ball.vertices)[::3] * 1.02
+    write_points(tmp_path / "with.ply", PointCloud(points, normals=points.astype(np.float32) / np.float32(1.02)))
+    write_points(tmp_path / "without.xyz", PointCloud(points))
+    assert exit_code("evaluate", tmp_path / "with.ply", tmp_path / "truth.ply", "--metres") == 0
+    said = capsys.readouterr().out
+    assert "accuracy 0.02" in said and "predicted to true 0.99" in said
+    squared = float(said.split("Chamfer-L2 ")[1].split()[0])
+    assert 0.02**2 < squared < 0.003  # the mesh has more samples than the cloud points
+    assert exit_code("evaluate", tmp_path / "without.xyz", tmp_path / "with.ply") == 0
+    said = capsys.readouterr().out
+    assert "Chamfer-L1 0 of the unit cube" in said and "normal consistency unknown: a cloud has no normals" in said
+
+
+def test_meshes_are_simplified_and_refined_and_it_is_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    folder = write_set(tmp_path / "set", models=1, classes=("a",))
+    weights = write_weights(tmp_path / "mine.safetensors", GRID, folder)
+    save_weights(octahedron_state(GRID, 0.3), load_model(weights).config, weights, threshold=0.5, record={})
+    start = [weights, "--split", "train", "--cells", "16"]
+    found = {}
+    for name, options in {"plain": [], "less": ["--simplify", "60"], "moved": ["--refine", "3"]}.items():
+        assert exit_code("evaluate", *start, "--out", tmp_path / name, *options) == 0
+        found[name] = json.loads((tmp_path / name / "mine" / "scores.json").read_text())["models"][0]
+        assert {"Chamfer-L2", "normal acc.", "normal compl."} <= found[name].keys()
+    assert found["less"]["faces"] < found["plain"]["faces"] == found["moved"]["faces"]
+    assert found["moved"]["accuracy"] != found["plain"]["accuracy"] and found["moved"]["finish s"] > 0
+    capsys.readouterr()
+    assert "holds scores of other settings" in refusal(
+        capsys, "evaluate", *start, "--out", tmp_path / "plain", "--refine", 3
+    )
+    assert "--refine: expected 0 or more" in refusal(
+        capsys, "evaluate", *start, "--out", tmp_path / "plain", "--refine", -1
+    )
+    assert "--simplify: expected at least 4" in refusal(
+        capsys, "evaluate", *start, "--out", tmp_path / "o", "--simplify", 3
+    )
 
 
 def test_bad_input_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,16 +9,20 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+import trimesh
 from PIL import Image
 
 from sparse_convonet.config.experiment import DataConfig, ExperimentConfig
 from sparse_convonet.config.models import DenseModelConfig, GlobalModelConfig, ModelConfig, SparseModelConfig
 from sparse_convonet.coordinates import up_rotation
-from sparse_convonet.io.meshes import read_mesh
+from sparse_convonet.data.convonet.binvox import Voxels, write_binvox
+from sparse_convonet.io.meshes import read_mesh, write_mesh
 from sparse_convonet.io.points import write_points
 from sparse_convonet.model import build
 from sparse_convonet.model.weights import save_weights
-from sparse_convonet.structures import PointCloud
+from sparse_convonet.structures import Mesh, PointCloud
+from tests.octahedron_network import octahedron_state
+from tests.oracles.octomap_files import binary_file, full_file, tree_of_cells
 from tests.tools.running import exit_code, refusal
 
 TOOL = "reconstruct_object"
@@ -31,23 +35,20 @@ GLOBAL = GlobalModelConfig(code_width=8, pointnet_width=8, decoder_width=8, deco
 RESULTS = ["mesh.off", "mesh.ply", "preview.png", "report.json"]
 
 
-def weights(path: Path, model: ModelConfig, folder: str | None = "set", points: int = 300) -> Path:
+def weights(
+    path: Path, model: ModelConfig, folder: str | None = "set", points: int = 300, voxels: bool = False
+) -> Path:
     """Of a network in which an octahedron of half diagonal RADIUS is occupied, or, if sparse, everything near points."""
-    torch.manual_seed(0)
-    state = build(model).state_dict()
     if isinstance(model, SparseModelConfig):
+        torch.manual_seed(0)
+        state = build(model).state_dict()
         state["decoder.logit.bias"] += 5
         state["decoder.logit.weight"] *= 0.01
     else:
-        for name, value in state.items():
-            if name.startswith(("decoder.lift", "decoder.logit", "decoder.feature_maps")) or name.endswith(
-                "outer.bias"
-            ):
-                value.zero_()
-        state["decoder.lift.weight"][:6] = 10 * torch.cat([torch.eye(3), -torch.eye(3)])
-        state["decoder.logit.weight"][0, :6] = -1
-        state["decoder.logit.bias"] += 10 * RADIUS
+        state = octahedron_state(model, RADIUS)
     data = replace(DataConfig(), folder=folder, points=points, near_surface_share=0.0, voxel_size_m=(0.1, 0.1))
+    if voxels:
+        data = replace(data, input="voxels", voxel_size_m=(1 / 16, 1 / 16))
     save_weights(state, ExperimentConfig(model=model, data=data), path, threshold=0.5, record={"steps": 0})
     return path
 
@@ -134,3 +135,72 @@ def test_a_result_is_replaced_only_when_asked(
     assert (out / "mesh.ply").read_bytes() == b"precious"
     assert exit_code(TOOL, *arguments, "--overwrite") == 0
     assert sorted(each.name for each in out.iterdir()) == RESULTS
+
+
+VOXELS = {
+    "grid": replace(GRID, input_voxels=16),
+    "onet": replace(GLOBAL, input_voxels=16, voxel_width=2),
+    "sparse": replace(SPARSE, input_voxels=True),
+}
+
+
+def voxel_files(folder: Path) -> dict[str, Path]:
+    """A block of 4 x 6 x 8 voxels from (3, 4, 5) on in a cube of 16^3, of side 32, with its corner at (100, 200, 300)."""
+    occupied = np.zeros((16, 16, 16), dtype=bool)
+    occupied[3:7, 4:10, 5:13] = True
+    write_binvox(folder / "block.binvox", Voxels(occupied, (100.0, 200.0, 300.0), 32.0))
+    np.savez(folder / "block.npz", voxels=occupied, voxel_size=np.array(2.0), origin=np.array([100.0, 200.0, 300.0]))
+    np.save(folder / "block.npy", occupied)
+    box = trimesh.creation.box(bounds=[(106.1, 208.1, 310.1), (113.9, 219.9, 325.9)])
+    write_mesh(folder / "block.off", Mesh(np.asarray(box.vertices), np.asarray(box.faces)))
+    return {path.suffix: path for path in folder.glob("block.*")}
+
+
+@pytest.mark.parametrize("kind", VOXELS)
+@pytest.mark.parametrize("suffix", [".binvox", ".npz", ".off"])
+def test_voxels_and_meshes_go_through_networks_of_voxels(kind: str, suffix: str, tmp_path: Path) -> None:
+    model = weights(tmp_path / "m.safetensors", VOXELS[kind], voxels=True)
+    out = tmp_path / "out"
+    assert exit_code(TOOL, voxel_files(tmp_path)[suffix], "--model", model, "--out", out, "--cells", 32) == 0
+    mesh, report = read_mesh(out / "mesh.ply"), json.loads((out / "report.json").read_text())
+    assert report["input"]["kind"] == "voxels" and report["input"]["up"] == "y"
+    low, high = np.array([106, 208, 310]), np.array([114, 220, 326])
+    if kind == "sparse":
+        assert (mesh.vertices.min(axis=0) < low).all() and (mesh.vertices.max(axis=0) > high).all()
+        assert (mesh.vertices.min(axis=0) > low - 16).all() and (mesh.vertices.max(axis=0) < high + 16).all()
+    else:  # an octahedron in the middle of the cube
+        side, middle = (32.0, np.array([116, 216, 316])) if suffix != ".off" else (15.8, (low + high) / 2)
+        assert (mesh.vertices.min(axis=0) + mesh.vertices.max(axis=0)) / 2 == pytest.approx(middle, abs=0.02 * side)
+        assert np.ptp(mesh.vertices, axis=0) == pytest.approx(np.full(3, 2 * RADIUS * side), abs=0.04 * side)
+    if suffix != ".off":
+        assert report["input"]["voxels"] == 4 * 6 * 8
+    assert np.array(Image.open(out / "preview.png")).shape == (640, 1280, 3)
+
+
+def test_an_octomap_becomes_a_mesh_in_its_metres_z_up(tmp_path: Path) -> None:
+    half = 1 << 15
+    floor = {(half + x, half + y, half - 7) for x in range(-20, 20) for y in range(30)}
+    (tmp_path / "floor.bt").write_bytes(binary_file(tree_of_cells(floor), 0.05))
+    model = weights(tmp_path / "m.safetensors", VOXELS["sparse"], folder=None)
+    out = tmp_path / "out"
+    assert exit_code(TOOL, tmp_path / "floor.bt", "--model", model, "--out", out) == 0
+    mesh, report = read_mesh(out / "mesh.ply"), json.loads((out / "report.json").read_text())
+    assert report["input"] == {"file": "floor.bt", "kind": "voxels", "up": "z", "voxels": 1200}
+    low, high = np.array([-1.0, 0.0, -0.35]), np.array([1.0, 1.5, -0.3])
+    for found, border, sign in ((mesh.vertices.min(axis=0), low, 1), (mesh.vertices.max(axis=0), high, -1)):
+        assert (sign * (border - found) > 0).all() and (np.abs(border - found) < 0.3).all()  # cells around the voxels
+
+
+def test_what_networks_of_voxels_cannot_take_is_one_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    model = weights(tmp_path / "m.safetensors", replace(GRID, input_voxels=32), voxels=True)
+    files, start = voxel_files(tmp_path), ("--model", model, "--out", tmp_path / "out")
+    assert "expected 32 x 32 x 32 voxels, found 16 x 16 x 16" in refusal(capsys, TOOL, files[".binvox"], *start)
+    half = 1 << 15
+    (tmp_path / "floor.ot").write_bytes(full_file(tree_of_cells({(half, half, half)}), 0.05))
+    assert "found voxels without bounds; make" in refusal(capsys, TOOL, tmp_path / "floor.ot", *start)
+    (tmp_path / "bad.bt").write_bytes(b"rubbish")
+    assert "expected an OctoMap file" in refusal(capsys, TOOL, tmp_path / "bad.bt", *start)
+    assert "does not exist" in refusal(capsys, TOOL, tmp_path / "none.binvox", *start)
+    assert not (tmp_path / "out").exists()

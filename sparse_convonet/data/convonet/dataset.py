@@ -10,11 +10,14 @@ from pathlib import Path
 import numpy as np
 from torch.utils.data import Dataset
 
+from sparse_convonet.config.models import Input
 from sparse_convonet.coordinates import UnitFrame
 from sparse_convonet.data.batching import PackedBatch, join_scenes
-from sparse_convonet.data.convonet.layout import OCCUPANCY, SURFACE, ModelFolder, find_models
+from sparse_convonet.data.convonet.binvox import read_binvox
+from sparse_convonet.data.convonet.layout import OCCUPANCY, SURFACE, VOXELS, ModelFolder, find_models
 from sparse_convonet.data.convonet.samples import OccupancySamples, SurfaceSamples, read_occupancy, read_surface
 from sparse_convonet.data.convonet.sidecar import read_frame
+from sparse_convonet.runtime.refusals import unreadable
 
 logger = logging.getLogger(__name__)
 
@@ -32,7 +35,7 @@ class DrawSettings:
     each.  noise: standard deviation added to the points: metres where the model has a frame.json, otherwise lengths
     of the unit cube.  keep_ratio: a scan's points beyond a random length along a random axis, at least this share of
     its extent, are cut off (partial point clouds); None: none.  random_file: one of a model's files at random, as
-    for training; otherwise the first.
+    for training; otherwise the first.  input: what networks are shown (UnitSample.shown), beside the points.
     """
 
     points: int | None = 10_000
@@ -43,6 +46,7 @@ class DrawSettings:
     with_queries: bool = True
     with_normals: bool = False
     with_semantics: bool = False
+    input: Input = "points"
 
     def __post_init__(self) -> None:
         counts = self.queries if isinstance(self.queries, tuple) else (self.queries,)
@@ -60,7 +64,7 @@ class UnitSample:
 
     points_unit: (N, 3) float32.  queries_unit: (Q, 3) float32.  occupied: (Q,) bool.  normals: (N, 3) float32 or None.
     semantics: (Q,) int64 of the queries, or None.  volume: share of the model's stored queries that is occupied, NaN
-    without queries.
+    without queries.  shown: as in TrainingSample; of voxels, the points are their centres and on_lattice is set.
     """
 
     model: ModelFolder
@@ -71,6 +75,8 @@ class UnitSample:
     normals: np.ndarray | None
     semantics: np.ndarray | None
     volume: float
+    shown: np.ndarray | None = None
+    on_lattice: bool = False
 
 
 class ConvonetDataset(Dataset[UnitSample]):
@@ -146,16 +152,37 @@ def draw_sample(model: ModelFolder, settings: DrawSettings, rng: np.random.Gener
         stems = _TRAINING_OCCUPANCY if settings.random_file else OCCUPANCY
         stored = read_occupancy(_choose(model.files(stems), settings, rng), with_semantics=settings.with_semantics)
         chosen = _query_rows(stored, settings.queries, model, rng)
+    drawn = _jittered(points[rows], noise, rng)
+    shown = None
+    if settings.input == "voxels":
+        shown = _read_voxels(model)
+        drawn, normals = voxel_centres(shown).astype(np.float32), None
     return UnitSample(
         model,
         frame,
-        _jittered(points[rows], noise, rng),
+        drawn,
         _jittered(stored.points_unit[chosen], 0.0, rng),
         stored.occupied[chosen],
         None if normals is None else normals[rows].astype(np.float32),
         None if stored.semantics is None else stored.semantics[chosen].astype(np.int64),
         float(stored.occupied.mean()) if len(stored) else float("nan"),
+        shown,
+        settings.input == "voxels",
     )
+
+
+def voxel_centres(occupied: np.ndarray) -> np.ndarray:
+    """(V, 3) float64: the middles of the occupied voxels (R, R, R) of the unit cube."""
+    return (np.argwhere(occupied) + 0.5) / occupied.shape[0] - 0.5
+
+
+def _read_voxels(model: ModelFolder) -> np.ndarray:
+    """(R, R, R) bool of model.binvox; like the papers' code, whatever frame the file names."""
+    path = model.path / VOXELS
+    occupied = read_binvox(path).occupied
+    if len(set(occupied.shape)) > 1 or not occupied.any():
+        raise unreadable(path, "some occupied voxels of a cube", f"{int(occupied.sum())} of {occupied.shape}")
+    return occupied
 
 
 def _choose(files: Sequence[Path], settings: DrawSettings, rng: np.random.Generator) -> Path:

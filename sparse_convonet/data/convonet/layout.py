@@ -19,6 +19,7 @@ logger = logging.getLogger(__name__)
 SURFACE = ("pointcloud",)
 OCCUPANCY = ("points_iou", "points")  # the first that exists; for training, the other way round
 METADATA = "metadata.yaml"
+VOXELS = "model.binvox"
 _MAX_LIST_BYTES = 64 << 20
 _NAME = re.compile(r"[^/\\\0]+")
 

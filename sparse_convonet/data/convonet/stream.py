@@ -26,6 +26,7 @@ def open_folder(settings: DataConfig, split: str, seed: int, *, training: bool) 
         noise=settings.noise_m,
         keep_ratio=settings.keep_ratio,
         random_file=training,
+        input=settings.input,
     )
     return ConvonetDataset(
         settings.folder, split, draw, seed=seed, categories=settings.classes, skip_broken=settings.skip_broken
@@ -33,13 +34,19 @@ def open_folder(settings: DataConfig, split: str, seed: int, *, training: bool) 
 
 
 def in_world(sample: UnitSample, voxel_size_m: float) -> TrainingSample:
-    """The sample in metres, z up; without a frame.json, a side of the unit cube counts as one metre."""
+    """The sample in metres, z up; without a frame.json, a side of the unit cube counts as one metre.
+
+    voxel_size_m: of the network; that of the voxels where those are shown.
+    """
     frame = sample.frame or _NO_SIZE
     points, queries = frame.to_world(sample.points_unit), frame.to_world(sample.queries_unit)
+    if sample.on_lattice and sample.shown is not None:
+        voxel_size_m = frame.metres_per_unit / len(sample.shown)
     normals = None if sample.normals is None else _NO_SIZE.to_world(sample.normals).astype(np.float32)  # only turned
     return TrainingSample(
-        points.astype(np.float32), queries.astype(np.float32), sample.occupied, voxel_size_m, frame, normals
-    )
+        points.astype(np.float32), queries.astype(np.float32), sample.occupied, voxel_size_m, frame, normals,
+        shown=sample.shown, on_lattice=sample.on_lattice,
+    )  # fmt: skip
 
 
 class FolderStream(BatchStream):

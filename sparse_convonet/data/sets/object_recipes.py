@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 from sparse_convonet.data.convonet.binvox import Voxels, write_binvox
+from sparse_convonet.data.convonet.layout import VOXELS
 from sparse_convonet.data.convonet.samples import OccupancySamples, SurfaceSamples, write_occupancy, write_surface
 from sparse_convonet.data.furniture.library import FurnitureLibrary
 from sparse_convonet.data.sets.model_set import ModelJob
@@ -27,7 +28,7 @@ from sparse_convonet.mesh.surface_sampling import sample_faces
 from sparse_convonet.mesh.winding import occupied
 from sparse_convonet.structures import Mesh
 
-MESH_FILE, VOXELS_FILE = "mesh.off", "model.binvox"
+MESH_FILE = "mesh.off"
 _SHAPE, _SURFACE, _OCCUPANCY = 1, 2, 3  # streams of random numbers that never meet
 _STRETCH = (0.75, 1.33)  # of width, height and depth of the later variants of a piece
 _STORED = "float16"
@@ -83,7 +84,7 @@ class ObjectRecipe:
         write_occupancy(folder / "points.npz", OccupancySamples(stored, contains(mesh, stored)))
         write_mesh(folder / MESH_FILE, mesh)
         voxels = voxels_of_mesh(mesh, self.voxels)
-        write_binvox(folder / VOXELS_FILE, Voxels(voxels, (-0.5, -0.5, -0.5), 1.0))
+        write_binvox(folder / VOXELS, Voxels(voxels, (-0.5, -0.5, -0.5), 1.0))
 
     def make(self, job: ModelJob) -> Mesh:
         """The object of a job, in the unit cube, y up: a function of the recipe and the job alone."""
