@@ -32,6 +32,7 @@ COMMANDS = (
     Command("import-official", "import_official", "a published checkpoint of ConvONet or ONet to a weights file"),
     Command("data rooms", "make_rooms", "make the papers' rooms, or rooms and buildings in metres"),
     Command("data objects", "make_objects", "single objects from the furniture pack"),
+    Command("data views", "render_views", "pictures of meshes from all around, with cameras"),
     Command("data scannet", "prepare_scannet", "ScanNet, as it is handed out, to a data set"),
     Command("data matterport3d", "prepare_matterport3d", "Matterport3D, as it is handed out, to a data set"),
     Command("data scans", "prepare_scans", "any folder of scans to a data set"),

@@ -15,6 +15,7 @@ from sparse_convonet.runtime.cli import starting
 EXAMPLES = (
     "chair.ply --model runs/plane3_64/best.safetensors --out out/chair",
     "sofa.binvox --model runs/voxels_plane3/best.safetensors --out out/sofa",
+    "photo.jpg --model runs/images_onet/best.safetensors --out out/photo",
     "floor.bt --model runs/voxels_sparse/best.safetensors --out out/floor",
     "lamp.xyz --model runs/onet/best.safetensors --up z --points 3000 --cells 64 --out out/lamp",
 )
@@ -60,7 +61,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = command_parser("object", __doc__, EXAMPLES, defaults_shown=True)
     add = parser.add_argument
     add("input", type=Path, metavar="INPUT", help="a point cloud or a mesh; for networks of voxels "
-        "also .binvox, boolean .npy or .npz, and OctoMap's .bt and .ot")  # fmt: skip
+        "also .binvox, boolean .npy or .npz, and OctoMap's .bt and .ot; for networks of pictures .png or .jpg")  # fmt: skip
     add("--model", type=Path, required=True, help="weights (.safetensors) of a network of objects: configs/objects")
     add("--out", type=Path, required=True, help="folder for mesh.ply, mesh.off, preview.png and report.json")
     add("--up", choices=["x", "y", "z"], help="the axis that points up in the input; default: z of an OctoMap, else y")

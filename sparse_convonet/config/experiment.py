@@ -43,6 +43,7 @@ class DataConfig:
     folder: str | None = None  # <class>/<model>/..., with <class>/train.lst and val.lst
     classes: tuple[str, ...] | None = None  # of the folder; null: all
     input: Input = "points"  # what the network is shown of a model of the folder
+    image_pixels: int = 224  # along both sides of the pictures that are shown
     outside_inside: tuple[int, int] | None = None  # so many queries outside and inside, instead of `queries`
     keep_ratio: float | None = None  # partial scans: cut off along a random axis, at least this share is kept
     skip_broken: bool = False  # leave out models of the folder that cannot be read, instead of stopping
@@ -82,6 +83,7 @@ class TrainingConfig:
     ema: float = 0.999  # decay of the averaged weights; 0: none
     seed: int = 0
     workers: int = 1
+    backbone: str | None = None  # file with weights of ResNet-18 that a network of pictures begins with; null: random
     validate_every: int = 500
     validation_scenes: int = 32
     # Empty halls in which every validation looks for surfaces on the wrong side: length x height in metres (or length x
@@ -120,10 +122,11 @@ _LONGEST_VALUE = 200  # letters of it in a sentence
 _POSITIVE = (
     "model.points_per_voxel model.pointnet_width model.blocks_per_level model.feature_width model.decoder_width "
     "model.plane_resolution model.plane_depth model.plane_width model.grid_levels model.grid_width "
-    "model.code_width model.kernel_sigma model.border model.voxel_width data.points data.queries "
-    "data.near_surface_sigma_m data.crop_m data.band_voxels data.batches_per_building data.keep_ratio "
-    "training.steps training.batch training.learning_rate training.clip_norm training.validate_every "
-    "training.validation_scenes training.checkpoint_every training.minutes mesh.cell_share"
+    "model.code_width model.kernel_sigma model.border model.voxel_width model.image_width data.image_pixels "
+    "data.points data.queries data.near_surface_sigma_m data.crop_m data.band_voxels data.batches_per_building "
+    "data.keep_ratio training.steps training.batch training.learning_rate training.clip_norm "
+    "training.validate_every training.validation_scenes training.checkpoint_every training.minutes "
+    "mesh.cell_share"
 ).split()
 _NOT_NEGATIVE = (
     "model.pointnet_blocks model.decoder_blocks model.grid_resolution model.input_voxels data.context_voxels data.noise_m "
@@ -181,6 +184,7 @@ def check_config(config: ExperimentConfig, source: str) -> None:
         taker = f"baseline.method {config.baseline.method}"
         inputs = ("voxels",) if isinstance(config.baseline, VoxelSurfaceSettings) else ("points",)
     require(data.input in inputs, "data.input", f"{' or '.join(inputs)}, which {taker} takes")
+    require(data.image_pixels >= 32, "data.image_pixels", "32 or more, which ResNet-18 halves five times")
     require(data.input == "points" or data.folder is not None, "data.input", "points without data.folder")
     low, high = data.voxel_size_m
     require(0 < low <= high, "data.voxel_size_m", "two sizes in metres, 0 < smallest <= largest")

@@ -93,6 +93,17 @@ class GlobalModelConfig:
 
 
 @dataclass(frozen=True)
+class ImageModelConfig:
+    """A code of one picture by ResNet-18: the Occupancy Network of images (Mescheder et al. 2019, section 4.3)."""
+
+    field: Literal["image"] = "image"
+    code_width: int = 256
+    image_width: int = 64  # channels of the first convolution; later stages have 1, 2, 4 and 8 times as many
+    decoder_width: int = 256
+    decoder_blocks: int = _layers(5)
+
+
+@dataclass(frozen=True)
 class PointsModelConfig:
     """Features on the points themselves, blended by a Gaussian kernel: the papers' PointConv baseline."""
 
@@ -121,11 +132,20 @@ class DenseVoxelModelConfig:
     features_at: FeaturePlaces = "centres"  # of their voxels; "corners": stretched over the box, as published
 
 
-ModelConfig = SparseModelConfig | DenseModelConfig | DenseVoxelModelConfig | GlobalModelConfig | PointsModelConfig
+ModelConfig = (
+    SparseModelConfig
+    | DenseModelConfig
+    | DenseVoxelModelConfig
+    | GlobalModelConfig
+    | ImageModelConfig
+    | PointsModelConfig
+)
 
 
 def inputs_of(model: Any) -> tuple[Input, ...]:
     """What a configured network can be shown, first what it was made for; networks of voxels find those of points."""
+    if isinstance(model, ImageModelConfig):
+        return ("image",)
     return ("voxels", "points") if getattr(model, "input_voxels", 0) else ("points",)
 
 

@@ -120,6 +120,7 @@ def open_scans(data: DataConfig, folder: str, split: str, seed: int, *, with_nor
     draw = DrawSettings(
         points=data.points, queries=None, noise=data.noise_m, keep_ratio=data.keep_ratio, random_file=False,
         with_queries=False, with_normals=with_normals, input=data.input,
+        image_pixels=data.image_pixels,
     )  # fmt: skip
     return ConvonetDataset(folder, split, draw, seed=seed, categories=data.classes, skip_broken=data.skip_broken)
 

@@ -8,6 +8,7 @@ from sparse_convonet.config.models import (
     DenseModelConfig,
     DenseVoxelModelConfig,
     GlobalModelConfig,
+    ImageModelConfig,
     ModelConfig,
     PointsModelConfig,
     SparseModelConfig,
@@ -19,6 +20,7 @@ from sparse_convonet.encode.dense_pointnet import CellPointNet
 from sparse_convonet.encode.dense_unet import PlaneUNet, VolumeUNet
 from sparse_convonet.encode.global_pointnet import GlobalPointNet
 from sparse_convonet.encode.hints import HINTS
+from sparse_convonet.encode.image_encoder import ImageEncoder
 from sparse_convonet.encode.point_features import PointFeatures
 from sparse_convonet.encode.pointnet import LocalPoolPointNet
 from sparse_convonet.encode.position_encoding import SIN_COS_WIDTH
@@ -30,6 +32,7 @@ from sparse_convonet.engine import load_engine
 from sparse_convonet.model.baselines import GlobalOccupancyNetwork, PointsOccupancyNetwork
 from sparse_convonet.model.dense import DenseOccupancyNetwork
 from sparse_convonet.model.dense_voxels import DenseVoxelNetwork
+from sparse_convonet.model.image import ImageOccupancyNetwork
 from sparse_convonet.model.network import OccupancyNetwork
 from sparse_convonet.model.registry import builder_of
 from sparse_convonet.model.registry import register_network as register_network
@@ -137,6 +140,15 @@ def _build_global(config: GlobalModelConfig) -> GlobalOccupancyNetwork:
     )
 
 
+def _build_image(config: ImageModelConfig) -> ImageOccupancyNetwork:
+    return ImageOccupancyNetwork(
+        encoder=ImageEncoder(width=config.image_width, code_width=config.code_width),
+        decoder=ConditionalDecoder(
+            code_width=config.code_width, width=config.decoder_width, blocks=config.decoder_blocks
+        ),
+    )
+
+
 def _build_points(config: PointsModelConfig) -> PointsOccupancyNetwork:
     return PointsOccupancyNetwork(
         encoder=PointFeatures(config.feature_width), decoder=_plain_decoder(config), sigma=config.kernel_sigma
@@ -160,4 +172,5 @@ register_network(SparseModelConfig, build_sparse)
 register_network(DenseModelConfig, _build_dense)
 register_network(DenseVoxelModelConfig, _build_dense_voxels)
 register_network(GlobalModelConfig, _build_global)
+register_network(ImageModelConfig, _build_image)
 register_network(PointsModelConfig, _build_points)

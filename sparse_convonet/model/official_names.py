@@ -14,6 +14,7 @@ import torch
 from sparse_convonet.model.baselines import GlobalOccupancyNetwork, PointsOccupancyNetwork
 from sparse_convonet.model.dense import DenseOccupancyNetwork
 from sparse_convonet.model.dense_voxels import DenseVoxelNetwork
+from sparse_convonet.model.image import ImageOccupancyNetwork
 from sparse_convonet.model.network import OccupancyNetwork
 
 # Module here -> module there; * stands for a number.
@@ -65,6 +66,13 @@ _GLOBAL = {
     "decoder.blocks.*.inner": "decoder.block*.fc_0",
     "decoder.blocks.*.outer": "decoder.block*.fc_1",
 }
+_RESNET = {
+    **{f"encoder.features.{name}": f"encoder.features.{name}" for name in ("conv1", "bn1")},
+    **{
+        f"encoder.features.layer*.*.{name}": f"encoder.features.layer*.*.{name}"
+        for name in ("conv1", "conv2", "bn1", "bn2", "downsample.0", "downsample.1")
+    },
+}
 _NORMS = {
     "decoder.blocks.*.first_norm": "decoder.block*.bn_0",
     "decoder.blocks.*.second_norm": "decoder.block*.bn_1",
@@ -99,6 +107,9 @@ _TABLES: dict[type[OccupancyNetwork], dict[str, str]] = {
     GlobalOccupancyNetwork: {
         **_GLOBAL, **{key: value for pair in _NORMS.items() for key, value in _below(*pair, _OF_NORM).items()},
     },
+    ImageOccupancyNetwork: {
+        **_GLOBAL, **_RESNET, **{key: value for pair in _NORMS.items() for key, value in _below(*pair, _OF_NORM).items()},
+    },
     PointsOccupancyNetwork: {
         **_DECODER, **{key: value for pair in _POINTS.items() for key, value in _shared_layers(*pair).items()},
     },
@@ -127,7 +138,9 @@ def _official_name(key: str, patterns: list[tuple[re.Pattern[str], str]]) -> str
     for pattern, theirs in patterns:
         found = pattern.fullmatch(module)
         if found:
-            return f"{theirs.replace('*', ''.join(found.groups()))}.{value}"
+            for number in found.groups():
+                theirs = theirs.replace("*", number, 1)
+            return f"{theirs}.{value}"
     raise AssertionError(f"{key} has no published name")
 
 

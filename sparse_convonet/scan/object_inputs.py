@@ -12,6 +12,8 @@ from sparse_convonet.clouds.cleaning import clean_points
 from sparse_convonet.config.models import SparseModelConfig
 from sparse_convonet.coordinates import UnitFrame, VoxelFrame, up_rotation
 from sparse_convonet.data.convonet.dataset import voxel_centres
+from sparse_convonet.data.convonet.pictures import square_picture
+from sparse_convonet.data.convonet.renderings import read_picture
 from sparse_convonet.data.voxel_sources import OCTOMAPS, VOXEL_SUFFIXES, read_cells
 from sparse_convonet.data.voxelising import voxels_of_mesh
 from sparse_convonet.io.array_archive import ArrayArchive
@@ -27,6 +29,7 @@ from sparse_convonet.runtime.refusals import require_file
 from sparse_convonet.structures import Mesh, PointCloud, TrainingSample
 
 _HEADING_DEG, _ELEVATION_DEG = 65.0, 25.0
+PICTURE_SUFFIXES = (".png", ".jpg", ".jpeg")
 _POINT_COLOUR = (90, 130, 190)
 _MOST_DRAWN = 100_000
 
@@ -53,7 +56,7 @@ class ObservedObject:
 
 
 def observe(path: Path, model: TrainedModel, *, up: str | None, points: int | None, seed: int) -> ObservedObject:
-    """Read a file for the network of `model`.
+    """Read a file for the network of `model`: points, voxels or a picture, by what it sees.
 
     up: None: z of an OctoMap, y of everything else.  points: how many points are shown; None: as in training.
 
@@ -62,6 +65,8 @@ def observe(path: Path, model: TrainedModel, *, up: str | None, points: int | No
     """
     if model.network.sees == "voxels" and path.suffix.lower() in VOXEL_SUFFIXES and not _holds_points(path):
         return _cells(path, model, up or ("z" if path.suffix.lower() in OCTOMAPS else "y"))
+    if model.network.sees == "image":
+        return _photo(path, model, up or "y")
     if model.config.data.folder is None:
         raise ValueError(
             f"{model.name}: expected a network of single objects, trained on a data set of unit cubes, found one of "
@@ -179,6 +184,28 @@ def _holds_points(path: Path) -> bool:
         return False
     with ArrayArchive(path) as archive:
         return "points" in archive
+
+
+def _photo(path: Path, model: TrainedModel, up: str) -> ObservedObject:
+    """A picture; the mesh stands in the unit cube, as the objects of the training did."""
+    if path.suffix.lower() not in PICTURE_SUFFIXES:
+        raise ValueError(
+            f"{path}: expected a picture ({', '.join(PICTURE_SUFFIXES)}) for {model.name}, a network of pictures, found "
+            f"the suffix {path.suffix!r}; name one, or another --model"
+        )
+    image = read_picture(path)
+    try:
+        shown = square_picture(image, model.config.data.image_pixels)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
+    cube = UnitFrame(np.zeros(3), 1.0)
+    sample = replace(object_sample(model, np.zeros((0, 3)), cube), shown=shown)
+
+    def draw(size: int) -> np.ndarray:
+        return np.rint(255 * square_picture(image, size)).astype(np.uint8).transpose(1, 2, 0)
+
+    counts = {"width": image.shape[1], "height": image.shape[0]}
+    return ObservedObject(sample, up, "image", counts, cube, None, draw)
 
 
 def object_sample(model: TrainedModel, points_world: np.ndarray, cube: UnitFrame) -> TrainingSample:

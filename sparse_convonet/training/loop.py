@@ -17,6 +17,7 @@ from sparse_convonet.config.experiment import ExperimentConfig, TrainingConfig
 from sparse_convonet.data.batching import PackedBatch
 from sparse_convonet.model import OccupancyNetwork, build
 from sparse_convonet.training.average import WeightAverage
+from sparse_convonet.training.backbone import begin_with_backbone
 from sparse_convonet.training.batch_norm import synchronise_batch_norm
 from sparse_convonet.training.checkpoint import TrainingState
 from sparse_convonet.training.curves import CurvesOpener, open_curves
@@ -59,6 +60,8 @@ def train(
     settings = config.training
     torch.manual_seed(settings.seed)
     model = build(config.model).to(device)
+    if not (resume and (out / CHECKPOINT).exists()):
+        begin_with_backbone(model, settings.backbone)
     if init is not None and resume and (out / CHECKPOINT).exists():
         logger.info("%s is left out: the run goes on with its own weights", init)
     elif init is not None:

@@ -129,7 +129,9 @@ def test_where_nothing_is_near_all_names_are_said(capsys: pytest.CaptureFixture[
         "scan, score, export, import-official, data\n"
     )
     err = said_and_code(capsys, "data", "qq")[1]
-    assert err.endswith("; known: rooms, objects, scannet, matterport3d, scans, watertight, furniture, inspect\n")
+    assert err.endswith(
+        "; known: rooms, objects, views, scannet, matterport3d, scans, watertight, furniture, inspect\n"
+    )
 
 
 def test_the_module_runs_as_the_command() -> None:

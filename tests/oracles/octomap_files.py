@@ -6,14 +6,14 @@ A tree is None (unknown), a number (a leaf with these odds) or a list of eight t
 from __future__ import annotations
 
 import struct
+from collections.abc import Set
 from typing import Any
 
 Tree = Any
+Cell = tuple[int, int, int]
 
 
-def tree_of_cells(
-    cells: set[tuple[int, int, int]], free: set[tuple[int, int, int]] = frozenset(), level: int = 16
-) -> Tree:  # type: ignore[assignment]
+def tree_of_cells(cells: Set[Cell], free: Set[Cell] = frozenset(), level: int = 16) -> Tree:
     """The tree of occupied and free cells; equal leaves are merged, as OctoMap's prune does."""
     if not cells and not free:
         return None
@@ -21,7 +21,7 @@ def tree_of_cells(
         return 2.0 if cells else -2.0
     half = 1 << (level - 1)
 
-    def part(which: set[tuple[int, int, int]], child: int) -> set[tuple[int, int, int]]:
+    def part(which: Set[Cell], child: int) -> Set[Cell]:
         side = [child >> axis & 1 for axis in range(3)]
         return {
             (x - side[0] * half, y - side[1] * half, z - side[2] * half)

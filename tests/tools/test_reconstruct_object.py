@@ -13,7 +13,13 @@ import trimesh
 from PIL import Image
 
 from sparse_convonet.config.experiment import DataConfig, ExperimentConfig
-from sparse_convonet.config.models import DenseModelConfig, GlobalModelConfig, ModelConfig, SparseModelConfig
+from sparse_convonet.config.models import (
+    DenseModelConfig,
+    GlobalModelConfig,
+    ImageModelConfig,
+    ModelConfig,
+    SparseModelConfig,
+)
 from sparse_convonet.coordinates import up_rotation
 from sparse_convonet.data.convonet.binvox import Voxels, write_binvox
 from sparse_convonet.io.meshes import read_mesh, write_mesh
@@ -47,6 +53,8 @@ def weights(
     else:
         state = octahedron_state(model, RADIUS)
     data = replace(DataConfig(), folder=folder, points=points, near_surface_share=0.0, voxel_size_m=(0.1, 0.1))
+    if isinstance(model, ImageModelConfig):
+        data = replace(data, input="image", image_pixels=32)
     if voxels:
         data = replace(data, input="voxels", voxel_size_m=(1 / 16, 1 / 16))
     save_weights(state, ExperimentConfig(model=model, data=data), path, threshold=0.5, record={"steps": 0})
@@ -137,7 +145,7 @@ def test_a_result_is_replaced_only_when_asked(
     assert sorted(each.name for each in out.iterdir()) == RESULTS
 
 
-VOXELS = {
+VOXELS: dict[str, ModelConfig] = {
     "grid": replace(GRID, input_voxels=16),
     "onet": replace(GLOBAL, input_voxels=16, voxel_width=2),
     "sparse": replace(SPARSE, input_voxels=True),
@@ -203,4 +211,52 @@ def test_what_networks_of_voxels_cannot_take_is_one_sentence(
     (tmp_path / "bad.bt").write_bytes(b"rubbish")
     assert "expected an OctoMap file" in refusal(capsys, TOOL, tmp_path / "bad.bt", *start)
     assert "does not exist" in refusal(capsys, TOOL, tmp_path / "none.binvox", *start)
+    assert not (tmp_path / "out").exists()
+
+
+PICTURES = ImageModelConfig(code_width=8, image_width=4, decoder_width=8, decoder_blocks=1)
+
+
+@pytest.mark.parametrize("name", ["photo.png", "photo.jpg", "alpha.png", "wide.png", "grey.jpg", "large.JPG"])
+def test_photos_of_any_kind_and_size_become_a_mesh_in_the_cube(name: str, tmp_path: Path) -> None:
+    drawn = np.full((48, 48, 3), 255, dtype=np.uint8)
+    drawn[10:40, 15:30] = (90, 60, 30)
+    picture = Image.fromarray(drawn)
+    if name == "alpha.png":
+        picture.putalpha(Image.fromarray((drawn[..., 0] < 200).astype(np.uint8) * 255))
+    elif name == "wide.png":
+        picture = picture.resize((100, 33))
+    elif name == "grey.jpg":
+        picture = picture.convert("L")
+    elif name == "large.JPG":
+        picture = picture.resize((900, 700))
+    picture.save(tmp_path / name)
+    model = weights(tmp_path / "m.safetensors", PICTURES)
+    out = tmp_path / "out"
+    assert exit_code(TOOL, tmp_path / name, "--model", model, "--out", out, "--cells", 32, "--refine", 2) == 0
+    mesh, report = read_mesh(out / "mesh.ply"), json.loads((out / "report.json").read_text())
+    assert np.abs(mesh.vertices).max() == pytest.approx(RADIUS, abs=0.03)
+    assert report["input"] == {
+        "file": name,
+        "kind": "image",
+        "up": "y",
+        "width": picture.width,
+        "height": picture.height,
+    }
+    assert report["coverage"] == {} and report["unit_cube"]["side"] == 1
+    shown = np.array(Image.open(out / "preview.png"))[:, :640]
+    assert (shown < 140).all(axis=2).mean() > 0.05 and shown[:5].min() > 240  # the photo, on white
+
+
+def test_what_is_no_photo_is_one_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    start = ("--model", weights(tmp_path / "m.safetensors", PICTURES), "--out", tmp_path / "out")
+    (tmp_path / "scan.ply").write_bytes(b"rubbish")
+    assert "expected a picture (.png, .jpg, .jpeg)" in refusal(capsys, TOOL, tmp_path / "scan.ply", *start)
+    (tmp_path / "bad.png").write_bytes(b"rubbish")
+    assert "expected a JPEG or PNG picture" in refusal(capsys, TOOL, tmp_path / "bad.png", *start)
+    Image.new("RGB", (200, 3)).save(tmp_path / "thin.png")
+    assert "thin.png: picture: expected at least 16 x 16 pixels, found 200 x 3" in refusal(
+        capsys, TOOL, tmp_path / "thin.png", *start
+    )
+    assert "does not exist" in refusal(capsys, TOOL, tmp_path / "none.jpg", *start)
     assert not (tmp_path / "out").exists()

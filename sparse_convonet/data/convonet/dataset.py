@@ -15,6 +15,9 @@ from sparse_convonet.coordinates import UnitFrame
 from sparse_convonet.data.batching import PackedBatch, join_scenes
 from sparse_convonet.data.convonet.binvox import read_binvox
 from sparse_convonet.data.convonet.layout import OCCUPANCY, SURFACE, VOXELS, ModelFolder, find_models
+from sparse_convonet.data.convonet.pictures import square_picture
+from sparse_convonet.data.convonet.renderings import FOLDER as VIEWS
+from sparse_convonet.data.convonet.renderings import find_views, read_picture
 from sparse_convonet.data.convonet.samples import OccupancySamples, SurfaceSamples, read_occupancy, read_surface
 from sparse_convonet.data.convonet.sidecar import read_frame
 from sparse_convonet.runtime.refusals import unreadable
@@ -35,7 +38,8 @@ class DrawSettings:
     each.  noise: standard deviation added to the points: metres where the model has a frame.json, otherwise lengths
     of the unit cube.  keep_ratio: a scan's points beyond a random length along a random axis, at least this share of
     its extent, are cut off (partial point clouds); None: none.  random_file: one of a model's files at random, as
-    for training; otherwise the first.  input: what networks are shown (UnitSample.shown), beside the points.
+    for training; otherwise the first; of pictures likewise.  input: what networks are shown
+    (UnitSample.shown), beside the points.  image_pixels: sides of the pictures that are shown.
     """
 
     points: int | None = 10_000
@@ -47,6 +51,7 @@ class DrawSettings:
     with_normals: bool = False
     with_semantics: bool = False
     input: Input = "points"
+    image_pixels: int = 224
 
     def __post_init__(self) -> None:
         counts = self.queries if isinstance(self.queries, tuple) else (self.queries,)
@@ -157,6 +162,10 @@ def draw_sample(model: ModelFolder, settings: DrawSettings, rng: np.random.Gener
     if settings.input == "voxels":
         shown = _read_voxels(model)
         drawn, normals = voxel_centres(shown).astype(np.float32), None
+    elif settings.input == "image":
+        views = find_views(model.path / VIEWS)
+        chosen_view = views[int(rng.integers(len(views)))] if settings.random_file else views[0]
+        shown = square_picture(read_picture(chosen_view), settings.image_pixels)
     return UnitSample(
         model,
         frame,

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from sparse_convonet.io.array_archive import ArrayArchive
 from sparse_convonet.runtime.atomic import atomic_path
@@ -68,7 +68,7 @@ def read_view(folder: Path, index: int) -> View:
     with ArrayArchive(folder / CAMERAS) as archive:
         world_to_camera = _read_matrix(archive, f"world_mat_{index}", (3, 4))
         intrinsics = _read_matrix(archive, f"camera_mat_{index}", (3, 3))
-    return View(_read_picture(pictures[index]), world_to_camera, intrinsics)
+    return View(read_picture(pictures[index]), world_to_camera, intrinsics)
 
 
 def _read_matrix(archive: ArrayArchive, name: str, shape: tuple[int, int]) -> np.ndarray:
@@ -78,13 +78,17 @@ def _read_matrix(archive: ArrayArchive, name: str, shape: tuple[int, int]) -> np
     return matrix.astype(np.float32)
 
 
-def _read_picture(path: Path) -> np.ndarray:
-    """(H, W, 3) uint8."""
+def read_picture(path: Path) -> np.ndarray:
+    """(H, W, 3) uint8 of a JPEG or PNG, turned as its camera says; transparent ones lie on white, grey ones are grey.
+
+    Raises FileNotFoundError, or ValueError in one sentence for another or a damaged file, or more pixels than PIL's limit.
+    """
     require_file(path)
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with Image.open(path, formats=_FORMATS) as picture:
+            with Image.open(path, formats=_FORMATS) as opened:
+                picture = ImageOps.exif_transpose(opened)
                 if "A" in picture.getbands() or "transparency" in picture.info:
                     background = Image.new("RGBA", picture.size, _WHITE)
                     return np.array(Image.alpha_composite(background, picture.convert("RGBA")).convert("RGB"))

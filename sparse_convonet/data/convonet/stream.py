@@ -27,6 +27,7 @@ def open_folder(settings: DataConfig, split: str, seed: int, *, training: bool) 
         keep_ratio=settings.keep_ratio,
         random_file=training,
         input=settings.input,
+        image_pixels=settings.image_pixels,
     )
     return ConvonetDataset(
         settings.folder, split, draw, seed=seed, categories=settings.classes, skip_broken=settings.skip_broken
