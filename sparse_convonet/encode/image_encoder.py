@@ -63,6 +63,9 @@ class ResNet18(nn.Module):
 class ImageEncoder(nn.Module):
     """Pictures (B, 3, S, S), 0 to 1 -> codes (B, code_width)."""
 
+    mean: torch.Tensor
+    deviation: torch.Tensor
+
     def __init__(self, *, width: int, code_width: int) -> None:
         super().__init__()
         self.features = ResNet18(width)

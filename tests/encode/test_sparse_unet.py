@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from sparse_convonet.encode.pointnet import LocalPoolPointNet
 from sparse_convonet.encode.sparse_unet import SparseUNet
 from sparse_convonet.engine import native
 from sparse_convonet.model.sparse import SparseOccupancyNetwork
@@ -47,6 +48,7 @@ def with_positive_kernels(model: SparseOccupancyNetwork) -> None:
         for module in model.unet.modules():
             if isinstance(module, torch.nn.BatchNorm1d):
                 module.reset_running_stats()
+        assert isinstance(model.pointnet, LocalPoolPointNet)
         model.pointnet.project.bias.fill_(1.0)
 
 
