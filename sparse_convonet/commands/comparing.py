@@ -12,7 +12,6 @@ import numpy as np
 import torch
 from tqdm import tqdm
 
-from sparse_convonet.commands.devices import chosen_device
 from sparse_convonet.config.models import DenseVoxelModelConfig
 from sparse_convonet.coordinates import up_rotation
 from sparse_convonet.evaluation.comparison import ComparisonRow, compare_run, markdown, write_tables
@@ -22,6 +21,7 @@ from sparse_convonet.evaluation.growth import GrowthPoint, measure_growth
 from sparse_convonet.evaluation.runs import RunSettings, run_contender, write_scene
 from sparse_convonet.evaluation.scenes import Known, building_scene, data_set_scenes, mesh_scene, scan_scene
 from sparse_convonet.io.meshes import READ_SUFFIXES, read_geometry
+from sparse_convonet.runtime.devices import chosen_device
 from sparse_convonet.runtime.memory import available_memory_bytes
 from sparse_convonet.runtime.refusals import require_file
 from sparse_convonet.structures import Mesh

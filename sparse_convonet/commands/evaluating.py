@@ -11,7 +11,6 @@ from typing import Any
 import torch
 from tqdm import tqdm
 
-from sparse_convonet.commands.devices import chosen_device
 from sparse_convonet.commands.evaluate import MESHES
 from sparse_convonet.data.convonet.stream import evaluation_samples
 from sparse_convonet.evaluation.contenders import Contender, contenders_of, load_contender, open_predictor
@@ -24,6 +23,7 @@ from sparse_convonet.io.meshes import read_geometry
 from sparse_convonet.io.points import read_points
 from sparse_convonet.reconstruct.sample_mesh import Finishing
 from sparse_convonet.runtime.atomic import atomic_path
+from sparse_convonet.runtime.devices import chosen_device
 from sparse_convonet.runtime.refusals import require_file
 from sparse_convonet.structures import Mesh, PointCloud
 from sparse_convonet.training.validation import validate

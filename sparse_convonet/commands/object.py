@@ -34,8 +34,8 @@ def main(arguments: list[str] | None = None) -> None:
     if options.simplify is not None and options.simplify < 4:
         raise ValueError(f"--simplify: expected at least 4 faces, found {options.simplify}; 5000 are as published")
     with starting():
-        from sparse_convonet.commands.devices import chosen_device
         from sparse_convonet.reconstruct.sample_mesh import Finishing
+        from sparse_convonet.runtime.devices import chosen_device
         from sparse_convonet.scan.messages import show_messages
         from sparse_convonet.scan.object_run import ObjectRequest, reconstruct_object
 

@@ -25,9 +25,9 @@ def main(arguments: list[str] | None = None) -> None:
     with starting():
         import torch
 
-        from sparse_convonet.commands.devices import chosen_device
         from sparse_convonet.plan.plan import memory_amount
         from sparse_convonet.plan.settings import ReconstructionSettings
+        from sparse_convonet.runtime.devices import chosen_device
         from sparse_convonet.scan.messages import show_messages
         from sparse_convonet.scan.run import ScanRequest, reconstruct_scan
 
@@ -56,6 +56,7 @@ def main(arguments: list[str] | None = None) -> None:
         engine=options.engine,
         device=chosen_device(options.device),
         seed=options.seed,
+        columns=None if options.columns is None else options.columns.split(","),
         overwrite=options.overwrite,
         work=options.work,
         cluster=options.cluster,
@@ -124,6 +125,11 @@ def _parser() -> argparse.ArgumentParser:
         default=[],
         metavar="X,Y,Z",
         help="where the scanner stood, in the frame and units of the scan : once, or once for each input",
+    )
+    add(
+        "--columns",
+        metavar="x,y,z,...",
+        help="what the columns of a table (text, .npy) are, where it has no names: x y z, r g b, nx ny nz, - for others",
     )
     add("--tau", type=float, help="occupancy probability of the surface; default: stored with the model")
     add("--observed-only", type=float, metavar="VOXELS", help="cut surface farther than this from every point")

@@ -20,6 +20,7 @@ from sparse_convonet.evaluation.sides import (
     worst_line,
 )
 from sparse_convonet.model.weights import load_model
+from sparse_convonet.runtime.devices import chosen_device
 from sparse_convonet.training.scenes import furniture_of, validation_sets
 from sparse_convonet.training.validation import ValidationScore, validate
 
@@ -27,10 +28,10 @@ from sparse_convonet.training.validation import ValidationScore, validate
 def validate_model(options: argparse.Namespace) -> None:
     """A line for each set of scenes, then those of --sides."""
     halls = [EmptyHall.from_text(text) for text in options.halls]  # refused before anything takes time
-    model = load_model(options.model, engine=options.engine, device=options.device)
+    device = torch.device(chosen_device(options.device))
+    model = load_model(options.model, engine=options.engine, device=device)
     reconstruct = reconstruction_of(model) if options.sides else None
     config = replace(model.config, training=replace(model.config.training, validation_scenes=options.scenes))
-    device = torch.device(options.device)
     print(f"model {model.name}, {options.split} split, {config.data.points} points a scene")
     for name, scenes in validation_sets(config, options.split).items():
         print(

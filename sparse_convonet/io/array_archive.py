@@ -211,6 +211,10 @@ class ArrayFile:
             [self._numbers(first + start, first + stop) for first in range(0, rows * columns, rows)], axis=1
         )
 
+    def records(self, start: int, stop: int) -> np.ndarray:
+        """Some of an array of one axis, in native byte order.  Raises ValueError where the file became shorter."""
+        return self._numbers(start, stop)
+
     def _numbers(self, start: int, stop: int) -> np.ndarray:
         place = self.offset + start * self.dtype.itemsize
         numbers = np.fromfile(self.path, self.dtype, stop - start, offset=place)

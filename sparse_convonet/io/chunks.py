@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -17,25 +17,37 @@ from sparse_convonet.io.npz import npy_chunks, read_npz
 from sparse_convonet.io.pcd import pcd_chunks
 from sparse_convonet.io.ply import ply_chunks
 from sparse_convonet.io.point_chunk import CHUNK_POINTS, PointChunk
-from sparse_convonet.io.text import text_chunks
+from sparse_convonet.io.ptx import ptx_chunks
+from sparse_convonet.io.text import TEXT_SUFFIXES, text_chunks
 from sparse_convonet.mesh.surface_sampling import sample_mesh
 from sparse_convonet.runtime.refusals import require_file
 from sparse_convonet.structures import Mesh, PointCloud
 
+# Tables, whose columns a user may name.
+TABLE_READERS: dict[str, Callable[[Path, int | None, Sequence[str] | None], Iterator[PointChunk]]] = {
+    **dict.fromkeys(TEXT_SUFFIXES, text_chunks),
+    ".npy": npy_chunks,
+}
 # Each with the points of a chunk, None for as many as are read fastest.  .ply gives None for meshes.
 CHUNK_READERS: dict[str, Callable[[Path, int | None], Iterator[PointChunk] | None]] = {
     ".pcd": pcd_chunks,
-    **dict.fromkeys((".xyz", ".txt", ".csv", ".pts"), text_chunks),
-    ".npy": npy_chunks,
+    ".ptx": ptx_chunks,
     **dict.fromkeys((".las", ".laz"), las_chunks),
     ".e57": e57_chunks,
     ".ply": ply_chunks,
 }
-READ_SUFFIXES = (*CHUNK_READERS, ".npz", *(suffix for suffix in MESH_SUFFIXES if suffix not in CHUNK_READERS))
+READ_SUFFIXES = (
+    *CHUNK_READERS,
+    *TABLE_READERS,
+    ".npz",
+    *(suffix for suffix in MESH_SUFFIXES if suffix not in CHUNK_READERS),
+)
 logger = logging.getLogger(__name__)
 
 
-def read_chunks(path: Path | str, *, chunk_points: int = CHUNK_POINTS, seed: int = 0) -> Iterator[PointChunk]:
+def read_chunks(
+    path: Path | str, *, chunk_points: int = CHUNK_POINTS, seed: int = 0, columns: Sequence[str] | None = None
+) -> Iterator[PointChunk]:
     """What read_points reads, at most `chunk_points` points at a time, in the same order and with the same errors.
 
     LAS, LAZ, E57, text, .npy, PCD and PLY without faces are never in memory as a whole; meshes, .npz and compressed PCD
@@ -45,25 +57,36 @@ def read_chunks(path: Path | str, *, chunk_points: int = CHUNK_POINTS, seed: int
     """
     if chunk_points < 1:
         raise ValueError(f"chunk: expected at least one point, found {chunk_points}")
-    found = open_points(Path(path), chunk_points, seed, None)
+    found = open_points(Path(path), chunk_points, seed, None, columns)
     return _parts(found, chunk_points) if isinstance(found, PointCloud) else found
 
 
 def open_points(
-    path: Path, chunk_points: int | None, seed: int, sample_spacing_m: float | None
+    path: Path,
+    chunk_points: int | None,
+    seed: int,
+    sample_spacing_m: float | None,
+    columns: Sequence[str] | None = None,
 ) -> Iterator[PointChunk] | PointCloud:
     """The chunks of a file, so many points each (None: as reading is fastest), or a cloud where it is not read in chunks.
 
-    seed, sample_spacing_m, errors: as for points.read_points.
+    seed, sample_spacing_m, columns, errors: as for points.read_points.
     """
+    suffix = path.suffix.lower()
+    if columns is not None and suffix not in TABLE_READERS:
+        raise ValueError(
+            f"{path}: --columns: expected a table ({', '.join(TABLE_READERS)}), found {suffix!r}, which names its own; "
+            "leave --columns away"
+        )
     if path.is_dir():
         return sample_mesh(read_matterport(path), sample_spacing_m, np.random.default_rng(seed))
     require_file(path)
-    suffix = path.suffix.lower()
     if suffix not in READ_SUFFIXES:
         raise ValueError(
             f"{path}: expected one of {', '.join(READ_SUFFIXES)}, found {suffix!r}; convert or rename the file"
         )
+    if suffix in TABLE_READERS:
+        return TABLE_READERS[suffix](path, chunk_points, columns)
     chunks = CHUNK_READERS[suffix](path, chunk_points) if suffix in CHUNK_READERS else None
     if chunks is not None:
         return chunks

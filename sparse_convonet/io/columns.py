@@ -7,10 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from sparse_convonet.io.column_names import COLOUR, NORMAL, POSITION, known_names
 from sparse_convonet.runtime.refusals import unreadable
-
-_COLOUR_NAMES = (("red", "green", "blue"), ("r", "g", "b"), ("diffuse_red", "diffuse_green", "diffuse_blue"))
-_NORMAL_NAMES = (("nx", "ny", "nz"), ("normal_x", "normal_y", "normal_z"), ("normalx", "normaly", "normalz"))
 
 _SQUARES_FIT = (1e-150, 1e150)  # the squares of numbers between these are neither 0 nor infinite
 
@@ -20,20 +18,21 @@ Fields = tuple[np.ndarray, np.ndarray | None, np.ndarray | None]
 def fields_of(path: Path, columns: Mapping[str, np.ndarray]) -> Fields:
     """Points (N, 3) float64 from the columns x, y, z; colours and normals (N, 3) as the columns have them, or None.
 
-    Other columns are left out.  Raises ValueError, naming what was found, where x, y or z is missing.
+    Names as column_names.known_names knows them; other columns are left out.  Raises ValueError, naming what was found,
+    where x, y or z is missing.
     """
-    if not {"x", "y", "z"} <= set(columns):
+    known = dict(zip(known_names(list(columns)), columns.values(), strict=True))
+    if "x" not in known:
         raise unreadable(path, "columns x, y and z", ", ".join(columns) or "no column")
-    points = np.empty((len(columns["x"]), 3))
+    points = np.empty((len(known["x"]), 3))
     with np.errstate(invalid="ignore", over="ignore"):  # NaN of any bits passes
-        for axis, name in enumerate("xyz"):
-            points[:, axis] = columns[name]
-    return points, _first_of(columns, _COLOUR_NAMES), _first_of(columns, _NORMAL_NAMES)
+        for axis, name in enumerate(POSITION):
+            points[:, axis] = known[name]
+    return points, _stacked(known, COLOUR), _stacked(known, NORMAL)
 
 
-def _first_of(columns: Mapping[str, np.ndarray], known: tuple[tuple[str, ...], ...]) -> np.ndarray | None:
-    names = next((names for names in known if set(names) <= set(columns)), None)
-    return None if names is None else np.stack([columns[name] for name in names], axis=1)
+def _stacked(columns: Mapping[str, np.ndarray], names: tuple[str, ...]) -> np.ndarray | None:
+    return np.stack([columns[name] for name in names], axis=1) if names[0] in columns else None
 
 
 def to_colours(values: np.ndarray, largest: float | None = None) -> np.ndarray:

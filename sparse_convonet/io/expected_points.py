@@ -6,10 +6,12 @@ import re
 import struct
 from pathlib import Path
 
+from sparse_convonet.io.text import TEXT_SUFFIXES
+
 _HEADER_BYTES = 1 << 16
 # The least that a point usually takes on the disk; of formats that compress, more points may come out.
 _BYTES_PER_POINT = {
-    ".pcd": 12, ".npz": 12, ".npy": 12, ".e57": 6, ".xyz": 15, ".txt": 15, ".csv": 15, ".pts": 15,
+    ".pcd": 12, ".npz": 12, ".npy": 12, ".e57": 6, ".ptx": 15, **dict.fromkeys(TEXT_SUFFIXES, 15),
 }  # fmt: skip
 
 

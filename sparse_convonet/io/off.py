@@ -27,7 +27,8 @@ def parse_off(path: Path, content: bytes) -> Mesh | PointCloud:
     """
     content = re.sub(rb"#[^\r\n]*", b"", content)
     lines = [line for line in content.replace(b"\r", b"\n").split(b"\n") if line.strip()]
-    first = lines[0].split() if lines else []
+    # Some writers forget the space before the counts on the first line.
+    first = re.sub(rb"^(\s*(?:CN|C|N)?OFF)(?=\d)", rb"\1 ", lines[0], flags=re.IGNORECASE).split() if lines else []
     kind = first[0].decode("latin-1").upper() if first else ""
     if kind not in _KINDS:
         raise unreadable(path, f"an OFF mesh (first word {', '.join(_KINDS)})", repr(kind[:20]))

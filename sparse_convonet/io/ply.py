@@ -9,11 +9,12 @@ from typing import BinaryIO
 import numpy as np
 
 from sparse_convonet.io.columns import fields_of
+from sparse_convonet.io.gaussian_splats import are_splats, visible_splats
 from sparse_convonet.io.ply_format import Columns, ListColumn, parse_header, read_blocks
 from sparse_convonet.io.point_chunk import CACHED_POINTS, PointChunk, joined
 from sparse_convonet.io.polygons import triangulate
 from sparse_convonet.runtime.refusals import require_points, unreadable
-from sparse_convonet.structures import Mesh, PointCloud
+from sparse_convonet.structures import LeftOut, Mesh, PointCloud
 
 
 def ply_chunks(path: Path, chunk_points: int | None) -> Iterator[PointChunk] | None:
@@ -56,10 +57,12 @@ def _vertices(path: Path, file: BinaryIO, chunk_points: int | None, face: Column
         fields_of(path, {item.name: np.zeros(0) for item in vertex.properties if not item.length_kind})  # or refuses
     for element, columns in read_blocks(path, file, header, chunk_points or CACHED_POINTS, keep=chunk_points is None):
         if element is vertex:
-            fields = fields_of(path, {name: each for name, each in columns.items() if isinstance(each, np.ndarray)})
+            named = {name: each for name, each in columns.items() if isinstance(each, np.ndarray)}
             require_points(path, element.count)
-            done += len(fields[0])
-            yield PointChunk(*fields, share=done / element.count, count=element.count)
+            done += len(named[next(iter(named))]) if named else 0
+            named, transparent = visible_splats(named) if are_splats(named) else (named, 0)
+            fields, left_out = fields_of(path, named), LeftOut(transparent=transparent)
+            yield PointChunk(*fields, share=done / element.count, count=element.count, left_out=left_out)
         elif element.name == "face":
             face.clear()
             face.update(columns)

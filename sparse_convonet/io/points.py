@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from sparse_convonet.io.chunks import READ_SUFFIXES as READ_SUFFIXES
@@ -24,15 +24,22 @@ POINT_WRITERS: dict[str, Callable[[Path, PointCloud], None]] = {
 }
 
 
-def read_points(path: Path | str, *, seed: int = 0, sample_spacing_m: float | None = None) -> PointCloud:
+def read_points(
+    path: Path | str,
+    *,
+    seed: int = 0,
+    sample_spacing_m: float | None = None,
+    columns: Sequence[str] | None = None,
+) -> PointCloud:
     """A point cloud from a file of any known format, a mesh, or the folder of a Matterport3D scan.
 
     Points come as they stand in the file: float64, its units and axes, NaN included.  Meshes are sampled uniformly by
     area, one point per `sample_spacing_m` squared (None: 2 cm), by a generator seeded with `seed`.
+    columns: of a table (text, .npy), what each is: x, y, z, perhaps r, g, b and nx, ny, nz, and - for what is left out.
     Raises FileNotFoundError for a missing path, and ValueError, in one sentence, for an unknown suffix, a file that is
     not what its suffix says, a truncated one, one without points, and a missing optional package.
     """
-    found = open_points(Path(path), None, seed, sample_spacing_m)
+    found = open_points(Path(path), None, seed, sample_spacing_m, columns)
     return found if isinstance(found, PointCloud) else joined(found)
 
 

@@ -1,56 +1,71 @@
-"""Read point clouds from text: .xyz, .txt, .csv, .pts, one point per line."""
+"""Read point clouds from text: .xyz, .txt, .csv, .pts, .asc and others, one point per line."""
 
 from __future__ import annotations
 
 import codecs
-import io
-import logging
 import re
 from collections import deque
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
 import numpy as np
 
+from sparse_convonet.io.column_guess import ColumnEvidence, guessed_names
+from sparse_convonet.io.column_names import COLOUR, NORMAL, POSITION, chosen_names
 from sparse_convonet.io.columns import fields_of
 from sparse_convonet.io.number_text import is_number, line_blocks, parse_table
 from sparse_convonet.io.point_chunk import PointChunk
+from sparse_convonet.io.recoded_text import as_utf8, size_as_utf8
+from sparse_convonet.io.text_layout import TextLayout, inspect, split_cells
 from sparse_convonet.runtime.refusals import damaged, no_points, require_points, unreadable
 from sparse_convonet.structures import PointCloud
 
-logger = logging.getLogger(__name__)
-
+TEXT_SUFFIXES = (".xyz", ".txt", ".csv", ".tsv", ".asc", ".pts", ".xyzi", ".xyzn", ".xyzrgb")
 _HEAD_BYTES = 1 << 16  # in which binary data shows itself
-_COMMENTS = ("#", "//", "%", "!")
+# What the suffix says of a table of so many columns.
+_BY_SUFFIX = {
+    (".pts", 7): [*POSITION, "", *COLOUR],
+    (".xyzn", 6): [*POSITION, *NORMAL],
+    (".xyzrgb", 6): [*POSITION, *COLOUR],
+    (".pts", 6): [*POSITION, *COLOUR],
+    (".pts", 4): [*POSITION, ""],
+    (".xyzi", 4): [*POSITION, ""],
+}
 
 
-def text_chunks(path: Path, chunk_points: int | None) -> Iterator[PointChunk]:
+def text_chunks(path: Path, chunk_points: int | None, columns: Sequence[str] | None = None) -> Iterator[PointChunk]:
     """Points from a text file, separated by white space, commas or semicolons, so many at a time (None: the fastest).
 
-    The first line may name the columns or, as in .pts, give the count.  Without names the columns are x y z, then
-    what their values say: three of 0 to 255 are colours, three of unit length normals, a single one in front
-    (intensity) is left out; all values together tell, so the file is read twice.
-    Raises ValueError naming the line that does not fit.
+    The first line may name the columns or, as in .pts, give the count; a .pts file may go on with another count and its
+    points.  columns: what the user says they are; else the names say it, the suffix, or all values together, and the file
+    is read twice.  Decimal commas, quotes, a separator at the end of lines, columns of words and UTF-16 are understood.
+    Raises ValueError naming the line that does not fit, and where nothing tells what the columns are.
     """
-    with path.open("rb") as file:
+    asked = None if columns is None else chosen_names(columns)
+    with path.open("rb") as raw:
+        file = as_utf8(raw)
         layout, offset = _find_layout(path, file)
-        tables = partial(_tables, path, file, layout, offset)
-        names, kept = layout.names, deque[tuple[np.ndarray, float]]()
+        counts: list[int] = []
+        tables = partial(_tables, path, file, layout, offset, counts)
+        names, kept = asked or layout.names, deque[tuple[np.ndarray, float]]()
+        width = layout.width - len(layout.words)
+        names = names or _BY_SUFFIX.get((path.suffix.lower(), width)) or ([*POSITION] if width == 3 else None)
         if names is None:
-            width, triples = 0, None
+            evidence = None
             for table, share in tables():
-                width = table.shape[1]
                 if chunk_points is None:
                     kept.append((table, share))
-                elif width < 6:
-                    break
-                if width >= 6:
-                    triples = _Triples.of(table).joined(triples)
-            names = _guess_names(width, triples)
-        yield from _chunks(path, layout, names, _emptied(kept) if kept else tables(), chunk_points)
+                evidence = evidence or ColumnEvidence(table)
+                evidence.add(table)
+            if evidence is None:
+                raise no_points(path)
+            names = guessed_names(path, evidence, layout.first_line)
+        if not kept:
+            counts.clear()
+        yield from _chunks(path, layout, names, _emptied(kept) if kept else tables(), chunk_points, counts)
 
 
 def _emptied(kept: deque[tuple[np.ndarray, float]]) -> Iterator[tuple[np.ndarray, float]]:
@@ -60,11 +75,13 @@ def _emptied(kept: deque[tuple[np.ndarray, float]]) -> Iterator[tuple[np.ndarray
 
 def _chunks(
     path: Path,
-    layout: _Layout,
+    layout: TextLayout,
     names: list[str],
     tables: Iterator[tuple[np.ndarray, float]],
     chunk_points: int | None,
+    counts: list[int],
 ) -> Iterator[PointChunk]:
+    """counts: becomes the numbers of points that lines of their own give, behind the first."""
     rows, width, waiting = 0, 0, None
     for table, share in tables:
         rows, width = rows + len(table), table.shape[1]
@@ -72,13 +89,15 @@ def _chunks(
             if waiting is not None:
                 yield waiting
             part = table[start : start + (chunk_points or len(table))]
-            waiting = PointChunk(*fields_of(path, _named(part, names)), share)
-    _check(path, layout, rows, width)
+            if len(names) != width:
+                raise _misfit(path, names, width)
+            waiting = PointChunk(*fields_of(path, _named(part, names)), share, unit=layout.unit)
+    _check(path, layout, rows, width, counts)
     if waiting is not None:
         yield replace(waiting, share=1.0)
 
 
-def _find_layout(path: Path, file: BinaryIO) -> tuple[_Layout, int]:
+def _find_layout(path: Path, file: BinaryIO) -> tuple[TextLayout, int]:
     """What the lines up to the first point tell, and where its line begins."""
     head, layout, is_whole = b"", None, False
     while layout is None and not is_whole:
@@ -89,7 +108,7 @@ def _find_layout(path: Path, file: BinaryIO) -> tuple[_Layout, int]:
         newline = _newline(head)
         end = len(head) if is_whole else head.rfind(newline) + 1
         text = head[:end].replace(b"\r", b"\n") if newline == b"\r" else head[:end]
-        layout = _inspect(path, text.decode("utf-8-sig", errors="replace"))
+        layout = inspect(path, text.decode("utf-8-sig", errors="replace"))
     if layout is None:
         raise no_points(path)
     return layout, len(head) - len(head.split(newline, layout.skipped)[-1])
@@ -99,30 +118,50 @@ def _newline(content: bytes) -> bytes:
     return b"\n" if b"\n" in content or b"\r" not in content else b"\r"  # of old Macs
 
 
-def _tables(path: Path, file: BinaryIO, layout: _Layout, offset: int) -> Iterator[tuple[np.ndarray, float]]:
+def _tables(
+    path: Path, file: BinaryIO, layout: TextLayout, offset: int, counts: list[int]
+) -> Iterator[tuple[np.ndarray, float]]:
     """The numbers of each block that has any, (n, columns) float64, and how much of the file is before the block."""
-    size, done, line, width = path.stat().st_size, offset, layout.skipped + 1, 0
+    size, done, line, width = size_as_utf8(path, file), offset, layout.skipped + 1, 0
     file.seek(offset)
     for block in line_blocks(path, file):
         content = block.replace(b"\r", b"\n") if _newline(block) == b"\r" else block
-        table = _parse(path, content.removeprefix(codecs.BOM_UTF8) if done == 0 else content, layout, line, width)
+        lines = layout.plain(content.removeprefix(codecs.BOM_UTF8) if done == 0 else content)
+        if layout.count is not None:
+            lines = _without_counts(lines, counts)
+        table = _parse(path, lines, layout, line, width)
         if len(table):
             width = table.shape[1]
-            yield table, max(done, 1) / size
+            yield table, min(1.0, max(done, 1) / size)
         done += len(block)
         line += content.count(b"\n")
 
 
-def _check(path: Path, layout: _Layout, rows: int, width: int) -> None:
+def _check(path: Path, layout: TextLayout, rows: int, width: int, counts: list[int]) -> None:
     """Refuse files with too few columns, and those that say how many points follow and hold others (truncated)."""
     require_points(path, rows)
     if width < 3:
         raise unreadable(path, "at least three numbers per line", f"{width}")
-    if layout.count is not None and layout.count != rows:
-        raise unreadable(path, f"{layout.count} points as its first line says", f"{rows}")
+    if layout.count is not None and layout.count + sum(counts) != rows:
+        said = "its first line says" if not counts else f"its {1 + len(counts)} counts say"
+        raise unreadable(path, f"{layout.count + sum(counts)} points as {said}", f"{rows}")
 
 
-def _parse(path: Path, content: bytes, layout: _Layout, first_line: int, width: int) -> np.ndarray:
+def _without_counts(content: bytes, counts: list[int]) -> bytes:
+    """Lines without those that hold a single whole number, which are added to the counts and left blank."""
+
+    def blank(match: re.Match[bytes]) -> bytes:
+        counts.append(int(match[1]))
+        return b""
+
+    return re.sub(rb"^[ \t]*(\d{1,18})[ \t]*\r?$", blank, content, flags=re.MULTILINE)
+
+
+def _misfit(path: Path, names: list[str], width: int) -> ValueError:
+    return unreadable(path, f"{len(names)} columns, as they are named", f"{width} numbers in a line")
+
+
+def _parse(path: Path, content: bytes, layout: TextLayout, first_line: int, width: int) -> np.ndarray:
     """(N, columns) float64 from lines; width: of the lines before, 0 for none."""
     separator = layout.separator
     table = parse_table(content, separator)
@@ -143,72 +182,13 @@ def _parse(path: Path, content: bytes, layout: _Layout, first_line: int, width: 
     return table
 
 
-def _split(line: str, separator: str | None) -> list[str]:
-    return [word.strip() for word in line.split(separator)]
-
-
-@dataclass(frozen=True)
-class _Layout:
-    """skipped: lines before the first point.  names: of the columns.  separator: None for white space.
-
-    count: how many points the first line says that there are.
-    """
-
-    skipped: int
-    names: list[str] | None
-    separator: str | None
-    count: int | None
-
-
-def _inspect(path: Path, text: str) -> _Layout | None:
-    """What the lines up to the first point tell; None where there is none."""
-    names: list[str] | None = None
-    named_in_comment = counted = has_title = False
-    for number, line in enumerate(io.StringIO(text)):
-        is_comment = line.lstrip().startswith(_COMMENTS)
-        content = line.strip().lstrip("#/%! ") if is_comment else line.split("#")[0].strip()
-        separator = next((mark for mark in ";," if mark in content), None)
-        words = _split(content, separator)
-        if not content:
-            continue
-        if {"x", "y", "z"} <= set(_plain_names(content)):
-            names, named_in_comment = _plain_names(content), is_comment
-        elif is_comment:
-            continue
-        elif all(is_number(word) for word in words):
-            if len(words) == 1 and not counted:
-                counted = True  # .pts and .xyz files may begin with their count
-                continue
-            if names is not None and len(names) != len(words):
-                if not named_in_comment:
-                    found = f"{len(words)} in line {number + 1}"
-                    raise unreadable(path, f"{len(names)} numbers as its header names", found)
-                names = None  # a remark that happens to mention x, y and z
-            first = text.split("\n", 1)[0].strip()
-            return _Layout(number, names, separator, int(first[:4000]) if number and first.isdecimal() else None)
-        elif has_title or counted or names is not None or is_number(words[0]) or not any(map(str.isalpha, content)):
-            bad = next(word for word in words if not is_number(word))
-            raise unreadable(path, f"numbers in line {number + 1}", repr(bad[:40]))
-        else:
-            has_title = True  # names other than x, y, z: the first three columns are taken for them
-            logger.info("%s: left out the title %r", path, content[:80])
-    return None
-
-
-def _plain_names(line: str) -> list[str]:
-    """Names of columns in lower case, without quotes, slashes and units: 'X [m]' and '"x(m)"' both name x."""
-    plain = re.sub(r"[\[(][^\])]*[\])]", "", line.lower())
-    separator = next((mark for mark in ";," if mark in plain), None)
-    return [word.strip("\"'/# ") for word in _split(plain, separator)]
-
-
 def _locate(path: Path, body: str, separator: str | None, first_line: int, width: int) -> ValueError | None:
     """The error for the first line that holds a word, or is not as wide as those before it."""
     for number, line in enumerate(body.split("\n"), start=first_line):
         content = line.split("#")[0].strip()
         if not content:
             continue
-        words = _split(content, separator)
+        words = split_cells(content, separator)
         width = width or len(words)
         bad = next((word for word in words if not is_number(word)), None)
         if bad is not None:
@@ -221,48 +201,6 @@ def _locate(path: Path, body: str, separator: str | None, first_line: int, width
 def _named(table: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
     """Columns by name; those without one are left out."""
     return {name: table[:, index] for index, name in enumerate(names) if name}
-
-
-@dataclass(frozen=True)
-class _Triples:
-    """What the values of each three columns behind x y z, and behind a single one (intensity), say: rows (B,)."""
-
-    unit: np.ndarray  # whether all are vectors of length one
-    low: np.ndarray
-    high: np.ndarray
-
-    @classmethod
-    def of(cls, table: np.ndarray) -> _Triples:
-        first = _first_triple(table.shape[1])
-        blocks = [table[:, start : start + 3] for start in range(first, table.shape[1] - 2, 3)]
-        with np.errstate(over="ignore", invalid="ignore"):
-            unit = [np.all(np.abs(np.linalg.norm(block, axis=1) - 1) < 0.02) for block in blocks]
-        low, high = ([pick(block) for block in blocks] for pick in (np.min, np.max))
-        return cls(np.array(unit, dtype=bool), np.array(low), np.array(high))
-
-    def joined(self, other: _Triples | None) -> _Triples:
-        """That of both parts of a table."""
-        if other is None:
-            return self
-        low, high = np.minimum(self.low, other.low), np.maximum(self.high, other.high)  # NaN stays
-        return _Triples(self.unit & other.unit, low, high)
-
-
-def _first_triple(width: int) -> int:
-    return 4 if width % 3 == 1 else 3  # x y z intensity ...
-
-
-def _guess_names(width: int, triples: _Triples | None) -> list[str]:
-    """Names of the columns, empty for those that are left out."""
-    names = [*"xyz"][:width] + [""] * (width - 3)
-    if triples is None:
-        return names
-    for index, start in enumerate(range(_first_triple(width), width - 2, 3)):
-        if "nx" not in names and triples.unit[index]:
-            names[start : start + 3] = ["nx", "ny", "nz"]
-        elif "red" not in names and triples.low[index] >= 0 and triples.high[index] <= 255:
-            names[start : start + 3] = ["red", "green", "blue"]
-    return names
 
 
 def write_text(path: Path, cloud: PointCloud) -> None:

@@ -18,6 +18,7 @@ from sparse_convonet.config.models import EngineName, ModelConfig, SparseModelCo
 from sparse_convonet.model import OccupancyNetwork, build
 from sparse_convonet.model.sparse import SparseOccupancyNetwork
 from sparse_convonet.runtime.atomic import atomic_path
+from sparse_convonet.runtime.devices import chosen_device
 from sparse_convonet.runtime.refusals import one_line
 
 _FORMAT = "sparse_convonet-1"
@@ -103,8 +104,10 @@ def load_model(
 ) -> TrainedModel:
     """A trained model from a .safetensors file or the name of a shipped one, in eval mode.
 
-    Raises ValueError where the file is none of ours or its weights do not fit its config.
+    Raises ValueError where the file is none of ours or its weights do not fit its config, and for a device that is not
+    there.
     """
+    device = chosen_device(str(device))
     path = weights_path(model)
     header, values = _read_file(path)
     config, threshold, record = _read_header(path, header)

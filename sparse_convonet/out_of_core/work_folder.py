@@ -57,6 +57,7 @@ class WorkFolder:
         scale: float | None,
         seed: int,
         stations: Stations,
+        columns: Sequence[str] | None,
         progress: Progress,
     ) -> ReadPoints:
         """Bring the points of all inputs to the disk, cleaned; arguments and errors as store_points."""
@@ -67,6 +68,7 @@ class WorkFolder:
             scale=scale,
             seed=seed,
             stations=stations,
+            columns=columns,
             progress=progress,
         )
         return ReadPoints(*found)

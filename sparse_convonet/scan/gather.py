@@ -53,7 +53,7 @@ def gather(
 
 def _in_memory(request: ScanRequest, trained: TrainedModel, budget: int, tell: Tell) -> GatheredScan | None:
     """None where the plan says that it would take too much."""
-    cloud, points_read = read_inputs(request.inputs, request.seed, _stations(request))
+    cloud, points_read = read_inputs(request.inputs, request.seed, _stations(request), request.columns)
     cloud, dropped = clean_points(cloud)
     summary = describe(cloud)
     settings = _settings(request, summary, dropped)
@@ -76,6 +76,7 @@ def _on_disk(
             scale=request.scale,
             seed=request.seed,
             stations=_stations(request),
+            columns=request.columns,
             progress=progress,
         )
         settings = _settings(request, read.summary, read.dropped)

@@ -14,12 +14,15 @@ from sparse_convonet.out_of_core.points.spool import Stations
 from sparse_convonet.structures import LeftOut, PointCloud
 
 
-def read_inputs(inputs: Sequence[Path], seed: int, stations: Stations) -> tuple[PointCloud, int]:
+def read_inputs(
+    inputs: Sequence[Path], seed: int, stations: Stations, columns: Sequence[str] | None = None
+) -> tuple[PointCloud, int]:
     """All files as one cloud, and how many points they have: colours where all files have them, scanners where one has.
 
-    stations: where the scanner of each input stood, whatever the files say; none: what they say.  Errors as read_points.
+    stations: where the scanner of each input stood, whatever the files say; none: what they say.  columns, errors: as of
+    read_points.
     """
-    clouds = [read_points(path, seed=seed) for path in inputs]
+    clouds = [read_points(path, seed=seed, columns=columns) for path in inputs]
     colours = [cloud.colours for cloud in clouds if cloud.colours is not None]
     if stations:
         pairs = zip(clouds, stations, strict=True)

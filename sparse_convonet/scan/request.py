@@ -24,10 +24,11 @@ class ScanRequest:
 
     up: None for the axis that the points show.  scale: metres per unit of the scan; None for what its files declare, or
     metres, refused where its size says otherwise.  stations: where the scanner of each input stood, or of all of them,
-    in their frame and units; none: where the files say.  model: a name or a file.  work: where points and tiles are kept
-    while a scan is reconstructed through the disk; None: a folder in `out`.  cluster: "local" or the address of Ray, for
-    the tiles.  tiles: write a folder of 3D Tiles as well.  light: formats (LIGHT_FORMATS) of a mesh with few faces beside
-    mesh.ply.  light_error_m: how far it may be from that (mesh.collapse.collapse_edges); None: a quarter of a cell.
+    in their frame and units; none: where the files say.  model: a name or a file.  columns: of tables, as of read_points.
+    work: where points and tiles are kept while a scan is reconstructed through the disk; None: a folder in `out`.
+    cluster: "local" or the address of Ray, for the tiles.  tiles: write a folder of 3D Tiles as well.
+    light: formats (LIGHT_FORMATS) of a mesh with few faces beside mesh.ply.  light_error_m: how far it may be from that
+    (mesh.collapse.collapse_edges); None: a quarter of a cell.
     """
 
     inputs: Sequence[Path]
@@ -40,6 +41,7 @@ class ScanRequest:
     engine: EngineName | None = None
     device: str = "cpu"
     seed: int = 0
+    columns: Sequence[str] | None = None
     overwrite: bool = False
     work: Path | None = None
     cluster: str | None = None

@@ -14,6 +14,7 @@ from torch import distributed, nn
 
 from sparse_convonet.data.batching import Shard
 from sparse_convonet.runtime.cli import EXIT_BAD_INPUT
+from sparse_convonet.runtime.devices import chosen_device
 
 _TIMEOUT = timedelta(hours=2)  # the others wait while the first one validates
 
@@ -110,9 +111,8 @@ def join_processes(device: str) -> Iterator[Processes]:
     device: "auto", "cpu", "cuda", "cuda:1", ...; of several processes on "cuda" or "auto", each takes its own GPU.
     Raises ValueError where this torch cannot join processes.
     """
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
     count = int(os.environ.get("WORLD_SIZE", "1"))
+    device = device if count > 1 and device == "cuda" else chosen_device(device)
     if count == 1:
         yield Processes(torch.device(device))
         return

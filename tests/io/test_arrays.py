@@ -69,7 +69,7 @@ def test_pickles_are_refused_and_not_run(tmp_path: Path, name: str, monkeypatch:
     ("arrays", "message"),
     [
         ({"vertices": FAR}, "expected an array 'points' or 'xyz', found vertices"),
-        ({"points": FAR[:, :2]}, r"of shape \(N, 3\), found shape \(2, 2\) of float64"),
+        ({"points": FAR[:, :2]}, r"of shape \(N, 3\) or more columns, found shape \(2, 2\) of float64"),
         ({"points": np.array([["a", "b", "c"]])}, "expected an array of numbers"),
         ({"points": np.zeros((0, 3))}, "at least one point, found none"),
         ({"points": FAR, "normals": np.ones((1, 3))}, r"normals of shape \(2, 3\), one per point, found \(1, 3\)"),

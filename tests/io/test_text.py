@@ -59,7 +59,6 @@ def test_colours_and_normals_are_told_apart(tmp_path: Path, text: str) -> None:
         ("1 2 3\n4 5\n6 7 8 9\n", "expected 3 numbers in line 2, found 2"),  # as many numbers as three lines of three
         ("1,2,3\n4,,6\n", "expected numbers in line 2, found ''"),
         ("1,2,3\n4,5,,6\n", "expected numbers in line 2, found ''"),
-        ("1,5;2,5;3,5\n", "expected numbers in line 1, found '1,5'"),
         ("1 2\n3 4\n", "at least three numbers per line, found 2"),
         ("3\n1 2 3\n4 5 6\n", "expected 3 points as its first line says, found 2"),
         ("x,y,z\n1,2,3,4\n", "expected 3 numbers as its header names, found 4 in line 2"),

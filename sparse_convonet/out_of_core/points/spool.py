@@ -165,6 +165,7 @@ def spool_points(
     *,
     seed: int = 0,
     stations: Stations = (),
+    columns: Sequence[str] | None = None,
     chunk_points: int = CHUNK_POINTS,
     progress: Progress = untold,
 ) -> Spool:
@@ -172,11 +173,12 @@ def spool_points(
 
     The points are those that read_points gives, one file after the other; colours where all files have them, scanners
     where one has.  stations: where the scanner of each input stood, whatever the files say; none: what they say.
+    columns: of tables, as of read_points.
     Raises ValueError where the folder holds other inputs or older versions of them, and as read_points.
     """
     if not inputs:
         raise ValueError("inputs: expected at least one file, found none; name the scan")
-    origin = origin_of(inputs, seed, stations)
+    origin = origin_of(inputs, seed, stations, columns)
     if (folder / CONTENT).exists():
         require_same_origin(folder, folder / CONTENT, origin)
         return Spool.open(folder)
@@ -200,7 +202,7 @@ def spool_points(
                     path,
                     stations[number] if stations else None,
                     sections[-1].stop if sections else 0,
-                    (chunk_points, seed),
+                    (chunk_points, seed, columns),
                     lambda share, done=number: progress("read points", (done + share) / len(inputs)),  # type: ignore[misc]
                 )
                 sections.append(section)
@@ -228,7 +230,7 @@ def _append(
     path: Path,
     station: tuple[float, float, float] | None,
     start: int,
-    reading: tuple[int, int],  # points at a time, seed
+    reading: tuple[int, int, Sequence[str] | None],  # points at a time, seed, columns
     tell: Callable[[float], None],
 ) -> tuple[Section, LengthUnit | None, LeftOut]:
     """Add the points of one input, their colours as the file has them, and their scanners; station: that of all.
@@ -238,7 +240,7 @@ def _append(
     stop, offset, kind, largest = start, colours_file.tell(), "", -np.inf
     coloured, lit = True, False
     unit, left_out = None, LeftOut()
-    for chunk in read_chunks(path, chunk_points=reading[0], seed=reading[1]):
+    for chunk in read_chunks(path, chunk_points=reading[0], seed=reading[1], columns=reading[2]):
         points_file.write(np.ascontiguousarray(chunk.points).data)
         if station is not None:
             chunk = replace(chunk, scanners=np.broadcast_to(station, chunk.points.shape))
@@ -267,10 +269,13 @@ def _add_scanners(file: BinaryIO, chunk: PointChunk, before: int) -> None:
     file.write(np.ascontiguousarray(scanners_of(chunk), dtype=np.float64).data)
 
 
-def origin_of(inputs: Sequence[Path], seed: int, stations: Stations) -> dict[str, Any]:
+def origin_of(
+    inputs: Sequence[Path], seed: int, stations: Stations, columns: Sequence[str] | None = None
+) -> dict[str, Any]:
     """What tells whether a folder of work belongs to these inputs: their paths, sizes and times of change."""
     files = [[str(path.resolve()), *_size_and_time(path)] for path in inputs]
-    return {"inputs": files, "seed": seed, "stations": [list(station) for station in stations]}
+    told = {"inputs": files, "seed": seed, "stations": [list(station) for station in stations]}
+    return told if columns is None else {**told, "columns": list(columns)}
 
 
 def _size_and_time(path: Path) -> tuple[int, int]:
@@ -287,5 +292,5 @@ def require_same_origin(folder: Path, content: Path, expected: dict[str, Any]) -
         names = ", ".join(Path(entry[0]).name for entry in expected["inputs"])
         raise ValueError(
             f"{folder}: expected the points of {names}, found those of other files, of other versions of them or "
-            "another --seed or --station, or of another version of this program; remove the folder or name another"
+            "another --seed, --station or --columns, or of another version of this program; remove the folder or name one"
         )

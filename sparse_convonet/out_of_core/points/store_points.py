@@ -44,13 +44,14 @@ def store_points(
     scale: float | None = None,
     seed: int = 0,
     stations: Stations = (),
+    columns: Sequence[str] | None = None,
     progress: Progress = untold,
 ) -> tuple[PointStore, CloudSummary, Dropped, int]:
     """The store of all inputs in `folder`, what they are like, what was dropped, and how many points were read.
 
     The points, counts, summary and errors are those of read_points, clean_points and describe.  up: None for the axis
     guessed.  scale: metres per unit of the inputs; None: what units.metres_per_unit says of them, which may refuse.
-    stations: of spool_points.  progress: called with a stage and the share of it that is done.
+    stations, columns: of spool_points.  progress: called with a stage and the share of it that is done.
 
     What an earlier run has finished in the folder is not done again: reading, then sorting, then describing.  Only
     the store stays; it does not depend on the up axis and scale, which may be others the next time.  On the way the
@@ -59,12 +60,12 @@ def store_points(
     """
     if up is not None:
         up_rotation(up)
-    origin = origin_of(inputs, seed, stations)
+    origin = origin_of(inputs, seed, stations, columns)
     if (folder / CONTENT).exists():
         require_same_origin(folder, folder / CONTENT, origin)
     if not (folder / CONTENT).exists() or not (folder / _SUMMARY).exists():
         folder.mkdir(parents=True, exist_ok=True)
-        spool = spool_points(inputs, folder / _SPOOL, seed=seed, stations=stations, progress=progress)
+        spool = spool_points(inputs, folder / _SPOOL, seed=seed, stations=stations, columns=columns, progress=progress)
         clean = clean_spool(spool, progress=progress)
         if not (folder / CONTENT).exists():
             build_store(clean, folder, origin, progress=progress)
