@@ -37,7 +37,8 @@ COMMANDS = (
     Command("data matterport3d", "prepare_matterport3d", "Matterport3D, as it is handed out, to a data set"),
     Command("data scans", "prepare_scans", "any folder of scans to a data set"),
     Command("data watertight", "make_watertight", "closed surfaces around raw ShapeNet models"),
+    Command("data meshes", "make_mesh_set", "your own meshes to a data set to train on"),
     Command("data furniture", "make_furniture", "pack libraries of furniture as solid voxels"),
     Command("data inspect", "inspect_data", "counts, sizes and broken files of a data set; a contact sheet"),
 )
-GROUPS = {"data": "make and inspect data sets"}
+GROUPS = {"data": "data sets"}

@@ -26,7 +26,7 @@ class ColumnEvidence:
         self._shift = np.nan_to_num(first[0], nan=0.0, posinf=0.0, neginf=0.0)
         self.rows = 0
         self.whole = np.ones(self.width, dtype=bool)
-        self.unit = np.ones(max(0, self.width - 2), dtype=bool)  # of the triple that begins here
+        self.unit = np.ones(max(0, self.width - 2), dtype=bool)  # of the triple that begins here; NaN aside
         self.low, self.high = np.full(self.width, np.inf), np.full(self.width, -np.inf)
         self._sums, self._squares = np.zeros(self.width), np.zeros(self.width)
         self._products = np.zeros(max(0, self.width - 1))  # of neighbours
@@ -35,12 +35,14 @@ class ColumnEvidence:
     def add(self, table: np.ndarray) -> None:
         """More rows, (n, columns) float64."""
         with np.errstate(over="ignore", invalid="ignore"):
-            self.whole &= (table == np.floor(table)).all(axis=0)
+            missing = np.isnan(table)  # which says nothing
+            self.whole &= ((table == np.floor(table)) | missing).all(axis=0)
             squares = table * table
             lengths = squares[:, :-2] + squares[:, 1:-1] + squares[:, 2:]
-            self.unit &= (np.abs(np.sqrt(lengths) - 1) < _UNIT_LENGTH).all(axis=0)
-            self.low, self.high = np.minimum(self.low, table.min(axis=0)), np.maximum(self.high, table.max(axis=0))
-            moved = table - self._shift
+            self.unit &= ((np.abs(np.sqrt(lengths) - 1) < _UNIT_LENGTH) | np.isnan(lengths)).all(axis=0)
+            self.low = np.fmin(self.low, np.fmin.reduce(table, axis=0))
+            self.high = np.fmax(self.high, np.fmax.reduce(table, axis=0))
+            moved = np.where(missing, 0, table - self._shift)
             self._sums += moved.sum(axis=0)
             self._squares += (moved * moved).sum(axis=0)
             self._products += (moved[:, :-1] * moved[:, 1:]).sum(axis=0)
@@ -70,7 +72,7 @@ class ColumnEvidence:
         """How three columns from `first` on may be colours: 'byte', 'wide' (16 bits), 'fraction' (up to 1), or ''."""
         part = slice(first, first + 3)
         low, high, whole = self.low[part], self.high[part], self.whole[part]
-        if not np.all(low >= 0):  # false for NaN
+        if not np.all(low >= 0) or not np.all(np.isfinite(low)):  # infinite where all are missing
             return ""
         if whole.all():
             return "byte" if high.max() <= _BYTE else "wide" if high.max() <= _WIDE and high.min() > _BYTE else ""

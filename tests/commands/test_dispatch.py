@@ -130,7 +130,7 @@ def test_where_nothing_is_near_all_names_are_said(capsys: pytest.CaptureFixture[
     )
     err = said_and_code(capsys, "data", "qq")[1]
     assert err.endswith(
-        "; known: rooms, objects, views, scannet, matterport3d, scans, watertight, furniture, inspect\n"
+        "; known: rooms, objects, views, scannet, matterport3d, scans, watertight, meshes, furniture, inspect\n"
     )
 
 

@@ -148,10 +148,12 @@ def test_spherical_e57_with_16_bit_colours_is_read_alike(
 # What is found, points and the last one's colour or the words of the refusal; the name of the file, its text.
 TEXTS: dict[str, tuple[str | tuple[int, list[int] | None], str, str]] = {
     "guessed colours": ((21, [200, 20, 255]), "a.txt", "1 2 3 10 20 30\n" * 20 + "4 5 6 200 20 255\n\n# the end\n"),
-    "colours that are none": ((21, None), "a.txt", "1 2 3 10 20 30\n" * 20 + "4 5 6 200 20 256\n"),
+    "colours that are none": ("names of its 6 columns, or values that tell what they are",
+        "a.txt", "1 2 3 10 20 30\n" * 20 + "4 5 6 200 20 256\n",
+    ),
     "colours that look like normals at first": ((21, [200, 20, 255]), "a.xyz", "1 2 3 1 0 0\n" * 20 + "4 5 6 200 20 255\n"),
     "intensity, colours, normals": ((11, [0, 0, 0]), "a.txt", "1 2 3 7 10 20 30 0 1 0\n" * 10 + "1 2 3 7 0 0 0 .6 0 .8\n"),
-    "nan": ((21, None), "a.txt", "1 2 3 10 20 30\n" * 20 + "4 5 nan 200 nan 255\n"),
+    "nan": ((21, [200, 0, 255]), "a.txt", "1 2 3 10 20 30\n" * 20 + "4 5 nan 200 nan 255\n"),
     "names": ((20, [128, 64, 255]), "a.csv", "z;y;x;r;g;b\r\n" + "1;2;3;0.5;0.25;1\r\n" * 20),
     "comments": ((40, None), "a.xyz", "\ufeff# x y z\n" + "1 2 3 # one\n#\n\n4 5 6\n" * 20 + "\n" * 300),
     "count": ((21, [1, 2, 3]), "a.pts", "21\n" + "1 2 3 -500 1 2 3\n" * 21),
