@@ -22,6 +22,7 @@ class Command:
 COMMANDS = (
     Command("reconstruct", "reconstruct_building", "a scan in; one mesh, a picture and a report out"),
     Command("object", "reconstruct_object", "one object in; a mesh, a picture and a report out"),
+    Command("sample", "sample_shapes", "new shapes from a generative network, and shapes between two"),
     Command("train", "train", "train a model from a YAML file, on generated scenes or a data set"),
     Command("evaluate", "evaluate", "scores by the papers' protocol on a data set, or of two meshes"),
     Command("compare", "compare", "methods side by side on the same scans: scores, time, memory, pictures"),

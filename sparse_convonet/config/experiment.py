@@ -122,16 +122,16 @@ _LONGEST_VALUE = 200  # letters of it in a sentence
 _POSITIVE = (
     "model.points_per_voxel model.pointnet_width model.blocks_per_level model.feature_width model.decoder_width "
     "model.plane_resolution model.plane_depth model.plane_width model.grid_levels model.grid_width "
-    "model.code_width model.kernel_sigma model.border model.voxel_width model.image_width data.image_pixels "
-    "data.points data.queries data.near_surface_sigma_m data.crop_m data.band_voxels data.batches_per_building "
-    "data.keep_ratio training.steps training.batch training.learning_rate training.clip_norm "
-    "training.validate_every training.validation_scenes training.checkpoint_every training.minutes "
-    "mesh.cell_share"
+    "model.code_width model.kernel_sigma model.border model.voxel_width model.image_width model.latent_width "
+    "data.image_pixels data.points data.queries data.near_surface_sigma_m data.crop_m data.band_voxels "
+    "data.batches_per_building data.keep_ratio training.steps training.batch training.learning_rate "
+    "training.clip_norm training.validate_every training.validation_scenes training.checkpoint_every "
+    "training.minutes mesh.cell_share"
 ).split()
 _NOT_NEGATIVE = (
-    "model.pointnet_blocks model.decoder_blocks model.grid_resolution model.input_voxels data.context_voxels data.noise_m "
-    "data.box_padding_m training.warmup_steps training.weight_decay training.workers training.seed "
-    "training.picture_every training.mesh_every"
+    "model.pointnet_blocks model.kl_weight model.decoder_blocks model.grid_resolution model.input_voxels "
+    "data.context_voxels data.noise_m data.box_padding_m training.warmup_steps training.weight_decay "
+    "training.workers training.seed training.picture_every training.mesh_every"
 ).split()
 
 

@@ -104,6 +104,19 @@ class ImageModelConfig:
 
 
 @dataclass(frozen=True)
+class LatentModelConfig:
+    """A distribution of codes for each shape, of queries and their truth: the generative Occupancy Network (Mescheder et
+    al. 2019, section 4.5), a variational autoencoder."""
+
+    field: Literal["latent"] = "latent"
+    code_width: int = 128
+    latent_width: int = 128  # of the encoder
+    decoder_width: int = 256
+    decoder_blocks: int = _layers(5)
+    kl_weight: float = 1.0  # of the divergence in the loss
+
+
+@dataclass(frozen=True)
 class PointsModelConfig:
     """Features on the points themselves, blended by a Gaussian kernel: the papers' PointConv baseline."""
 
@@ -138,6 +151,7 @@ ModelConfig = (
     | DenseVoxelModelConfig
     | GlobalModelConfig
     | ImageModelConfig
+    | LatentModelConfig
     | PointsModelConfig
 )
 
@@ -146,6 +160,8 @@ def inputs_of(model: Any) -> tuple[Input, ...]:
     """What a configured network can be shown, first what it was made for; networks of voxels find those of points."""
     if isinstance(model, ImageModelConfig):
         return ("image",)
+    if isinstance(model, LatentModelConfig):
+        return ("queries",)
     return ("voxels", "points") if getattr(model, "input_voxels", 0) else ("points",)
 
 

@@ -70,8 +70,6 @@ class ImageEncoder(nn.Module):
         super().__init__()
         self.features = ResNet18(width)
         self.code = nn.Linear(self.features.width_out, code_width)
-        self.register_buffer("mean", torch.tensor(_MEAN)[:, None, None], persistent=False)
-        self.register_buffer("deviation", torch.tensor(_DEVIATION)[:, None, None], persistent=False)
 
     def forward(self, pictures: torch.Tensor) -> torch.Tensor:
         """Raises ValueError for another shape, and pictures smaller than the network halves them."""
@@ -79,4 +77,5 @@ class ImageEncoder(nn.Module):
         if pictures.dim() != 4 or pictures.shape[1] != 3 or min(pictures.shape[2:]) < least:
             expected = f"an array of shape (B, 3, S, S), S at least {least}"
             raise ValueError(f"pictures: expected {expected}, found {tuple(pictures.shape)}")
-        return self.code(self.features((pictures - self.mean) / self.deviation))
+        mean, deviation = (pictures.new_tensor(each)[:, None, None] for each in (_MEAN, _DEVIATION))
+        return self.code(self.features((pictures - mean) / deviation))

@@ -9,6 +9,7 @@ from sparse_convonet.config.models import (
     DenseVoxelModelConfig,
     GlobalModelConfig,
     ImageModelConfig,
+    LatentModelConfig,
     ModelConfig,
     PointsModelConfig,
     SparseModelConfig,
@@ -21,6 +22,7 @@ from sparse_convonet.encode.dense_unet import PlaneUNet, VolumeUNet
 from sparse_convonet.encode.global_pointnet import GlobalPointNet
 from sparse_convonet.encode.hints import HINTS
 from sparse_convonet.encode.image_encoder import ImageEncoder
+from sparse_convonet.encode.latent_encoder import LatentEncoder
 from sparse_convonet.encode.point_features import PointFeatures
 from sparse_convonet.encode.pointnet import LocalPoolPointNet
 from sparse_convonet.encode.position_encoding import SIN_COS_WIDTH
@@ -33,6 +35,7 @@ from sparse_convonet.model.baselines import GlobalOccupancyNetwork, PointsOccupa
 from sparse_convonet.model.dense import DenseOccupancyNetwork
 from sparse_convonet.model.dense_voxels import DenseVoxelNetwork
 from sparse_convonet.model.image import ImageOccupancyNetwork
+from sparse_convonet.model.latent import LatentOccupancyNetwork
 from sparse_convonet.model.network import OccupancyNetwork
 from sparse_convonet.model.registry import builder_of
 from sparse_convonet.model.registry import register_network as register_network
@@ -149,6 +152,16 @@ def _build_image(config: ImageModelConfig) -> ImageOccupancyNetwork:
     )
 
 
+def _build_latent(config: LatentModelConfig) -> LatentOccupancyNetwork:
+    return LatentOccupancyNetwork(
+        encoder=LatentEncoder(width=config.latent_width, code_width=config.code_width),
+        decoder=ConditionalDecoder(
+            code_width=config.code_width, width=config.decoder_width, blocks=config.decoder_blocks
+        ),
+        kl_weight=config.kl_weight,
+    )
+
+
 def _build_points(config: PointsModelConfig) -> PointsOccupancyNetwork:
     return PointsOccupancyNetwork(
         encoder=PointFeatures(config.feature_width), decoder=_plain_decoder(config), sigma=config.kernel_sigma
@@ -173,4 +186,5 @@ register_network(DenseModelConfig, _build_dense)
 register_network(DenseVoxelModelConfig, _build_dense_voxels)
 register_network(GlobalModelConfig, _build_global)
 register_network(ImageModelConfig, _build_image)
+register_network(LatentModelConfig, _build_latent)
 register_network(PointsModelConfig, _build_points)

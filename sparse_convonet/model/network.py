@@ -33,6 +33,10 @@ class OccupancyNetwork(nn.Module, ABC):
         """
         return self.encode(near.points, near.batch)
 
+    def penalty(self, field: Any) -> torch.Tensor | None:
+        """What the loss adds for a field, summed over its scenes; None: nothing."""
+        return None
+
     @abstractmethod
     def occupancy(self, field: Any, queries: torch.Tensor, batch: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
         """Queries (Q, 3), (Q,) int64 scene of each -> logits (Q,), and (Q,) bool: where the field knows anything."""

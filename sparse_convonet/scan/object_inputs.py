@@ -67,6 +67,10 @@ def observe(path: Path, model: TrainedModel, *, up: str | None, points: int | No
         return _cells(path, model, up or ("z" if path.suffix.lower() in OCTOMAPS else "y"))
     if model.network.sees == "image":
         return _photo(path, model, up or "y")
+    if model.network.sees == "queries":
+        raise ValueError(
+            f"{model.name}: expected a network of something observed, found a generative one; use sparse-convonet sample"
+        )
     if model.config.data.folder is None:
         raise ValueError(
             f"{model.name}: expected a network of single objects, trained on a data set of unit cubes, found one of "

@@ -158,7 +158,8 @@ def training_step(
 ) -> tuple[float, float]:
     """One step: binary cross-entropy summed over the queries, mean over the scenes (ConvONet, section 3.4).
 
-    Queries where the field has no features are masked out: nothing could be learnt from them.  batch: this process's
+    Queries where the field has no features are masked out: nothing could be learnt from them.  A network may add a penalty
+    of its own.  batch: this process's
     shard of `scenes` scenes.  Returns the loss and the IoU at 0.5 of all of them.
     """
     processes = processes or Processes(device)
@@ -167,6 +168,9 @@ def training_step(
         logits, known = model.occupancy(field, batch.queries, batch.query_batch)
     each = nn.functional.binary_cross_entropy_with_logits(logits.float(), batch.occupied, reduction="none")
     loss = (each * known).sum() / scenes
+    penalty = model.penalty(field)
+    if penalty is not None:
+        loss = loss + penalty / scenes
     optimizer.zero_grad(set_to_none=True)
     loss.backward()
     processes.add_gradients(model.parameters())

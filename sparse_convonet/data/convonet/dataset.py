@@ -153,19 +153,16 @@ def draw_sample(model: ModelFolder, settings: DrawSettings, rng: np.random.Gener
     points, normals = surface.points_unit, surface.normals
     stored = _NO_QUERIES
     chosen: np.ndarray | slice = slice(None)
-    if settings.with_queries:
+    if settings.with_queries or settings.input == "queries":
         stems = _TRAINING_OCCUPANCY if settings.random_file else OCCUPANCY
         stored = read_occupancy(_choose(model.files(stems), settings, rng), with_semantics=settings.with_semantics)
         chosen = _query_rows(stored, settings.queries, model, rng)
     drawn = _jittered(points[rows], noise, rng)
-    shown = None
-    if settings.input == "voxels":
-        shown = _read_voxels(model)
-        drawn, normals = voxel_centres(shown).astype(np.float32), None
-    elif settings.input == "image":
-        views = find_views(model.path / VIEWS)
-        chosen_view = views[int(rng.integers(len(views)))] if settings.random_file else views[0]
-        shown = square_picture(read_picture(chosen_view), settings.image_pixels)
+    instead, shown = _show(model, settings, stored, rng)
+    if instead is not None:
+        drawn, normals = instead, None
+    if not settings.with_queries:
+        chosen = slice(0, 0)
     return UnitSample(
         model,
         frame,
@@ -178,6 +175,23 @@ def draw_sample(model: ModelFolder, settings: DrawSettings, rng: np.random.Gener
         shown,
         settings.input == "voxels",
     )
+
+
+def _show(
+    model: ModelFolder, settings: DrawSettings, stored: OccupancySamples, rng: np.random.Generator
+) -> tuple[np.ndarray | None, np.ndarray | None]:
+    """What stands for the points of the surface, (N, 3) float32 or None, and what is shown beside, or None."""
+    if settings.input == "voxels":
+        occupied = _read_voxels(model)
+        return voxel_centres(occupied).astype(np.float32), occupied
+    if settings.input == "image":
+        views = find_views(model.path / VIEWS)
+        view = views[int(rng.integers(len(views)))] if settings.random_file else views[0]
+        return None, square_picture(read_picture(view), settings.image_pixels)
+    if settings.input == "queries":
+        rows = _rows(len(stored), settings.points, rng)
+        return _jittered(stored.points_unit[rows], 0.0, rng), stored.occupied[rows]
+    return None, None
 
 
 def voxel_centres(occupied: np.ndarray) -> np.ndarray:
