@@ -42,4 +42,4 @@ COMMANDS = (
     Command("data furniture", "make_furniture", "pack libraries of furniture as solid voxels"),
     Command("data inspect", "inspect_data", "counts, sizes and broken files of a data set; a contact sheet"),
 )
-GROUPS = {"data": "data sets"}
+GROUPS = {"data": "sets"}
