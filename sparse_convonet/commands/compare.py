@@ -28,6 +28,8 @@ def main(arguments: list[str] | None = None) -> None:
         raise ValueError("expected scans to compare on, found none; name --data or --areas")
     if not options.voxel_size > 0:
         raise ValueError(f"--voxel-size: expected a positive number of metres, found {options.voxel_size}")
+    if options.scale is not None and not 0 < options.scale < float("inf"):
+        raise ValueError(f"--scale: expected a positive number of metres per unit, found {options.scale:g}")
     if options.areas and min(options.areas) < 40:
         raise ValueError(f"--areas: expected 40 m2 or more, found {min(options.areas):g}; smaller plans have no rooms")
     with starting():
@@ -58,6 +60,8 @@ def _parser() -> argparse.ArgumentParser:
         "configurations say (default 128, as published)")  # fmt: skip
     add("--voxel-size", type=float, default=0.08, help="metres, of scans and generated buildings (default 0.08)")
     add("--up", choices=UP_AXES, help="the axis that points up; default: guessed of scans, z of meshes")
+    add("--scale", type=float, help="metres per unit of the scan or mesh (0.001 for millimetres); default: what a scan "
+        "declares, else 1, if the size is likely")  # fmt: skip
     add("--points", type=int, default=500_000, help="rays of the virtual scan of a mesh")
     add("--pictures", type=int, default=3, help="scenes to draw")
     add("--memory", type=float, metavar="GB", help="most that a process may hold; default: four fifths of what is free")

@@ -19,7 +19,14 @@ from sparse_convonet.evaluation.comparison_report import draw_bars, draw_growth,
 from sparse_convonet.evaluation.contenders import Contender, contenders_of, require_weights
 from sparse_convonet.evaluation.growth import GrowthPoint, measure_growth
 from sparse_convonet.evaluation.runs import RunSettings, run_contender, write_scene
-from sparse_convonet.evaluation.scenes import Known, building_scene, data_set_scenes, mesh_scene, scan_scene
+from sparse_convonet.evaluation.scenes import (
+    Known,
+    building_scene,
+    data_set_scenes,
+    in_metres,
+    mesh_scene,
+    scan_scene,
+)
 from sparse_convonet.io.meshes import READ_SUFFIXES, read_geometry
 from sparse_convonet.runtime.devices import chosen_device
 from sparse_convonet.runtime.memory import available_memory_bytes
@@ -72,9 +79,9 @@ def _scenes(options: argparse.Namespace, contenders: list[Contender]) -> list[Kn
     require_file(data)
     geometry = read_geometry(data) if data.suffix.lower() in READ_SUFFIXES else None
     if isinstance(geometry, Mesh):
-        upright = Mesh(geometry.vertices @ up_rotation(options.up or "z").T, geometry.faces)
+        upright = in_metres(Mesh(geometry.vertices @ up_rotation(options.up or "z").T, geometry.faces), options.scale)
         return [mesh_scene(data.stem, upright, voxel_size_m, options.points, options.seed)]
-    return [scan_scene(data, voxel_size_m, options.up, options.seed)]
+    return [scan_scene(data, voxel_size_m, options.up, options.seed, options.scale)]
 
 
 def _compare(

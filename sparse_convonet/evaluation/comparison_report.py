@@ -56,8 +56,11 @@ def draw_scenes(
 
 
 def draw_bars(path: Path, rows: Sequence[ComparisonRow]) -> None:
-    """Bars of the scores that matter most, times and memory."""
+    """Bars of the scores that matter most, times and memory; no file where no method came to any."""
     names = [name for name in columns(rows) if any(name.startswith(wanted) for wanted in _BARS)]
+    if not names:
+        path.unlink(missing_ok=True)
+        return
     write_bars(path, [row.name for row in rows], {name: [row.values.get(name) for row in rows] for name in names})
 
 

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.spatial import cKDTree
 
 from sparse_convonet.clouds.cleaning import clean_points, describe
+from sparse_convonet.clouds.units import metres_per_unit, require_fine_steps
 from sparse_convonet.config.experiment import DataConfig
 from sparse_convonet.coordinates import UnitFrame, up_rotation
 from sparse_convonet.data.buildings.building import building_of_area
@@ -27,6 +28,7 @@ from sparse_convonet.evaluation.predictors import Prediction
 from sparse_convonet.evaluation.tables import columns_of
 from sparse_convonet.io.points import read_points
 from sparse_convonet.mesh.raycast import TriangleScene
+from sparse_convonet.mesh.surface_sampling import sample_faces
 from sparse_convonet.mesh.winding import WindingNumbers
 from sparse_convonet.metrics.coverage import shares_within
 from sparse_convonet.metrics.occupancy import iou
@@ -39,6 +41,7 @@ _STATION_SPACING_M = 2.5
 _RAYS_PER_M2 = 4000  # of generated buildings
 _SCORE_RAYS = 200_000
 _IOU_QUERIES = 100_000
+_MESH_SAMPLES = 100_000  # on a mesh, to see how large it is
 _F_THRESHOLDS_M = (0.01, 0.025, 0.05)
 _BOX_MARGIN_M = 0.25
 
@@ -197,13 +200,25 @@ def data_set_scenes(data: DataConfig, split: str, limit: int | None, seed: int, 
     return known
 
 
-def scan_scene(path: Path, voxel_size_m: float, up: str | None, seed: int) -> Known:
-    """A scan from a file, in metres; moved to the origin.  up: None: guessed from the points."""
-    cloud, _ = clean_points(read_points(path, seed=seed))
-    axis = up or describe(cloud).up
-    points = cloud.points @ up_rotation(axis).T
+def scan_scene(path: Path, voxel_size_m: float, up: str | None, seed: int, scale: float | None = None) -> Known:
+    """A scan from a file, moved to the origin.  up: None: guessed from the points.  scale: metres in a unit; None: what
+    the file declares, or 1.
+
+    Raises ValueError where its numbers cannot be right, as reconstructing it does.
+    """
+    cloud, dropped = clean_points(read_points(path, seed=seed))
+    summary = describe(cloud)
+    metres = metres_per_unit(summary, scale)
+    require_fine_steps(summary, metres, dropped.duplicates, voxel_size_m)
+    points = cloud.points @ up_rotation(up or summary.up).T * metres
     points = (points - np.round(points.mean(axis=0))).astype(np.float32)
     return ScannedScene(path.stem, "scan", points, voxel_size_m=voxel_size_m), PointsTruth(points, voxel_size_m)
+
+
+def in_metres(mesh: Mesh, scale: float | None) -> Mesh:
+    """A mesh in metres.  scale: metres in a unit; None: 1.  Raises ValueError where its size says otherwise."""
+    samples = sample_faces(mesh, _MESH_SAMPLES, np.random.default_rng(0))
+    return Mesh(mesh.vertices * metres_per_unit(describe(PointCloud(samples.points)), scale), mesh.faces)
 
 
 def mesh_scene(name: str, mesh: Mesh, voxel_size_m: float, points: int, seed: int) -> Known:
