@@ -130,7 +130,11 @@ def test_missing_file_names_the_file(tmp_path: Path, capsys: pytest.CaptureFixtu
         (("--tau", "2"), "tau"),
         (("--simplify", "abc"), "--simplify"),
         (("--threads", "0"), "--threads"),
-        (("--scale", "-1"), "scale"),
+        (("--scale", "-1"), "scale: expected a positive number"),
+        (("--scale", "0"), "scale: expected a positive number"),
+        (("--scale", "nan"), "scale: expected a positive number"),
+        (("--device", "gpu"), "--device: expected auto, cpu, cuda or cuda:NUMBER, found 'gpu'"),
+        (("--columns", "x,y"), "--columns: expected"),
         (("--model", "castle"), "castle"),
     ],
 )
