@@ -97,7 +97,7 @@ def guessed_names(path: Path, evidence: ColumnEvidence, first_line: str) -> list
     start = 1 if evidence.is_counted and width > 3 else 0
     names = [""] * width
     names[start : start + 3] = POSITION
-    if width > 3 and start == 0 and evidence.whole[0] and not evidence.whole[1:4].any():
+    if start == 0 and evidence.whole[0] and _has_position_behind(evidence):
         raise _undecided(path, width, first_line)
     free = range(start + 3, width - 2)
     normal = next((first for first in free if evidence.unit[first]), None)
@@ -118,6 +118,11 @@ def guessed_names(path: Path, evidence: ColumnEvidence, first_line: str) -> list
     elif normal is None and len(free) > 0:
         raise _undecided(path, width, first_line)
     return names
+
+
+def _has_position_behind(evidence: ColumnEvidence) -> bool:
+    """Whether three columns of fractions stand behind one or two others, such as an intensity, or a row and a column."""
+    return any(evidence.width >= first + 3 and not evidence.whole[first : first + 3].any() for first in (1, 2))
 
 
 def _cost(evidence: ColumnEvidence, first: int) -> float:
