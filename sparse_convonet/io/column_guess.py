@@ -57,10 +57,10 @@ class ColumnEvidence:
 
     def distance(self, column: int) -> float:
         """How differently a column and the next one vary: 0 alike, 0.7 without connection, 1 where only one varies."""
-        means = self._sums / self.rows
-        variances = np.maximum(self._squares / self.rows - means**2, 0)
-        covariance = self._products[column] / self.rows - means[column] * means[column + 1]
-        one, other = variances[column], variances[column + 1]
+        pair = slice(column, column + 2)  # others may hold numbers whose squares are infinite
+        means = self._sums[pair] / self.rows
+        one, other = np.maximum(self._squares[pair] / self.rows - means**2, 0)
+        covariance = self._products[column] / self.rows - means[0] * means[1]
         spread = np.sqrt(one) + np.sqrt(other)
         return float(np.sqrt(max(one + other - 2 * covariance, 0)) / spread) if spread > 0 else 0.0
 
