@@ -113,7 +113,7 @@ def test_normals_that_are_not_finite_are_left_out(tmp_path: Path, rng: np.random
 def test_scans_that_are_hardly_in_metres_are_refused_without_a_scale(tmp_path: Path, rng: np.random.Generator) -> None:
     write_points(tmp_path / "hall.ply", PointCloud(hall(rng).points * 1000))
     with pytest.raises(
-        ValueError, match=r"hall.ply: expected metres, found an extent of .* millimetres; .*--scale 0.001"
+        ValueError, match=r"hall.ply: scan: expected metres, found an extent of .* millimetres; .*--scale 0.001"
     ):
         read_scan(tmp_path / "hall.ply", Drawing(9), None, None)
     with pytest.raises(ValueError, match="--scale: expected a positive number of metres, found 0"):
