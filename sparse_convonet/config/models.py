@@ -11,7 +11,7 @@ import importlib.metadata
 import operator
 import types
 from dataclasses import dataclass
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, ClassVar, Literal, get_args, get_type_hints
 
 PlaneName = Literal["xz", "xy", "yz"]
 ScatterName = Literal["max", "mean"]
@@ -96,6 +96,7 @@ class GlobalModelConfig:
 class ImageModelConfig:
     """A code of one picture by ResNet-18: the Occupancy Network of images (Mescheder et al. 2019, section 4.3)."""
 
+    inputs: ClassVar[tuple[Input, ...]] = ("image",)
     field: Literal["image"] = "image"
     code_width: int = 256
     image_width: int = 64  # channels of the first convolution; later stages have 1, 2, 4 and 8 times as many
@@ -108,6 +109,7 @@ class LatentModelConfig:
     """A distribution of codes for each shape, of queries and their truth: the generative Occupancy Network (Mescheder et
     al. 2019, section 4.5), a variational autoencoder."""
 
+    inputs: ClassVar[tuple[Input, ...]] = ("queries",)
     field: Literal["latent"] = "latent"
     code_width: int = 128
     latent_width: int = 128  # of the encoder
@@ -157,12 +159,14 @@ ModelConfig = (
 
 
 def inputs_of(model: Any) -> tuple[Input, ...]:
-    """What a configured network can be shown, first what it was made for; networks of voxels find those of points."""
-    if isinstance(model, ImageModelConfig):
-        return ("image",)
-    if isinstance(model, LatentModelConfig):
-        return ("queries",)
-    return ("voxels", "points") if getattr(model, "input_voxels", 0) else ("points",)
+    """What a configured network can be shown: what its record says in `inputs`, else points.
+
+    Networks of voxels come first to voxels, and find those that hold points themselves.
+    """
+    if getattr(model, "input_voxels", 0):
+        return ("voxels", "points")
+    declared: tuple[Input, ...] = getattr(model, "inputs", ("points",))
+    return declared
 
 
 # Installed packages name modules here that register networks of their own (model/registry.py).

@@ -21,6 +21,7 @@ from sparse_convonet.data.convonet.renderings import View, write_views
 from sparse_convonet.data.convonet.stream import FolderStream, evaluation_samples
 from sparse_convonet.encode.image_encoder import ImageEncoder, ResNet18
 from sparse_convonet.model import build
+from sparse_convonet.model.official_names import official_names
 from sparse_convonet.structures import PointSet
 from sparse_convonet.training.backbone import begin_with_backbone
 from sparse_convonet.training.loop import training_step
@@ -67,6 +68,24 @@ def test_stages_halve_and_blocks_add(tmp_path: Path) -> None:
     scale = (1 + 1e-5) ** -0.5  # of each batch norm on the way
     expected = halved[:, ::8, ::8].mean() * scale**4
     torch.testing.assert_close(network(pictures)[0, 0], expected)
+
+
+def test_published_weights_have_torchvisions_names() -> None:
+    with torch.device("meta"):
+        names = official_names(build(ImageModelConfig()))
+    found = set(names.values())
+    assert len(found) == len(names) == 120 + 2 + 101
+    assert {
+        "encoder.features.conv1.weight",
+        "encoder.features.layer1.0.conv1.weight",
+        "encoder.features.layer2.0.downsample.1.running_mean",
+        "encoder.features.layer4.1.bn2.num_batches_tracked",
+        "encoder.fc.bias",
+        "decoder.fc_p.weight",
+        "decoder.block4.bn_1.conv_gamma.weight",
+        "decoder.bn.bn.running_var",
+    } <= found
+    assert not any("fc" in name and "features" in name for name in found)
 
 
 @pytest.mark.parametrize("suffix", [".pth", ".safetensors"])
