@@ -94,7 +94,7 @@ def up_rotation(up: str) -> np.ndarray:
 class ScanFrame:
     """How a scan lies in the world, which is in metres, z up.
 
-    up: the axis ('x', 'y', 'z') that points up in the scan.  scale: metres per unit of the scan.
+    up: the axis of UP_AXES that points up in the scan.  scale: metres per unit of the scan.
     """
 
     up: str = "z"
