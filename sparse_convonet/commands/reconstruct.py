@@ -61,7 +61,7 @@ def main(arguments: list[str] | None = None) -> None:
         work=options.work,
         cluster=options.cluster,
         tiles=options.tiles,
-        light=[name for name in options.formats.lower().split(",") if name != "ply"],
+        light=light_formats(options.formats),
         light_error_m=light_error_m(options.light_error),
     )
     reconstruct_scan(request)
@@ -77,6 +77,12 @@ def simplification(text: str | None) -> tuple[int | None, float | None]:
         raise ValueError(
             f"--simplify: expected a number of faces (200000) or an error (5mm), found {text!r}"
         ) from error
+
+
+def light_formats(text: str) -> list[str]:
+    """'ply, glb' -> those of the light mesh, each once: mesh.ply is written whatever is asked for."""
+    names = dict.fromkeys(name.strip() for name in text.lower().split(","))
+    return [name for name in names if name != "ply"]
 
 
 def light_error_m(text: str | None) -> float | None:

@@ -69,6 +69,41 @@ def test_result_is_complete_and_replaced_only_when_asked(
     assert sorted(path.name for path in earlier.iterdir()) == ["mesh.glb", "mesh.ply", "preview.png", "report.json"]
 
 
+def test_the_light_mesh_has_the_formats_and_the_error_that_are_asked_for(scan: Path, tmp_path: Path) -> None:
+    """The scan is in millimetres, y up: so are mesh.ply and mesh.obj; mesh.glb is in metres, y up."""
+    points, millimetres = room_points(8000), tmp_path / "mm.npz"
+    write_points(millimetres, PointCloud(points[:, [0, 2, 1]] * [1, 1, -1] * 1000 + [5e6, 0, 0]))
+    faces = []
+    for error in ("5mm", "40mm"):
+        out = tmp_path / error
+        more = (
+            "--voxel-size",
+            0.12,
+            "--up",
+            "y",
+            "--scale",
+            0.001,
+            "--formats",
+            "OBJ, glb,ply",
+            "--light-error",
+            error,
+        )
+        assert exit_code(TOOL, millimetres, "--out", out, *more) == 0
+        names = ["mesh.glb", "mesh.obj", "mesh.ply", "preview.png", "report.json"]
+        assert sorted(path.name for path in out.iterdir()) == names
+        report = json.loads((out / "report.json").read_text())["light_mesh"]
+        full, obj, glb = (read_mesh(out / f"mesh.{suffix}") for suffix in ("ply", "obj", "glb"))
+        assert len(obj.faces) == len(glb.faces) == report["faces"] < 0.3 * len(full.faces)
+        np.testing.assert_allclose(glb.vertices.min(axis=0) * 1000, obj.vertices.min(axis=0), atol=1)
+        np.testing.assert_allclose(obj.vertices.max(axis=0), full.vertices.max(axis=0), atol=150)
+        assert report["within_95_m"] < 1.5 * report["allowed_error_m"] == pytest.approx(1.5 * float(error[:-2]) / 1000)
+        faces.append(report["faces"])
+    assert faces[1] < 0.7 * faces[0]
+    assert exit_code(TOOL, scan, "--out", tmp_path / "none", "--voxel-size", 0.12, "--up", "z", "--formats", "ply") == 0
+    assert not list((tmp_path / "none").glob("mesh.[!p]*"))
+    assert json.loads((tmp_path / "none" / "report.json").read_text())["light_mesh"] is None
+
+
 def test_several_inputs_are_joined_and_unusable_points_counted(tmp_path: Path, scan: Path) -> None:
     second = tmp_path / "second.npz"
     points = room_points(500, seed=1)
@@ -129,6 +164,10 @@ def test_missing_file_names_the_file(tmp_path: Path, capsys: pytest.CaptureFixtu
         (("--voxel-size", "0.05", "--cell-size", "0.2"), "cell size"),
         (("--tau", "2"), "tau"),
         (("--simplify", "abc"), "--simplify"),
+        (("--formats", "ply,usd"), "--formats: expected ply, glb, obj, stl, found 'usd'"),
+        (("--formats", ""), "--formats: expected ply, glb, obj, stl, found ''"),
+        (("--light-error", "thin"), "--light-error: expected an error in mm (5mm), found 'thin'"),
+        (("--light-error", "0mm"), "--light-error: expected a distance above 0, found 0 mm"),
         (("--threads", "0"), "--threads"),
         (("--scale", "-1"), "scale: expected a positive number"),
         (("--scale", "0"), "scale: expected a positive number"),
