@@ -27,7 +27,6 @@ from sparse_convonet.training.backbone import begin_with_backbone
 from sparse_convonet.training.loop import training_step
 from sparse_convonet.training.validation import validate
 from tests.data.convonet.small_set import write_model
-from tests.tools.running import exit_code
 
 SMALL = ImageModelConfig(code_width=32, image_width=8, decoder_width=48, decoder_blocks=2)
 
@@ -194,17 +193,5 @@ def test_it_tells_two_sizes_apart_by_their_pictures(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_it_learns_furniture_by_heart(tmp_path: Path) -> None:
-    """Four pieces, rendered from 24 places: IoU above .9 in some minutes of one core."""
-    root = tmp_path / "objects"
-    small = ["--count", "4", "--points", "2000", "--queries", "20000", "--workers", "1"]
-    assert exit_code("make_objects", "--out", root, "--classes", "sofa", "cabinet", *small) == 0
-    assert exit_code("render_views", root, "--pixels", "64") == 0
-    for folder in (root / "04256520", root / "02933112"):
-        write_split(folder, "train", ["00000000", "00000001"])
-        write_split(folder, "val", ["00000000", "00000001"])
-    data = replace(
-        DataConfig(), folder=str(root), input="image", image_pixels=64, points=50, queries=1024, near_surface_share=0.0
-    )
-    model = ImageModelConfig(code_width=64, image_width=16, decoder_width=96, decoder_blocks=3)
-    assert overfit(data, model, 1500, 8, 1e-3) > 0.9
+def test_it_learns_four_shapes_by_heart(tmp_path: Path) -> None:
+    assert overfit(balls(tmp_path, 4), SMALL, 500, 4, 3e-3) > 0.9

@@ -20,7 +20,6 @@ from sparse_convonet.structures import PointSet
 from sparse_convonet.training.loop import training_step
 from sparse_convonet.training.validation import validate
 from tests.data.convonet.small_set import write_model
-from tests.tools.running import exit_code
 
 SMALL = LatentModelConfig(code_width=8, latent_width=24, decoder_width=32, decoder_blocks=2)
 CPU = torch.device("cpu")
@@ -133,15 +132,8 @@ def test_it_tells_two_sizes_apart_by_their_queries(tmp_path: Path) -> None:
 
 
 @pytest.mark.long
-def test_it_learns_furniture_by_heart(tmp_path: Path) -> None:
-    """Six pieces: IoU above .9 in some minutes of one core."""
-    root = tmp_path / "objects"
-    small = ["--count", "8", "--points", "2000", "--queries", "20000", "--workers", "1"]
-    assert exit_code("make_objects", "--out", root, "--classes", "sofa", *small) == 0
-    write_split(root / "04256520", "val", [f"{number:08d}" for number in range(6)])
-    data = replace(DataConfig(), folder=str(root), input="queries", points=512, queries=1024, near_surface_share=0.0)
-    model = LatentModelConfig(code_width=32, latent_width=96, decoder_width=96, decoder_blocks=3, kl_weight=0.1)
-    assert overfit(data, model, 1500, 6, 1e-3) > 0.9
+def test_it_learns_four_shapes_by_heart(tmp_path: Path) -> None:
+    assert overfit(balls(tmp_path, 4), SMALL, 700, 4, 5e-3) > 0.9
 
 
 def test_what_it_cannot_take_is_refused(tmp_path: Path) -> None:

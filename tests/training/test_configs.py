@@ -10,18 +10,26 @@ import pytest
 import torch
 
 from sparse_convonet.config.experiment import ExperimentConfig, load_config
-from sparse_convonet.config.models import DenseModelConfig, DenseVoxelModelConfig, GlobalModelConfig, SparseModelConfig
+from sparse_convonet.config.models import (
+    DenseModelConfig,
+    DenseVoxelModelConfig,
+    GlobalModelConfig,
+    ImageModelConfig,
+    LatentModelConfig,
+    SparseModelConfig,
+)
 from sparse_convonet.model import build
 from sparse_convonet.model.weights import load_model
 from sparse_convonet.training.loop import train
 from sparse_convonet.training.scenes import validation_sets
 from sparse_convonet.training.validation import validate
-from tests.data.convonet.small_set import write_set
+from tests.data.convonet.small_set import show_balls, write_set
 from tests.tools.running import exit_code, refusal
 
 CONFIGS = Path(__file__).parents[2] / "configs"
 CPU = torch.device("cpu")
-ALL = sorted(path for folder in ("rooms", "objects", "buildings") for path in (CONFIGS / folder).glob("*.yaml"))
+FOLDERS = ("rooms", "objects", "buildings", "voxels", "images", "generative")
+ALL = sorted(path for folder in FOLDERS for path in (CONFIGS / folder).glob("*.yaml"))
 PAPERS = [path for path in ALL if load_config(path).baseline is None]
 BASELINES = [path for path in ALL if load_config(path).baseline is not None]
 
@@ -38,7 +46,11 @@ def small(config: ExperimentConfig, folder: Path) -> ExperimentConfig:
             grid_width=8,
         )
     elif isinstance(model, GlobalModelConfig):
-        model = replace(model, pointnet_width=32, code_width=32, decoder_width=32)
+        model = replace(model, pointnet_width=32, code_width=32, decoder_width=32, voxel_width=4)
+    elif isinstance(model, ImageModelConfig):
+        model = replace(model, image_width=4, code_width=16, decoder_width=16, decoder_blocks=2)
+    elif isinstance(model, LatentModelConfig):
+        model = replace(model, latent_width=16, code_width=16, decoder_width=16, decoder_blocks=2)
     elif isinstance(model, DenseVoxelModelConfig):
         model = replace(model, grid_levels=2, grid_width=8, border=2)
     elif isinstance(model, SparseModelConfig):
@@ -55,7 +67,7 @@ def small(config: ExperimentConfig, folder: Path) -> ExperimentConfig:
         mesh_every=20,
     )
     # Balls of radius 0.2 to 0.24: those of buildings are told apart at 5 to 8 cm as well.
-    data = replace(config.data, folder=str(folder), points=300, queries=128, near_surface_share=0.0)
+    data = replace(config.data, folder=str(folder), points=300, queries=128, near_surface_share=0.0, image_pixels=32)
     if isinstance(model, DenseVoxelModelConfig):
         data = replace(data, voxel_size_m=(0.05, 0.05))  # a box of 15 voxels a side
     return replace(config, model=model, data=data, training=training)
@@ -63,7 +75,7 @@ def small(config: ExperimentConfig, folder: Path) -> ExperimentConfig:
 
 @pytest.mark.parametrize("path", PAPERS, ids=lambda path: f"{path.parent.name}/{path.stem}")
 def test_configuration_trains_validates_loads_again_and_is_evaluated(path: Path, tmp_path: Path) -> None:
-    config = small(load_config(path), write_set(tmp_path / "set", models=2))
+    config = small(load_config(path), show_balls(write_set(tmp_path / "set", models=2)))
     score = train(config, tmp_path / "run", CPU, resume=False)
     model = load_model(tmp_path / "run" / "last.safetensors")
     assert model.config == config and model.record["steps"] == 20
@@ -78,7 +90,7 @@ def test_configuration_trains_validates_loads_again_and_is_evaluated(path: Path,
 @pytest.mark.parametrize("path", BASELINES, ids=lambda path: path.stem)
 def test_baseline_is_evaluated_and_not_trained(path: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "learns nothing" in refusal(capsys, "train", path, "--out", tmp_path / "run")
-    folder = f"data.folder={write_set(tmp_path / 'set', models=1)}"
+    folder = f"data.folder={show_balls(write_set(tmp_path / 'set', models=1))}"
     assert exit_code("evaluate", path, "--out", tmp_path / "scores", "--split", "val", "--set", folder) == 0
     content = json.loads((tmp_path / "scores" / path.stem / "scores.json").read_text())
     # A ball of radius 0.2 from 10,000 draws of 400 points with noise.
