@@ -8,7 +8,6 @@ from pathlib import Path
 import numpy as np
 from tqdm import tqdm
 
-from sparse_convonet.commands.devices import chosen_device
 from sparse_convonet.data.convonet.layout import ModelFolder
 from sparse_convonet.io.meshes import write_mesh
 from sparse_convonet.model.weights import TrainedModel, load_model
@@ -21,6 +20,7 @@ from sparse_convonet.reconstruct.generated import (
 )
 from sparse_convonet.report.shape_sheet import SheetShape, write_shape_sheet
 from sparse_convonet.runtime.atomic import atomic_folder
+from sparse_convonet.runtime.devices import chosen_device
 
 SHEET_FILE = "contact_sheet.png"
 

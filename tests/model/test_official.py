@@ -83,6 +83,7 @@ def write_checkpoint(network: nn.Module, path: Path) -> Path:
 @pytest.mark.parametrize("case", CASES)
 def test_imported_network_gives_the_logits_of_the_published_one(case: str, tmp_path: Path) -> None:
     name, make = CASES[case]
+    torch.manual_seed(0)
     official = perturbed(make(), 0.5 if "Occupancy" in case else 0.2)  # its statistics damp what it is given
     checkpoint, out = write_checkpoint(official, tmp_path / "official.pt"), tmp_path / "ours.safetensors"
     options = ["--config", CONFIGS / f"{name}.yaml", "--out", out, *small(official)]
@@ -100,7 +101,8 @@ def test_imported_network_gives_the_logits_of_the_published_one(case: str, tmp_p
     with torch.no_grad():
         expected = official.double()(given.double(), queries.double())
         found, known = model.network.occupancy(model.network.encode(points, zeros[0]), queries, zeros[1])
-    assert known.all() and expected.std() > 0.01
+    # Far more than the tolerance: codes of random weights say little of a place, so the networks of one code vary least.
+    assert known.all() and expected.std() > (3e-3 if "Occupancy" in case else 1e-2)
     torch.testing.assert_close(found.double(), expected, atol=1e-5, rtol=0)
 
 

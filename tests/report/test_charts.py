@@ -145,12 +145,10 @@ def test_logarithmic_axes_refuse_zero_and_name_it(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_missing_matplotlib_is_named_with_the_extra_that_brings_it(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_a_missing_matplotlib_is_named_with_what_brings_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setitem(sys.modules, "matplotlib", None)
     for draw in (lambda: _bars(tmp_path, ["a"], {"IoU": [1.0]}), lambda: _curves(tmp_path, [ALONE])):
-        with pytest.raises(ValueError, match=r"drawing charts needs .*matplotlib.*sparse_convonet\[compare\]"):
+        with pytest.raises(ValueError, match=r"drawing charts needs .*matplotlib.*run: pip install .*matplotlib"):
             draw()
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-from PIL import Image
 
 SMALLEST_PIXELS = 16  # of the shorter side: below there is nothing to see
 _WHITE = (255, 255, 255)
@@ -14,6 +13,8 @@ def square_picture(image: np.ndarray, pixels: int) -> np.ndarray:
 
     Raises ValueError for a picture of less than SMALLEST_PIXELS along a side.
     """
+    from PIL import Image  # training on points does without it
+
     height, width = image.shape[:2]
     if min(height, width) < SMALLEST_PIXELS:
         raise ValueError(

@@ -13,7 +13,6 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from sparse_convonet.io.array_archive import ArrayArchive
 from sparse_convonet.runtime.atomic import atomic_path
@@ -83,6 +82,8 @@ def read_picture(path: Path) -> np.ndarray:
 
     Raises FileNotFoundError, or ValueError in one sentence for another or a damaged file, or more pixels than PIL's limit.
     """
+    from PIL import Image, ImageOps, UnidentifiedImageError  # training on points does without it
+
     require_file(path)
     try:
         with warnings.catch_warnings():
@@ -107,6 +108,8 @@ def write_views(folder: Path, views: Sequence[View], suffix: str = ".jpg", quali
 
     Raises ValueError for views that could not be read back.
     """
+    from PIL import Image
+
     if suffix not in (".jpg", ".png"):
         raise ValueError(f"{folder}: expected pictures as .jpg or .png, found {suffix!r}")
     if not views:
