@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from sparse_convonet.mesh.triangle_numba import longest_edge, scaled_normal, squared_distance
 from sparse_convonet.runtime.numba_cache import njit
 
 _TURN = 0.5  # cosine of the largest angle that a face may turn by in one collapse
@@ -43,7 +44,7 @@ def fill_quadrics(vertices, faces, quadrics):  # type: ignore[no-untyped-def]
     """
     for face in range(faces.shape[0]):
         a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-        x, y, z = _normal(vertices[a], vertices[b], vertices[c])
+        x, y, z = scaled_normal(vertices[a], vertices[b], vertices[c])
         length = np.sqrt(x * x + y * y + z * z)
         if length == 0:
             continue
@@ -154,61 +155,62 @@ def _stars(faces, live, count):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, inline="always")
-def _normal(a, b, c):  # type: ignore[no-untyped-def]
-    ux, uy, uz = b[0] - a[0], b[1] - a[1], b[2] - a[2]
-    wx, wy, wz = c[0] - a[0], c[1] - a[1], c[2] - a[2]
-    return uy * wz - uz * wy, uz * wx - ux * wz, ux * wy - uy * wx
-
-
-@njit(cache=True, inline="always")
 def _has(faces, face, vertex):  # type: ignore[no-untyped-def]
     return faces[face, 0] == vertex or faces[face, 1] == vertex or faces[face, 2] == vertex
 
 
-@njit(cache=True)
-def _cost(q, x, y, z):  # type: ignore[no-untyped-def]
+@njit(cache=True, inline="always")
+def _cost(xx, xy, xz, x1, yy, yz, y1, zz, z1, one, x, y, z):  # type: ignore[no-untyped-def]
     """The sum of squared distances of a place to the planes of a quadric, and at least 0."""
-    return max(
-        0.0,
-        q[0] * x * x + q[4] * y * y + q[7] * z * z
-        + 2 * (q[1] * x * y + q[2] * x * z + q[5] * y * z + q[3] * x + q[6] * y + q[8] * z) + q[9],
-    )  # fmt: skip
+    mixed = xy * x * y + xz * x * z + yz * y * z + x1 * x + y1 * y + z1 * z
+    return max(0.0, xx * x * x + yy * y * y + zz * z * z + 2 * mixed + one)
 
 
 @njit(cache=True)
 def _place(vertices, first, second, kept, gone, is_fixed, place):  # type: ignore[no-untyped-def]
-    """Where the vertex of a collapsed edge goes, and the mean squared distance there; infinite without area."""
-    q = first + second
-    if q[10] == 0:
+    """Where the vertex of a collapsed edge goes, and the mean squared distance there; infinite without area.
+
+    In numbers, not arrays, which would be made anew for every edge.
+    """
+    area = first[10] + second[10]
+    if area == 0:
         return np.inf
-    a, b = vertices[kept], vertices[gone]
+    qxx, qxy, qxz, qx = first[0] + second[0], first[1] + second[1], first[2] + second[2], first[3] + second[3]
+    qyy, qyz, qy = first[4] + second[4], first[5] + second[5], first[6] + second[6]
+    qzz, qz, q1 = first[7] + second[7], first[8] + second[8], first[9] + second[9]
+    ax, ay, az = vertices[kept, 0], vertices[kept, 1], vertices[kept, 2]
+    bx, by, bz = vertices[gone, 0], vertices[gone, 1], vertices[gone, 2]
     if is_fixed:
-        place[:] = a
-        return _cost(q, a[0], a[1], a[2]) / q[10]
-    middle = (a + b) / 2
-    reach = ((a - b) ** 2).sum()
+        place[0], place[1], place[2] = ax, ay, az
+        return _cost(qxx, qxy, qxz, qx, qyy, qyz, qy, qzz, qz, q1, ax, ay, az) / area
+    mx, my, mz = (ax + bx) / 2, (ay + by) / 2, (az + bz) / 2
+    reach = (ax - bx) ** 2 + (ay - by) ** 2 + (az - bz) ** 2
     # The minimum, drawn to the middle where the planes leave it open (all in one plane, or along one line).
-    pull = 1e-3 * (q[0] + q[4] + q[7])
-    xx, yy, zz = q[0] + pull, q[4] + pull, q[7] + pull
-    rx, ry, rz = pull * middle[0] - q[3], pull * middle[1] - q[6], pull * middle[2] - q[8]
-    cxx, cxy, cxz = yy * zz - q[5] * q[5], q[2] * q[5] - q[1] * zz, q[1] * q[5] - q[2] * yy
-    determinant = xx * cxx + q[1] * cxy + q[2] * cxz
-    best = np.inf
+    pull = 1e-3 * (qxx + qyy + qzz)
+    xx, yy, zz = qxx + pull, qyy + pull, qzz + pull
+    rx, ry, rz = pull * mx - qx, pull * my - qy, pull * mz - qz
+    cxx, cxy, cxz = yy * zz - qyz * qyz, qxz * qyz - qxy * zz, qxy * qyz - qxz * yy
+    determinant = xx * cxx + qxy * cxy + qxz * cxz
     if determinant > 0:
-        cyy, cyz, czz = xx * zz - q[2] * q[2], q[1] * q[2] - xx * q[5], xx * yy - q[1] * q[1]
+        cyy, cyz, czz = xx * zz - qxz * qxz, qxy * qxz - xx * qyz, xx * yy - qxy * qxy
         x = (cxx * rx + cxy * ry + cxz * rz) / determinant
         y = (cxy * rx + cyy * ry + cyz * rz) / determinant
         z = (cxz * rx + cyz * ry + czz * rz) / determinant
-        if (x - middle[0]) ** 2 + (y - middle[1]) ** 2 + (z - middle[2]) ** 2 <= reach:
+        if (x - mx) ** 2 + (y - my) ** 2 + (z - mz) ** 2 <= reach:
             place[0], place[1], place[2] = x, y, z
-            best = _cost(q, x, y, z)
-    if best == np.inf:
-        for choice in (middle, a, b):
-            cost = _cost(q, choice[0], choice[1], choice[2])
-            if cost < best:
-                best = cost
-                place[:] = choice
-    return best / q[10]
+            return _cost(qxx, qxy, qxz, qx, qyy, qyz, qy, qzz, qz, q1, x, y, z) / area
+    best = np.inf
+    for choice in range(3):
+        x, y, z = mx, my, mz
+        if choice == 1:
+            x, y, z = ax, ay, az
+        elif choice == 2:
+            x, y, z = bx, by, bz
+        cost = _cost(qxx, qxy, qxz, qx, qyy, qyz, qy, qzz, qz, q1, x, y, z)
+        if cost < best:
+            best = cost
+            place[0], place[1], place[2] = x, y, z
+    return best / area
 
 
 @njit(cache=True)
@@ -238,22 +240,19 @@ def _is_link(faces, dead, room, begins, ends, stamps, stamp, kept, gone):  # typ
 @njit(cache=True)
 def _stays_upright(vertices, faces, dead, room, begin, end, moved, other, place):  # type: ignore[no-untyped-def]
     """Whether no face around a vertex, but those of the edge, turns far or becomes a sliver when the vertex moves."""
-    corners = np.empty((3, 3))
     for entry in range(begin, end):
         face, corner = room[entry] // 3, room[entry] % 3
         if dead[face] or _has(faces, face, other):
             continue
-        for each in range(3):
-            corners[each] = vertices[faces[face, each]]
-        ox, oy, oz = _normal(corners[0], corners[1], corners[2])
-        before = _longest(corners)
-        corners[corner] = place
-        nx, ny, nz = _normal(corners[0], corners[1], corners[2])
+        here, following = vertices[faces[face, corner]], vertices[faces[face, (corner + 1) % 3]]
+        last = vertices[faces[face, (corner + 2) % 3]]
+        ox, oy, oz = scaled_normal(here, following, last)
+        nx, ny, nz = scaled_normal(place, following, last)
         old, new = ox * ox + oy * oy + oz * oz, nx * nx + ny * ny + nz * nz
         turned = ox * nx + oy * ny + oz * nz
         if turned <= 0 or turned * turned < _TURN * _TURN * old * new:
             return False
-        longest = _longest(corners)
+        longest, before = longest_edge(place, following, last), longest_edge(here, following, last)
         # Height by longest edge is the length of the normal by that edge squared.
         if new < (_SLIM * longest) ** 2 * longest**2 and new * before**4 < old * longest**4:
             return False
@@ -263,57 +262,15 @@ def _stays_upright(vertices, faces, dead, room, begin, end, moved, other, place)
 @njit(cache=True)
 def _distance(point, vertices, faces, dead, room, begins, ends, kept, gone, place):  # type: ignore[no-untyped-def]
     """The squared distance of a point to the faces that there will be around a collapsed edge's vertex."""
-    corners, best = np.empty((3, 3)), np.inf
+    best = np.inf
     for moved, other in ((kept, gone), (gone, kept)):
         for entry in range(begins[moved], ends[moved]):
             face, corner = room[entry] // 3, room[entry] % 3
             if dead[face] or _has(faces, face, other):
                 continue
-            for each in range(3):
-                corners[each] = vertices[faces[face, each]]
-            corners[corner] = place
-            best = min(best, _to_triangle(point, corners[0], corners[1], corners[2]))
+            following, last = vertices[faces[face, (corner + 1) % 3]], vertices[faces[face, (corner + 2) % 3]]
+            best = min(best, squared_distance(point, place, following, last))
     return best
-
-
-@njit(cache=True)
-def _to_triangle(p, a, b, c):  # type: ignore[no-untyped-def]
-    """The squared distance of a point to a triangle, by the region of its nearest place (Ericson 2004, section 5.1.5)."""
-    ux, uy, uz = b[0] - a[0], b[1] - a[1], b[2] - a[2]
-    wx, wy, wz = c[0] - a[0], c[1] - a[1], c[2] - a[2]
-    x, y, z = p[0] - a[0], p[1] - a[1], p[2] - a[2]
-    d1, d2 = ux * x + uy * y + uz * z, wx * x + wy * y + wz * z
-    uu, uw, ww = ux * ux + uy * uy + uz * uz, ux * wx + uy * wy + uz * wz, wx * wx + wy * wy + wz * wz
-    d3, d4, d5, d6 = d1 - uu, d2 - uw, d1 - uw, d2 - ww
-    vc, vb, va = d1 * d4 - d3 * d2, d5 * d2 - d1 * d6, d3 * d6 - d5 * d4
-    if d1 <= 0 and d2 <= 0:
-        s, t = 0.0, 0.0
-    elif d3 >= 0 and d4 <= d3:
-        s, t = 1.0, 0.0
-    elif d6 >= 0 and d5 <= d6:
-        s, t = 0.0, 1.0
-    elif vc <= 0 and d1 >= 0 and d3 <= 0:
-        s, t = d1 / (d1 - d3), 0.0
-    elif vb <= 0 and d2 >= 0 and d6 <= 0:
-        s, t = 0.0, d2 / (d2 - d6)
-    elif va <= 0 and d4 - d3 >= 0 and d5 - d6 >= 0:
-        t = (d4 - d3) / ((d4 - d3) + (d5 - d6))
-        s = 1 - t
-    else:
-        s, t = vb / (va + vb + vc), vc / (va + vb + vc)
-    return (s * ux + t * wx - x) ** 2 + (s * uy + t * wy - y) ** 2 + (s * uz + t * wz - z) ** 2
-
-
-@njit(cache=True)
-def _longest(corners):  # type: ignore[no-untyped-def]
-    found = 0.0
-    for corner in range(3):
-        following = (corner + 1) % 3
-        length = 0.0
-        for axis in range(3):
-            length += (corners[corner, axis] - corners[following, axis]) ** 2
-        found = max(found, length)
-    return np.sqrt(found)
 
 
 @njit(cache=True)
