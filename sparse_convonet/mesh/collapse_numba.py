@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from sparse_convonet.mesh.triangle_numba import longest_edge, scaled_normal, squared_distance
+from sparse_convonet.mesh.raycast_numba import squared_distance
 from sparse_convonet.runtime.numba_cache import njit
 
 _TURN = 0.5  # cosine of the largest angle that a face may turn by in one collapse
@@ -44,7 +44,7 @@ def fill_quadrics(vertices, faces, quadrics):  # type: ignore[no-untyped-def]
     """
     for face in range(faces.shape[0]):
         a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-        x, y, z = scaled_normal(vertices[a], vertices[b], vertices[c])
+        x, y, z = _normal(vertices[a], vertices[b], vertices[c])
         length = np.sqrt(x * x + y * y + z * z)
         if length == 0:
             continue
@@ -155,6 +155,23 @@ def _stars(faces, live, count):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, inline="always")
+def _normal(a, b, c):  # type: ignore[no-untyped-def]
+    """The normal of a triangle, twice its area long."""
+    ux, uy, uz = b[0] - a[0], b[1] - a[1], b[2] - a[2]
+    wx, wy, wz = c[0] - a[0], c[1] - a[1], c[2] - a[2]
+    return uy * wz - uz * wy, uz * wx - ux * wz, ux * wy - uy * wx
+
+
+@njit(cache=True, inline="always")
+def _longest(a, b, c):  # type: ignore[no-untyped-def]
+    """The length of the longest edge of a triangle."""
+    ab = (a[0] - b[0]) ** 2 + (a[1] - b[1]) ** 2 + (a[2] - b[2]) ** 2
+    bc = (b[0] - c[0]) ** 2 + (b[1] - c[1]) ** 2 + (b[2] - c[2]) ** 2
+    ca = (c[0] - a[0]) ** 2 + (c[1] - a[1]) ** 2 + (c[2] - a[2]) ** 2
+    return np.sqrt(max(ab, bc, ca))
+
+
+@njit(cache=True, inline="always")
 def _has(faces, face, vertex):  # type: ignore[no-untyped-def]
     return faces[face, 0] == vertex or faces[face, 1] == vertex or faces[face, 2] == vertex
 
@@ -168,10 +185,7 @@ def _cost(xx, xy, xz, x1, yy, yz, y1, zz, z1, one, x, y, z):  # type: ignore[no-
 
 @njit(cache=True)
 def _place(vertices, first, second, kept, gone, is_fixed, place):  # type: ignore[no-untyped-def]
-    """Where the vertex of a collapsed edge goes, and the mean squared distance there; infinite without area.
-
-    In numbers, not arrays, which would be made anew for every edge.
-    """
+    """Where the vertex of a collapsed edge goes, and the mean squared distance there; infinite without area."""
     area = first[10] + second[10]
     if area == 0:
         return np.inf
@@ -246,13 +260,13 @@ def _stays_upright(vertices, faces, dead, room, begin, end, moved, other, place)
             continue
         here, following = vertices[faces[face, corner]], vertices[faces[face, (corner + 1) % 3]]
         last = vertices[faces[face, (corner + 2) % 3]]
-        ox, oy, oz = scaled_normal(here, following, last)
-        nx, ny, nz = scaled_normal(place, following, last)
+        ox, oy, oz = _normal(here, following, last)
+        nx, ny, nz = _normal(place, following, last)
         old, new = ox * ox + oy * oy + oz * oz, nx * nx + ny * ny + nz * nz
         turned = ox * nx + oy * ny + oz * nz
         if turned <= 0 or turned * turned < _TURN * _TURN * old * new:
             return False
-        longest, before = longest_edge(place, following, last), longest_edge(here, following, last)
+        longest, before = _longest(place, following, last), _longest(here, following, last)
         # Height by longest edge is the length of the normal by that edge squared.
         if new < (_SLIM * longest) ** 2 * longest**2 and new * before**4 < old * longest**4:
             return False
@@ -262,14 +276,16 @@ def _stays_upright(vertices, faces, dead, room, begin, end, moved, other, place)
 @njit(cache=True)
 def _distance(point, vertices, faces, dead, room, begins, ends, kept, gone, place):  # type: ignore[no-untyped-def]
     """The squared distance of a point to the faces that there will be around a collapsed edge's vertex."""
-    best = np.inf
+    corners, best = np.empty(9), np.inf
+    corners[:3] = place
     for moved, other in ((kept, gone), (gone, kept)):
         for entry in range(begins[moved], ends[moved]):
             face, corner = room[entry] // 3, room[entry] % 3
             if dead[face] or _has(faces, face, other):
                 continue
-            following, last = vertices[faces[face, (corner + 1) % 3]], vertices[faces[face, (corner + 2) % 3]]
-            best = min(best, squared_distance(point, place, following, last))
+            corners[3:6] = vertices[faces[face, (corner + 1) % 3]]
+            corners[6:] = vertices[faces[face, (corner + 2) % 3]]
+            best = min(best, squared_distance(corners, point[0], point[1], point[2]))
     return best
 
 

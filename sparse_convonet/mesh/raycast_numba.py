@@ -182,7 +182,7 @@ def _ratio(part, whole):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True)
-def _squared_distance(t, x, y, z):  # type: ignore[no-untyped-def]
+def squared_distance(t, x, y, z):  # type: ignore[no-untyped-def]
     """From a point to a triangle (9,), by the region of the plane it lies over (Ericson 2005, section 5.1.5)."""
     ux, uy, uz = np.float64(t[3]) - t[0], np.float64(t[4]) - t[1], np.float64(t[5]) - t[2]
     vx, vy, vz = np.float64(t[6]) - t[0], np.float64(t[7]) - t[1], np.float64(t[8]) - t[2]
@@ -240,7 +240,7 @@ def nearest(boxes, links, triangles, points, squares, places, begin, end):  # ty
                 number += 2
                 continue
             for place in range(links[node, 0], links[node, 0] + links[node, 1]):
-                squared = _squared_distance(triangles[place], x, y, z)
+                squared = squared_distance(triangles[place], x, y, z)
                 if squared < best:
                     best, found = squared, place
         squares[point], places[point] = best, found
