@@ -47,6 +47,7 @@ def _run_kernels() -> None:
     from sparse_convonet.extract.mise import ExtractionSettings, extract_mesh
     from sparse_convonet.extract.seeds import box_seed_cells
     from sparse_convonet.mesh.cleanup import remove_small_components, remove_unsupported
+    from sparse_convonet.mesh.light import light_mesh
     from sparse_convonet.mesh.normals import with_area_normals
 
     def inside(queries: np.ndarray) -> np.ndarray:
@@ -58,6 +59,7 @@ def _run_kernels() -> None:
     mesh = remove_small_components(mesh, min_area=0.1).mesh
     remove_unsupported(mesh, points, 0.5, below_area=1e9, least_share=0.5)
     with_area_normals(mesh)
+    light_mesh(mesh, np.zeros(len(mesh.vertices), dtype=np.int64), 0.1)
 
 
 if __name__ == "__main__":

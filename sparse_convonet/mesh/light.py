@@ -36,29 +36,37 @@ class LightMesh:
 def light_mesh(full: Mesh, block_of_vertex: np.ndarray, error_m: float) -> LightMesh:
     """That of a whole mesh, metres, z up, with at least one face.
 
-    block_of_vertex: (V,) int64; a face belongs to the block of its first vertex.  error_m: of collapse_edges.
+    block_of_vertex: (V,) int64, see faces_by_block.  error_m: of collapse_edges.
     """
-    blocks = block_of_vertex[full.faces[:, 0]]
-    names, sizes = np.unique(blocks, return_counts=True)
-    order = np.argsort(blocks, kind="stable")
-    ends = np.cumsum(sizes)
-    parts: list[CollapsedMesh | None] = [None] * len(names)
-    ids: list[np.ndarray] = [np.zeros(0, dtype=np.int64)] * len(names)
+    blocks = faces_by_block(full.faces, block_of_vertex)
+    parts: list[CollapsedMesh | None] = [None] * len(blocks)
+    ids: list[np.ndarray] = [np.zeros(0, dtype=np.int64)] * len(blocks)
 
     def collapse(_: int, begin: int, end: int) -> None:
         for number in range(begin, end):
-            faces = full.faces[order[ends[number] - sizes[number] : ends[number]]]
+            faces = full.faces[blocks[number][1]]
             ids[number], local = number_by_first_use(faces, faces.min(), faces.max())
             colours = None if full.colours is None else full.colours[ids[number]]
             parts[number] = collapse_edges(Mesh(full.vertices[ids[number]], local, colours=colours), error_m)
 
-    run_ranges(collapse, len(names), len(names))
+    run_ranges(collapse, len(blocks), len(blocks))
     joined = LightBlocks()
     for part, given in zip(parts, ids, strict=True):
         assert part is not None
         joined.add(part, given)
     chosen = in_place_sample(full.vertices, len(full.vertices), SAMPLE)
     return joined.finish(full.vertices[chosen])
+
+
+def faces_by_block(faces: np.ndarray, block_of_vertex: np.ndarray) -> list[tuple[int, np.ndarray]]:
+    """The blocks (numbers, ascending) that faces (F, 3) lie in, each with the rows (n,) of its faces in their order.
+
+    A face belongs to the block of its first vertex; block_of_vertex: (V,) int64.
+    """
+    blocks = block_of_vertex[faces[:, 0]]
+    order = np.argsort(blocks, kind="stable")
+    numbers, starts = np.unique(blocks[order], return_index=True)
+    return list(zip(numbers.tolist(), np.split(order, starts[1:]), strict=True))
 
 
 class LightBlocks:

@@ -109,7 +109,8 @@ class Reconstructor:
                 f"points: expected metres, found {summary.units}, as their file declares; "
                 f"pass ReconstructionSettings(scale={scale:.9g})"
             )
-        require_fine_steps(summary, scale, int(repeats_earlier(cloud.points).sum()), settings.voxel_size_m)
+        if summary.step:  # or none can be too coarse, and there is no need to look for repeated points
+            require_fine_steps(summary, scale, int(repeats_earlier(cloud.points).sum()), settings.voxel_size_m)
         return cloud
 
     def plan(self, cloud: PointCloud) -> Plan:

@@ -35,7 +35,15 @@ def test_kernels_are_compiled_once_and_found_from_then_on(tmp_path: Path) -> Non
         pytest.skip("one core: nothing is compiled ahead")
     assert exit_code_of_second_process(tmp_path) == 0
     names = {path.name.split("-")[0].rpartition(".")[2] for path in tmp_path.rglob("*.nbi")}
-    assert {"grow", "need_corners", "count_rows", "write_faces", "label_components"} <= names
+    assert {
+        "grow",
+        "need_corners",
+        "count_rows",
+        "write_faces",
+        "label_components",
+        "sweep",
+        "number_by_first_use",
+    } <= names
     assert exit_code_of_second_process(tmp_path) is None
 
 

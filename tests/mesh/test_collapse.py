@@ -114,6 +114,26 @@ def test_faces_without_area_do_no_harm() -> None:
     assert len(found.faces) < 0.7 * len(mesh.faces)
 
 
+def test_a_thin_tube_is_not_pinched() -> None:
+    """Around a section of three vertices every edge is on a triangle that is no face: cut, it would leave a loose edge."""
+    around, sections = np.arange(3) * 2 * np.pi / 3, np.arange(40) * 2 * np.pi / 40
+    out = 10 + 0.3 * np.cos(around)
+    ring = np.stack([np.cos(sections)[:, None] * out, np.sin(sections)[:, None] * out], axis=2)
+    height = np.broadcast_to(0.3 * np.sin(around)[:, None], (40, 3, 1))
+    vertices = np.concatenate([ring, height], axis=2).reshape(-1, 3)
+    faces = []
+    for section in range(40):
+        for corner in range(3):
+            a, b = 3 * section + corner, 3 * section + (corner + 1) % 3
+            c, d = (a + 3) % 120, (b + 3) % 120
+            faces += [[a, c, b], [b, c, d]]
+    mesh = Mesh(vertices, np.array(faces))
+    found = collapse_edges(mesh, 5.0).mesh
+    assert mesh_statistics(mesh).euler_number == 0 and len(found.faces) < len(mesh.faces)
+    assert set(directed_edges(found.faces).values()) == {1}
+    assert mesh_statistics(found).watertight and mesh_statistics(found).euler_number == 0
+
+
 def test_three_sheets_along_one_edge_keep_it() -> None:
     """What is no manifold there stays as it is."""
     line = np.array([[0.0, 0, z] for z in range(6)])

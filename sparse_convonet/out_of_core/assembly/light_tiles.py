@@ -13,7 +13,7 @@ import numpy as np
 
 from sparse_convonet.clouds.coincidence import in_place_sample
 from sparse_convonet.mesh.collapse import collapse_edges
-from sparse_convonet.mesh.light import BLOCK_CELLS, SAMPLE, LightBlocks, LightMesh
+from sparse_convonet.mesh.light import BLOCK_CELLS, SAMPLE, LightBlocks, LightMesh, faces_by_block
 from sparse_convonet.mesh.light_numba import number_by_first_use
 from sparse_convonet.out_of_core.assembly.joined_tiles import cells_of_faces
 from sparse_convonet.out_of_core.assembly.surfaces import TileSurface
@@ -50,9 +50,8 @@ class LightTiles:
         self._samples.append(own[in_place_sample(own, self._vertex_count, SAMPLE)])
         if len(mesh.faces) == 0:
             return
-        blocks = block_numbers(self._frame, mesh.vertices)[mesh.faces[:, 0]]
-        for block in np.unique(blocks):
-            faces = mesh.faces[blocks == block]
+        for block, rows in faces_by_block(mesh.faces, block_numbers(self._frame, mesh.vertices)):
+            faces = mesh.faces[rows]
             used = np.unique(faces)
             arrays = {"keys": keys[used], "vertices": mesh.vertices[used], "corners": keys[faces]}
             if mesh.colours is not None:

@@ -92,7 +92,7 @@ class PointStore:
         return StoredPoints(self._to_world(rows["point"]), colours, scanners_world)
 
     def _to_world(self, points: np.ndarray) -> np.ndarray:
-        """(n, 3) in the frame of the scan -> (n, 3) float64 metres, z up; the same numbers as Reconstructor's.
+        """(n, 3) in the frame of the scan -> (n, 3) float64 metres, z up; the same numbers as ScanFrame.to_world's.
 
         The rotation only swaps axes and signs: done so, it takes a tenth of the time of a product of matrices.
         """
