@@ -30,6 +30,7 @@ class ColumnEvidence:
         self.low, self.high = np.full(self.width, np.inf), np.full(self.width, -np.inf)
         self._sums, self._squares = np.zeros(self.width), np.zeros(self.width)
         self._products = np.zeros(max(0, self.width - 1))  # of neighbours
+        self.ascends, self._last = True, -np.inf  # the first column, which then may be a time
         self._counts, self._next = first[0, 0] in (0, 1), float(first[0, 0])
 
     def add(self, table: np.ndarray) -> None:
@@ -47,13 +48,21 @@ class ColumnEvidence:
             self._squares += (moved * moved).sum(axis=0)
             self._products += (moved[:, :-1] * moved[:, 1:]).sum(axis=0)
             self._counts &= bool(np.array_equal(table[:, 0], self._next + np.arange(len(table))))
+            first = np.concatenate([[self._last], table[:, 0]])
+            self.ascends &= bool((first[1:] >= first[:-1]).all())
         self._next += len(table)
+        self._last = float(table[-1, 0]) if len(table) else self._last
         self.rows += len(table)
 
     @property
     def is_counted(self) -> bool:
         """Whether the first column numbers the rows."""
         return self._counts and self.rows >= _LEAST_COUNTED
+
+    @property
+    def may_be_time(self) -> bool:
+        """Whether the first column never falls."""
+        return self.ascends and self.rows >= _LEAST_COUNTED
 
     def distance(self, column: int) -> float:
         """How differently a column and the next one vary: 0 alike, 0.7 without connection, 1 where only one varies."""
@@ -97,7 +106,7 @@ def guessed_names(path: Path, evidence: ColumnEvidence, first_line: str) -> list
     start = 1 if evidence.is_counted and width > 3 else 0
     names = [""] * width
     names[start : start + 3] = POSITION
-    if start == 0 and evidence.whole[0] and _has_position_behind(evidence):
+    if start == 0 and (evidence.whole[0] or evidence.may_be_time) and _has_position_behind(evidence):
         raise _undecided(path, width, first_line)
     free = range(start + 3, width - 2)
     normal = next((first for first in free if evidence.unit[first]), None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 
@@ -12,7 +13,9 @@ SKIPPED = "-"  # of a user who names columns: one that is left out
 
 _UNITS = {
     "m": 1.0, "metre": 1.0, "metres": 1.0, "meter": 1.0, "meters": 1.0, "mm": 0.001, "cm": 0.01, "ft": 0.3048,
-    "feet": 0.3048, "foot": 0.3048, "in": 0.0254, "inch": 0.0254, "inches": 0.0254,
+    "feet": 0.3048, "foot": 0.3048, "in": 0.0254, "inch": 0.0254, "inches": 0.0254, "ftus": 1200 / 3937,
+    "usft": 1200 / 3937, "us ft": 1200 / 3937, "us-ft": 1200 / 3937, "us survey feet": 1200 / 3937,
+    "us survey foot": 1200 / 3937, "deg": math.nan, "degree": math.nan, "degrees": math.nan, "rad": math.nan,
 }  # fmt: skip
 _UNIT = "|".join(_UNITS)
 _STEM = r"(?:points?|pos|positions?|coords?|coordinates?|cartesian|loc|location|vertex|world|global|local|utm|p)"
@@ -68,12 +71,18 @@ def known_names(names: Sequence[str]) -> list[str]:
 
 
 def declared_unit(names: Sequence[str]) -> LengthUnit | None:
-    """The unit that the name of the column x ends with: 'X_m', 'x [mm]', 'x(ft)'."""
-    known = known_names(names)
-    if "x" not in known:
+    """The unit that the names of the columns x, y and z end with: 'X_m', 'x [mm]', 'x(ft)'.
+
+    One of no length in metres, which is refused later, where they are angles, or differ.
+    """
+    found: dict[str, float] = {}
+    for name, known in zip(names, known_names(names), strict=True):
+        ending = re.search(rf"(?:[\[(]\s*|_)({_UNIT})(?:\s*[\])])?[\"'\s]*$", name.lower())
+        if known in POSITION and ending is not None:
+            found[ending[1]] = _UNITS[ending[1]]
+    if not found:
         return None
-    match = re.search(rf"(?:[\[(]\s*|_)({_UNIT})(?:\s*[\])])?[\"'\s]*$", names[known.index("x")].lower())
-    return None if match is None else LengthUnit(match[1], _UNITS[match[1]])
+    return LengthUnit(" and ".join(found), found.popitem()[1] if len(set(found.values())) == 1 else math.nan)
 
 
 def chosen_names(asked: Sequence[str]) -> list[str]:

@@ -77,12 +77,16 @@ def _from_open3d(source: Any) -> PointCloud:
 def _cloud(points: Any, colours: Any, normals: Any) -> PointCloud:
     if hasattr(points, "detach"):  # a torch tensor, perhaps on a GPU
         points = points.detach().cpu().numpy()
+    found = type(points).__name__
     try:
+        if np.iscomplexobj(points):  # numpy would drop a part of them
+            found = "complex numbers"
+            raise TypeError(found)
         array = np.array(points, dtype=np.float64)
     except (TypeError, ValueError) as error:
         raise ValueError(
             "point cloud: expected an array (N, 3), an open3d or trimesh cloud or mesh, or a PointCloud, "
-            f"found {type(points).__name__}; convert it to an array first"
+            f"found {found}; convert it to an array first"
         ) from error
     if array.ndim != 2 or array.shape[1] != 3:
         raise ValueError(

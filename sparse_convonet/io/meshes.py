@@ -21,7 +21,7 @@ from sparse_convonet.structures import Mesh, PointCloud
 
 READ_SUFFIXES = (".ply", ".obj", ".off", ".stl", ".glb", ".gltf")
 WRITE_SUFFIXES = (".ply", ".obj", ".glb", ".stl", ".off")
-_FLOAT32_OFFSET_LIMIT_M = 4096.0  # beyond it float32 steps exceed 0.5 mm
+FLOAT32_OFFSET_LIMIT_M = 4096.0  # beyond it float32 steps exceed 0.5 mm
 
 # What trimesh's parsers raise for damaged data: they index into, decode and reshape it without checking.
 PARSER_ERRORS = (
@@ -121,7 +121,7 @@ def _export(path: Path, suffix: str, mesh: Mesh) -> bytes:
         if suffix in (".stl", ".off") and mesh.colours is not None:
             logger.warning("%s: %s carries no colours; write .ply or .glb to keep them", path, suffix)
         farthest = float(np.abs(mesh.vertices).max())
-        if suffix == ".stl" and farthest > _FLOAT32_OFFSET_LIMIT_M:
+        if suffix == ".stl" and farthest > FLOAT32_OFFSET_LIMIT_M:
             logger.warning("%s: STL's float32 is too coarse %.0f from the origin; write .ply instead", path, farthest)
         exported = mesh.to_trimesh().export(file_type=suffix[1:])
     return exported.encode("utf-8") if isinstance(exported, str) else exported

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import trimesh
 
+from sparse_convonet.clouds.cleaning import require_surface
 from sparse_convonet.clouds.coincidence import repeats_earlier
 from sparse_convonet.clouds.summary import describe
 from sparse_convonet.clouds.units import metres_per_unit, require_fine_steps
@@ -21,6 +22,7 @@ from sparse_convonet.cluster import LocalRunner
 from sparse_convonet.config.models import EngineName
 from sparse_convonet.extract.compile_ahead import compile_ahead
 from sparse_convonet.io.conversion import point_cloud_with_scanners
+from sparse_convonet.mesh.cleanup import no_surface
 from sparse_convonet.mesh.placed import in_scan
 from sparse_convonet.model.weights import TrainedModel, load_model, save_weights
 from sparse_convonet.out_of_core.tiles.plan_tiles import plan_tiles
@@ -80,7 +82,10 @@ class Reconstructor:
         settings have no scale, they were rounded to coarser steps than they are apart, or there are not as many
         scanners, and as `run` does.
         """
-        return self.run(self._checked(points, scanners)).mesh.to_trimesh()
+        mesh = self.run(self._checked(points, scanners)).mesh
+        if len(mesh.faces) == 0:
+            raise no_surface()
+        return mesh.to_trimesh()
 
     def encode(self, points: Any, scanners: np.ndarray | None = None) -> OccupancyField:
         """Points and scanners as of `reconstruct` -> the field, to be asked for the occupancy anywhere.
@@ -102,6 +107,8 @@ class Reconstructor:
     def _checked(self, points: Any, scanners: np.ndarray | None) -> PointCloud:
         """The cloud.  Raises ValueError where its numbers cannot be right: hardly metres, or rounded too coarsely."""
         cloud, settings = point_cloud_with_scanners(points, scanners), self.settings
+        is_one_place = len(cloud) > 0 and bool((cloud.points == cloud.points[0]).all())
+        require_surface(len(cloud), cloud.points[0] if is_one_place else None, len(cloud))
         summary = describe(cloud)
         scale = metres_per_unit(summary, settings.scale, "ReconstructionSettings(scale={:g})")
         if scale != settings.metres_per_unit:

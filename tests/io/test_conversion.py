@@ -80,6 +80,7 @@ def test_meshes_are_sampled_on_their_surface_with_the_seed() -> None:
         (object(), "found object; convert it to an array first"),
         ([[1, 2, 3], [4, 5]], "found list"),
         (None, "found"),
+        (np.ones((4, 3), dtype=complex), "found complex numbers; convert it to an array first"),
     ],
 )
 def test_anything_else_is_refused_with_what_was_found(source: object, message: str) -> None:

@@ -92,7 +92,9 @@ def test_names_of_other_things_are_no_axes() -> None:
     assert known_names(["n", "e", "h"]) == ["y", "x", "z"]
 
 
-@pytest.mark.parametrize(("unit", "metres"), [("[mm]", 0.001), ("_m", 1.0), ("(ft)", 0.3048), ("_cm", 0.01)])
+@pytest.mark.parametrize(
+    ("unit", "metres"), [("[mm]", 0.001), ("_m", 1.0), ("(ft)", 0.3048), ("_cm", 0.01), (" [ftUS]", 1200 / 3937)]
+)
 def test_units_in_the_names_of_columns_are_declared(tmp_path: Path, room: np.ndarray, unit: str, metres: float) -> None:
     header = ",".join(f"{axis}{unit}" for axis in "XYZ")
     np.savetxt(tmp_path / "a.csv", room, "%.4f", ",", header=header, comments="")
@@ -310,3 +312,23 @@ def test_scans_of_ptx_are_moved_to_their_places_and_rays_without_return_left_out
     (tmp_path / "a.ptx").write_text("once upon a time\n" + text)
     with pytest.raises(ValueError, match="expected 1 numbers of a PTX header in line 1, found 'once upon a time'"):
         read_points(tmp_path / "a.ptx")
+
+
+@pytest.mark.parametrize(
+    ("header", "name"),
+    [("x_m,y_m,z_mm", "m and mm"), ("X [deg],Y [deg],Z [m]", "deg and m")],
+    ids=["lengths", "angles"],
+)
+def test_columns_of_different_units_have_no_length_in_metres(
+    tmp_path: Path, room: np.ndarray, header: str, name: str
+) -> None:
+    np.savetxt(tmp_path / "a.csv", room, "%.5f", ",", header=header, comments="")
+    unit = read_both_ways(tmp_path / "a.csv").unit
+    assert unit is not None and unit.name == name and np.isnan(unit.metres)
+
+
+def test_a_time_in_front_of_the_position_is_refused(tmp_path: Path, room: np.ndarray) -> None:
+    times = 1.6e9 + 0.1 * np.arange(len(room)) // 3
+    np.savetxt(tmp_path / "a.txt", np.column_stack([times + 0.5, room]), "%.4f")
+    with pytest.raises(ValueError, match="expected names of its 4 columns, or values that tell what they are"):
+        read_points(tmp_path / "a.txt")

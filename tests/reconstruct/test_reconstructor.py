@@ -243,3 +243,17 @@ def test_numbers_that_cannot_be_right_are_refused_unless_the_settings_say_the_sc
         ask(PointCloud(points, unit=LengthUnit("foot", 0.3048)))
     settings = ReconstructionSettings(voxel_size_m=0.2, scale=0.001)
     assert getattr(Reconstructor(model, settings), name)(points * 1000) is not None
+
+
+@pytest.mark.parametrize(
+    ("points", "message"),
+    [
+        (np.ones((500, 3)), "expected points that differ, found 500 times the same point"),
+        (np.eye(3), "expected at least 50 usable points, found 3 of 3"),
+    ],
+    ids=["one place", "few"],
+)
+def test_points_that_are_no_surface_are_refused(model: TrainedModel, points: np.ndarray, message: str) -> None:
+    for ask in (Reconstructor(model).reconstruct, Reconstructor(model).encode):
+        with pytest.raises(ValueError, match=message):
+            ask(points)

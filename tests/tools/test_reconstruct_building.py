@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -102,6 +103,21 @@ def test_the_light_mesh_has_the_formats_and_the_error_that_are_asked_for(scan: P
     assert exit_code(TOOL, scan, "--out", tmp_path / "none", "--voxel-size", 0.12, "--up", "z", "--formats", "ply") == 0
     assert not list((tmp_path / "none").glob("mesh.[!p]*"))
     assert json.loads((tmp_path / "none" / "report.json").read_text())["light_mesh"] is None
+
+
+def test_a_light_stl_far_from_the_origin_counts_from_a_place_that_is_said(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    far = tmp_path / "utm.npz"
+    write_points(far, PointCloud(room_points(8000) + [5e5, 5.3e6, 0]))
+    out = tmp_path / "out"
+    assert exit_code(TOOL, far, "--out", out, "--voxel-size", 0.12, "--up", "z", "--formats", "obj,stl") == 0
+    said = next(line for line in caplog.messages if line.startswith("mesh.stl counts from"))
+    place = np.array([float(word) for word in re.findall(r"-?\d+", said)[:3]])
+    assert (place[:2] > [499_900, 5_299_900]).all() and "partial" not in caplog.text
+    stl, obj = (read_mesh(out / f"mesh.{suffix}") for suffix in ("stl", "obj"))
+    np.testing.assert_allclose(stl.vertices.max(axis=0) + place, obj.vertices.max(axis=0), atol=1e-3)
+    assert len(stl.vertices) == len(obj.vertices)
 
 
 def test_several_inputs_are_joined_and_unusable_points_counted(tmp_path: Path, scan: Path) -> None:

@@ -2,17 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
+
 from sparse_convonet.coordinates import ScanFrame, up_rotation
-from sparse_convonet.io.meshes import write_mesh
+from sparse_convonet.io.meshes import FLOAT32_OFFSET_LIMIT_M, write_mesh
 from sparse_convonet.mesh.light import LightMesh
 from sparse_convonet.mesh.placed import in_scan
 from sparse_convonet.mesh.topology import MeshStatistics
 from sparse_convonet.metrics.sides import ScanSideShares
 from sparse_convonet.structures import Mesh
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -52,7 +57,10 @@ class WrittenMesh:
 
 
 def write_light(paths: ResultPaths, light: LightMesh, frame: ScanFrame) -> LightFacts:
-    """Write the light mesh: .glb in metres, y up, as its standard has it; others in the frame and units of the scan."""
+    """Write the light mesh: .glb in metres, y up, as its standard has it; others in the frame and units of the scan.
+
+    .stl has no colours, and far from the origin it counts from a place near its middle, which is logged.
+    """
     mesh = light.mesh
     for path in paths.light:
         if path.suffix.lower() == ".glb":
@@ -61,6 +69,18 @@ def write_light(paths: ResultPaths, light: LightMesh, frame: ScanFrame) -> Light
             write_mesh(
                 path, Mesh(mesh.vertices @ turn, mesh.faces, (mesh.normals @ turn).astype("float32"), mesh.colours)
             )
+        elif path.suffix.lower() == ".stl":
+            write_mesh(path, _for_stl(in_scan(mesh, frame)))
         else:
             write_mesh(path, in_scan(mesh, frame))
     return LightFacts(len(mesh.faces), paths.light_error_m, light.within_68_m, light.within_95_m, light.largest_m)
+
+
+def _for_stl(mesh: Mesh) -> Mesh:
+    """What float32 numbers can say of it."""
+    if np.abs(mesh.vertices).max() <= FLOAT32_OFFSET_LIMIT_M:
+        return Mesh(mesh.vertices, mesh.faces)
+    middle = np.round(mesh.vertices.mean(axis=0))
+    place = ", ".join(f"{value:.0f}" for value in middle)
+    logger.warning("mesh.stl counts from %s: STL's float32 is too coarse so far from the origin of the scan", place)
+    return Mesh(mesh.vertices - middle, mesh.faces)
