@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -95,12 +96,14 @@ class Mesh:
 
     vertices: (V, 3) float64.  faces: (F, 3) int64, counter-clockwise seen from outside.
     normals: (V, 3) float32 or None.  colours: (V, 3) uint8 or None.
+    attributes: further numbers of the vertices by their names in files, (V,) uint8 or float32 each.
     """
 
     vertices: np.ndarray
     faces: np.ndarray
     normals: np.ndarray | None = None
     colours: np.ndarray | None = None
+    attributes: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         _require_rows("vertices", self.vertices, 3)
@@ -109,6 +112,11 @@ class Mesh:
             array = getattr(self, name)
             if array is not None:
                 _require_rows(name, array, 3, len(self.vertices))
+        for name, array in self.attributes.items():
+            if array.shape != (len(self.vertices),):
+                raise ValueError(
+                    f"{name}: expected one number for each of {len(self.vertices)} vertices, found {array.shape}"
+                )
 
     def to_trimesh(self) -> trimesh.Trimesh:
         """The same mesh as a trimesh.Trimesh; nothing is merged or reordered."""
@@ -119,6 +127,7 @@ class Mesh:
             self.faces,
             vertex_normals=self.normals,
             vertex_colors=self.colours,
+            vertex_attributes=dict(self.attributes),
             process=False,
         )
 

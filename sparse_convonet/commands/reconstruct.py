@@ -22,6 +22,7 @@ def main(arguments: list[str] | None = None) -> None:
     if options.threads is not None and options.threads < 1:
         raise ValueError(f"--threads: expected at least 1, found {options.threads}")
     faces, error_mm = simplification(options.simplify)
+    reach_voxels, reach_m = observed_reach(options.observed_only, known_only=options.known_only)
     with starting():
         import torch
 
@@ -38,7 +39,8 @@ def main(arguments: list[str] | None = None) -> None:
         voxel_size_m=options.voxel_size,
         cell_size_m=options.cell_size,
         threshold=options.tau,
-        observed_only_voxels=options.observed_only,
+        observed_only_voxels=reach_voxels,
+        observed_only_m=reach_m,
         smallest_piece_m2=options.smallest_piece,
         simplify_faces=faces,
         simplify_error_mm=error_mm,
@@ -57,6 +59,7 @@ def main(arguments: list[str] | None = None) -> None:
         device=chosen_device(options.device),
         seed=options.seed,
         columns=None if options.columns is None else options.columns.split(","),
+        crs=options.crs,
         overwrite=options.overwrite,
         work=options.work,
         cluster=options.cluster,
@@ -77,6 +80,22 @@ def simplification(text: str | None) -> tuple[int | None, float | None]:
         raise ValueError(
             f"--simplify: expected a number of faces (200000) or an error (5mm), found {text!r}"
         ) from error
+
+
+def observed_reach(text: str | None, *, known_only: bool) -> tuple[float | None, float | None]:
+    """'2.5' -> voxels; '20cm' -> metres."""
+    if known_only:
+        if text is not None:
+            raise ValueError("--known-only: expected no --observed-only beside it, found both; give one")
+        from sparse_convonet.mesh.point_support import OBSERVED_VOXELS
+
+        return OBSERVED_VOXELS, None
+    if text is None:
+        return None, None
+    try:
+        return (None, float(text[:-2]) / 100) if text.endswith("cm") else (float(text), None)
+    except ValueError as error:
+        raise ValueError(f"--observed-only: expected voxels (2.5) or centimetres (20cm), found {text!r}") from error
 
 
 def light_formats(text: str) -> list[str]:
@@ -137,8 +156,18 @@ def _parser() -> argparse.ArgumentParser:
         metavar="x,y,z,...",
         help="what the columns of a table (text, .npy) are, where it has no names: x y z, r g b, nx ny nz, - for others",
     )
+    add("--crs", metavar="EPSG:CODE", help="coordinate system of the scan; default: what LAS and E57 files declare")
     add("--tau", type=float, help="occupancy probability of the surface; default: stored with the model")
-    add("--observed-only", type=float, metavar="VOXELS", help="cut surface farther than this from every point")
+    add(
+        "--observed-only",
+        metavar="VOXELS|CM",
+        help="cut surface farther than this from every point: voxels (2.5) or centimetres (20cm)",
+    )
+    add(
+        "--known-only",
+        action="store_true",
+        help="leave open what was guessed: cut surface farther than 2 voxels from every point",
+    )
     add(
         "--smallest-piece",
         type=float,

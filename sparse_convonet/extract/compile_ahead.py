@@ -46,9 +46,11 @@ def _run_kernels() -> None:
     """Mesh a small sphere the way a scan is."""
     from sparse_convonet.extract.mise import ExtractionSettings, extract_mesh
     from sparse_convonet.extract.seeds import box_seed_cells
-    from sparse_convonet.mesh.cleanup import remove_small_components, remove_unsupported
+    from sparse_convonet.mesh.cleanup import CrumbRule, remove_small_components, remove_unsupported
+    from sparse_convonet.mesh.expected_error import ScanScale, error_attributes
     from sparse_convonet.mesh.light import light_mesh
     from sparse_convonet.mesh.normals import with_area_normals
+    from sparse_convonet.mesh.point_support import SupportingPoints
 
     def inside(queries: np.ndarray) -> np.ndarray:
         return (6 - np.linalg.norm(queries, axis=1)).astype(np.float32)
@@ -57,8 +59,10 @@ def _run_kernels() -> None:
     points = np.array([[6.0, 0.0, 0.0], [0.0, 6.0, 0.0]])
     mesh = extract_mesh(inside, seeds, 16, points, ExtractionSettings(cell=0.5))
     mesh = remove_small_components(mesh, min_area=0.1).mesh
-    remove_unsupported(mesh, points, 0.5, below_area=1e9, least_share=0.5)
-    with_area_normals(mesh)
+    remove_unsupported(mesh, points, CrumbRule(below_m2=1e9, below_share=2.0), 1.0)
+    mesh = with_area_normals(mesh)
+    assert mesh.normals is not None
+    error_attributes(SupportingPoints(points).support(mesh.vertices, mesh.normals), ScanScale(0.1, 1.0))
     light_mesh(mesh, np.zeros(len(mesh.vertices), dtype=np.int64), 0.1)
 
 

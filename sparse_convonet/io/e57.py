@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import importlib
+import importlib.util
 import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -51,6 +53,19 @@ def e57_chunks(path: Path, chunk_points: int | None) -> Iterator[PointChunk]:
         raise damaged(path, "a whole E57 file", error) from error
     require_points(path, count)
     logger.info("%s: merged %d scans", path, scans)
+
+
+def coordinate_metadata(path: Path) -> str:
+    """What the file says of its coordinate system (ASTM E2807, 8.3.2), usually WKT; nothing where it cannot be read."""
+    if importlib.util.find_spec("pye57") is None:
+        return ""
+    pye57 = importlib.import_module("pye57")
+    try:
+        with pye57.E57(str(path)) as archive:
+            root = archive.image_file.root()
+            return str(root["coordinateMetadata"].value()) if root.isDefined("coordinateMetadata") else ""
+    except (pye57.libe57.E57Exception, *_DAMAGE):  # its reader says what is wrong
+        return ""
 
 
 @dataclass(frozen=True)

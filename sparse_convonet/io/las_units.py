@@ -70,6 +70,22 @@ def declared_units(path: Path, largest: float) -> LasUnits | None:
     return LasUnits(across, factor)
 
 
+def declared_system(path: Path) -> Any:
+    """pyproj's CRS that the file names by WKT or by EPSG codes; None where it names none, or it is no LAS file."""
+    with path.open("rb") as file:
+        if file.read(4) != b"LASF":
+            return None  # its reader says so
+    records = {number: content for user, number, content in variable_records(path) if user == _USER}
+    wkt = records.get(_WKT, b"").split(b"\0")[0].decode("utf-8", errors="replace").strip()
+    if wkt:
+        return _parsed(wkt) or _parsed(wkt[: _end_of_group(wkt)])
+    directory = records.get(_KEYS, b"")
+    numbers = np.frombuffer(directory[: len(directory) // 8 * 8], "<u2").reshape(-1, 4)[1:].tolist()
+    keys = {key: value for key, place, _, value in numbers if place == 0}
+    code = keys.get(_PROJECTED_CODE) or keys.get(_GEOGRAPHIC_CODE)
+    return None if code in (None, 0, _OWN) else _parsed(int(code or 0))
+
+
 def _of_wkt(text: str) -> tuple[LengthUnit | None, LengthUnit | None]:
     """(of x and y, of z), None where one is not said."""
     crs = _parsed(text)

@@ -114,7 +114,9 @@ def _export(path: Path, suffix: str, mesh: Mesh) -> bytes:
         offset = np.round(mesh.vertices.mean(axis=0))
         placed = trimesh.transformations.translation_matrix(offset)
         scene = trimesh.Scene()
-        local = Mesh(mesh.vertices - offset, mesh.faces, mesh.normals, mesh.colours)
+        # The standard wants names of its own for what is no attribute of its own, and numbers of four bytes.
+        attributes = {f"_{name.upper()}": np.asarray(values, np.float32) for name, values in mesh.attributes.items()}
+        local = Mesh(mesh.vertices - offset, mesh.faces, mesh.normals, mesh.colours, attributes)
         scene.add_geometry(local.to_trimesh(), transform=placed)
         exported = scene.export(file_type="glb")
     else:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -73,9 +73,11 @@ def _vertices(path: Path, file: BinaryIO, chunk_points: int | None, face: Column
 
 
 def write_ply(path: Path, geometry: PointCloud | Mesh) -> None:
-    """Binary little-endian, positions as doubles (so that offsets of 500 km survive), normals float, colours uchar."""
+    """Binary little-endian, positions as doubles (so that offsets of 500 km survive), normals float, colours uchar, and
+    attributes of a mesh as float or uchar."""
     points = geometry.vertices if isinstance(geometry, Mesh) else geometry.points
-    elements = {"vertex": _vertex_rows(points, geometry.normals, geometry.colours)}
+    attributes = geometry.attributes if isinstance(geometry, Mesh) else {}
+    elements = {"vertex": _vertex_rows(points, geometry.normals, geometry.colours, attributes)}
     if isinstance(geometry, Mesh):
         _require_countable(len(geometry.vertices))
         elements["face"] = _face_rows(geometry.faces)
@@ -88,13 +90,22 @@ def write_ply(path: Path, geometry: PointCloud | Mesh) -> None:
 class MeshParts:
     """A mesh written part by part to one file, the same as write_ply writes it whole.
 
-    path: an empty file or none.  vertices, faces: how many there will be of all parts together.
-    Raises ValueError where there are more vertices than a face can name.
+    path: an empty file or none.  vertices, faces: how many there will be of all parts together.  attributes: the type of
+    each.  Raises ValueError where there are more vertices than a face can name.
     """
 
-    def __init__(self, path: Path, vertices: int, faces: int, *, normals: bool, colours: bool) -> None:
+    def __init__(
+        self,
+        path: Path,
+        vertices: int,
+        faces: int,
+        *,
+        normals: bool,
+        colours: bool,
+        attributes: Mapping[str, np.dtype] | None = None,
+    ) -> None:
         _require_countable(vertices)
-        self._kinds = {"vertex": _vertex_type(normals, colours), "face": _FACE_TYPE}
+        self._kinds = {"vertex": _vertex_type(normals, colours, attributes or {}), "face": _FACE_TYPE}
         self._left = {"vertex": vertices, "face": faces}
         header = _header_of({name: (kinds, self._left[name]) for name, kinds in self._kinds.items()})
         self._file = path.open("wb")
@@ -104,7 +115,7 @@ class MeshParts:
 
     def add(self, part: Mesh) -> None:
         """The next vertices, and faces that name vertices of all parts, also those to come."""
-        vertices = _vertex_rows(part.vertices, part.normals, part.colours)
+        vertices = _vertex_rows(part.vertices, part.normals, part.colours, part.attributes)
         for name, rows in (("vertex", vertices), ("face", _face_rows(part.faces))):
             assert rows.dtype == self._kinds[name] and len(rows) <= self._left[name]
             packed = _packed(rows)
@@ -130,19 +141,28 @@ def _require_countable(vertices: int) -> None:
         raise ValueError(f"mesh: expected at most 2^31 - 1 vertices, found {vertices}; simplify it")
 
 
-def _vertex_type(normals: bool, colours: bool) -> np.dtype:
+def _vertex_type(normals: bool, colours: bool, attributes: Mapping[str, np.dtype]) -> np.dtype:
     fields = [(name, "<f8") for name in _POSITION]
     fields += [(name, "<f4") for name in _NORMAL] if normals else []
     fields += [(name, "u1") for name in _COLOUR] if colours else []
+    fields += [(name, _plain(kind)) for name, kind in attributes.items()]
     return np.dtype(fields)
 
 
-def _vertex_rows(points: np.ndarray, normals: np.ndarray | None, colours: np.ndarray | None) -> np.ndarray:
-    rows = np.zeros(len(points), dtype=_vertex_type(normals is not None, colours is not None))
+def _vertex_rows(
+    points: np.ndarray,
+    normals: np.ndarray | None,
+    colours: np.ndarray | None,
+    attributes: Mapping[str, np.ndarray],
+) -> np.ndarray:
+    kinds = {name: values.dtype for name, values in attributes.items()}
+    rows = np.zeros(len(points), dtype=_vertex_type(normals is not None, colours is not None, kinds))
     for values, names in ((points, _POSITION), (normals, _NORMAL), (colours, _COLOUR)):
         if values is not None:
             for axis, name in enumerate(names):
                 rows[name] = values[:, axis]
+    for name, values in attributes.items():
+        rows[name] = values
     return rows
 
 

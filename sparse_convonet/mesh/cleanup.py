@@ -25,12 +25,35 @@ class CrumbRule:
     surface as the whole (a real hall: nearly all 0 to 45 %; furniture of a known house: most over 75 %).
     below_m2, below_share: pieces of less surface than either, square metres or share of the whole surface, are looked
     at.  points_share: of the mean number of points per surface that they need.  reach_voxels: of points to vertices.
+
+    Strays are what was seen through a window, metres away from the building: pieces up to stray_m2, at most below_share
+    of the surface, that are outside the box of each large piece (at least stray_large_share of the surface) by stray_m.
+    They need stray_points_share of that number.
     """
 
     below_m2: float = 2.0
     below_share: float = 0.01
     points_share: float = 0.5
     reach_voxels: float = 0.5
+    stray_m: float = 1.0
+    stray_m2: float = 10.0
+    stray_large_share: float = 0.05
+    stray_points_share: float = 1.0
+
+    def points_shares(self, area: np.ndarray, low: np.ndarray, high: np.ndarray, voxel_size_m: float) -> np.ndarray:
+        """(P,) which share of the mean number of points per surface pieces need to stay; 0 for those that stay anyway.
+
+        area: (P,) of all pieces; low, high: (P, 3) their ends, all in voxels.
+        """
+        whole = float(area.sum())
+        share = np.where(area < min(self.below_m2 / voxel_size_m**2, self.below_share * whole), self.points_share, 0.0)
+        large = area >= self.stray_large_share * whole
+        if large.any():
+            gap = np.maximum(low[large] - high[:, None], low[:, None] - high[large]).max(axis=2)  # (P, L)
+            stray = gap.min(axis=1) > self.stray_m / voxel_size_m
+            stray &= area < min(self.stray_m2 / voxel_size_m**2, self.below_share * whole)
+            share[stray] = self.stray_points_share
+        return share
 
 
 @dataclass(frozen=True)
@@ -74,10 +97,7 @@ def remove_pieces(mesh: Mesh, points: np.ndarray, rules: PieceRules, voxel_size_
     cleaned = remove_small_components(mesh, min_area=least)
     removed, rule = cleaned.removed_components, rules.crumbs
     if rule is not None and len(cleaned.mesh.faces):
-        below = min(rule.below_m2 / voxel_size_m**2, rule.below_share * float(face_areas(cleaned.mesh).sum()))
-        cleaned = remove_unsupported(
-            cleaned.mesh, points, rule.reach_voxels, below_area=below, least_share=rule.points_share
-        )
+        cleaned = remove_unsupported(cleaned.mesh, points, rule, voxel_size_m)
         removed += cleaned.removed_components
     return cleaned.mesh, removed
 
@@ -92,8 +112,8 @@ def remove_small_components(
     if len(mesh.faces) == 0:
         return Cleaned(mesh, 0, 0, 0.0)
     labels = vertex_components(mesh.faces, len(mesh.vertices))
-    faces, area, diameter = _measure(mesh, labels)
-    small = (faces < min_faces) | (area < min_area) | (diameter < min_diameter)
+    faces, area, low, high = _measure(mesh, labels)
+    small = (faces < min_faces) | (area < min_area) | (np.linalg.norm(high - low, axis=1) < min_diameter)
     small &= faces > 0
     keep = ~small[labels[mesh.faces[:, 0]]]
     cleaned = Cleaned(keep_faces(mesh, keep), int(small.sum()), int(faces[small].sum()), float(area[small].sum()))
@@ -107,25 +127,24 @@ def remove_small_components(
     return cleaned
 
 
-def remove_unsupported(
-    mesh: Mesh, points: np.ndarray, reach: float, *, below_area: float, least_share: float
-) -> Cleaned:
-    """Remove the connected pieces of less surface than `below_area` that few points were measured on.
+def remove_unsupported(mesh: Mesh, points: np.ndarray, rule: CrumbRule, voxel_size_m: float) -> Cleaned:
+    """Remove the small connected pieces that few points were measured on, as the rule says.
 
-    What stands alone may be a chair or a lamp, which many points show, or noise in mid-air.  points: (N, 3), in the
-    frame of the mesh; those within `reach` of a vertex count for its piece.  least_share: of the mean number of points
-    per surface of the whole mesh, that a piece needs to stay.
+    What stands alone may be a chair or a lamp, which many points show, or noise in mid-air.  Mesh and points (N, 3) in
+    voxels; points within the rule's reach of a vertex count for its piece.
     """
     if len(mesh.faces) == 0 or len(points) == 0:
         return Cleaned(mesh, 0, 0, 0.0)
     labels = vertex_components(mesh.faces, len(mesh.vertices))
-    faces, area, _ = _measure(mesh, labels)
-    small = (area < below_area) & (faces > 0)
+    faces, area, low, high = _measure(mesh, labels)
+    share = rule.points_shares(area, low, high, voxel_size_m)
+    small = (share > 0) & (faces > 0)
     rows = np.flatnonzero(small[labels])
     if len(rows) == 0:
         return Cleaned(mesh, 0, 0, 0.0)
-    supported = np.bincount(labels[rows[supported_places(points, mesh.vertices[rows], reach)]], minlength=len(area))
-    poor = small & (supported < points_wanted(area, len(points), least_share))
+    places = supported_places(points, mesh.vertices[rows], rule.reach_voxels)
+    supported = np.bincount(labels[rows[places]], minlength=len(area))
+    poor = small & (supported < points_wanted(area, len(points), share))
     keep = ~poor[labels[mesh.faces[:, 0]]]
     cleaned = Cleaned(keep_faces(mesh, keep), int(poor.sum()), int(faces[poor].sum()), float(area[poor].sum()))
     logger.info(
@@ -141,9 +160,9 @@ def supported_places(points: np.ndarray, places: np.ndarray, reach: float) -> np
     return nearest[np.isfinite(distance)]
 
 
-def points_wanted(area: np.ndarray, point_count: int, least_share: float) -> np.ndarray:
-    """(P,) how many points pieces of these areas (P,) need: a share of the mean number per surface of all of them."""
-    return least_share * area * point_count / area.sum()
+def points_wanted(area: np.ndarray, point_count: int, share: np.ndarray) -> np.ndarray:
+    """(P,) how many points pieces of these areas (P,) need: shares (P,) of the mean number per surface of all of them."""
+    return share * area * point_count / area.sum()
 
 
 def _points_around(points: np.ndarray, places: np.ndarray, reach: float) -> np.ndarray:
@@ -160,8 +179,8 @@ def _points_around(points: np.ndarray, places: np.ndarray, reach: float) -> np.n
     return np.flatnonzero(np.isin(keys(np.floor((points - low) / edge).astype(np.int64)), np.unique(wanted)))
 
 
-def _measure(mesh: Mesh, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """(P,) number of faces, their area, and the diagonal of the box around the vertices, of each piece.
+def _measure(mesh: Mesh, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """(P,) number of faces and their area, and (P, 3) lowest and highest coordinates of the vertices, of each piece.
 
     labels: (V,) int32, the piece of each vertex, from 0 to P - 1.
     """
@@ -173,7 +192,7 @@ def _measure(mesh: Mesh, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np
         np.ascontiguousarray(mesh.faces, dtype=np.int64),
         labels, face_areas(mesh), faces, area, low, high,
     )  # fmt: skip
-    return faces, area, np.linalg.norm(high - low, axis=1)
+    return faces, area, low, high
 
 
 def observed_only(mesh: Mesh, points: np.ndarray, max_distance: float) -> Cleaned:
@@ -212,8 +231,8 @@ def _without_small_patches(mesh: Mesh, cut: np.ndarray, min_diameter: float) -> 
         return cut, 0
     patch_mesh = keep_faces(mesh, cut)
     labels = vertex_components(patch_mesh.faces, len(patch_mesh.vertices))
-    _, _, diameter = _measure(patch_mesh, labels)
-    large = diameter >= min_diameter
+    _, _, low, high = _measure(patch_mesh, labels)
+    large = np.linalg.norm(high - low, axis=1) >= min_diameter
     without = cut.copy()
     without[cut] = large[labels[patch_mesh.faces[:, 0]]]
     return without, int(large.sum())

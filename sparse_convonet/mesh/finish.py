@@ -1,4 +1,4 @@
-"""Stage mesh: what is done last to a whole mesh in metres: fewer faces, normals where it has none, colours."""
+"""Stage mesh: what is done last to a whole mesh in metres: fewer faces, normals where it has none, what the points say."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ def finish_mesh(
     mesh: Mesh,
     simplify_faces: int | None,
     simplify_error_m: float | None,
-    colour: Callable[[Mesh], Mesh] | None,
+    dress: Callable[[Mesh], Mesh],
     progress: Progress,
 ) -> Mesh:
-    """Simplify to so many faces or to within an error, at most one of them; then normals, then colours.
+    """Simplify to so many faces or to within an error, at most one of them; then normals; then dress, unless it is empty.
 
-    mesh: metres, with normals that stay unless it is simplified, or without.  colour: gives a mesh its colours; None:
-    it gets none.
+    mesh: metres, with normals that stay unless it is simplified, or without.  dress: gives a mesh with normals what it
+    has from the points: colours, and how far it is to be trusted.
     """
     if simplify_faces is not None or simplify_error_m is not None:
         progress("simplify", 0.0)
@@ -33,4 +33,4 @@ def finish_mesh(
             mesh = simplify_to_error(mesh, simplify_error_m).mesh
     if mesh.normals is None:
         mesh = with_area_normals(mesh)
-    return mesh if colour is None or len(mesh.vertices) == 0 else colour(mesh)
+    return mesh if len(mesh.vertices) == 0 else dress(mesh)

@@ -46,6 +46,7 @@ class StoredScan:
     ) -> None:
         self._folder, self._store, self._planned, self._settings = folder, store, planned, settings
         self._unet, self._runner, self._memory_bytes = unet, runner, memory_bytes
+        self._points_per_voxel = 1.0  # until it is encoded
         gpus = int(planned.work.device.startswith("cuda"))
         self._needs = TaskNeeds(memory_bytes=planned.plan.memory_bytes, gpus=gpus)
         self._frame = TileFrame(planned.work.frame, planned.work.cell, settings.scan_frame)
@@ -63,6 +64,8 @@ class StoredScan:
         """Encode, search and mesh all tiles, with what the runner offers.  Raises as it does."""
         started = time.monotonic()
         encoding = self._encode(progress)
+        cells = encoding.level_cells
+        self._points_per_voxel = self._store.count / cells[min(cells)]
         encoded = time.monotonic()
         search_all(self._folder, encoding.seed_tiles, self._runner, self._needs, progress)
         mesh_all(self._folder, self._runner, self._needs, progress)
@@ -75,7 +78,8 @@ class StoredScan:
         """The finished mesh in the world, metres, z up, which may be empty, and how many pieces were removed."""
         tiles = mesh_tiles(self._folder, self._planned.work)
         finished = finish_tiles(tiles, self._store, self._frame, self._settings.piece_rules, self._settings, progress)
-        mesh = whole_mesh(finished, self._store, self._frame, self._settings, progress)
+        per_voxel = self._points_per_voxel
+        mesh = whole_mesh(finished, self._store, self._frame, self._settings, per_voxel, progress)
         return mesh, finished.removed_pieces
 
     def write(self, paths: ResultPaths, progress: Progress) -> WrittenMesh:
@@ -85,7 +89,9 @@ class StoredScan:
             mesh_tiles(self._folder, self._planned.work),
             self._store,
             self._frame,
-            AssemblySettings(self._settings.piece_rules, distances, self._settings, self._memory_bytes),
+            AssemblySettings(
+                self._settings.piece_rules, distances, self._settings, self._memory_bytes, self._points_per_voxel
+            ),
             paths,
             progress=progress,
         )

@@ -5,6 +5,7 @@ Own rays instead of open3d's create_rays_pinhole, whose picture came out rotated
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -89,6 +90,14 @@ def lay_out(boxes: list[np.ndarray], width: int, height: int, margin: int) -> li
         top, bottom = height * row // rows, height * (row + 1) // rows
         panels.append(Panel(left, top, right - left, bottom - top, box.mean(axis=0), scale(columns)))
     return panels
+
+
+def fitted_height(boxes: list[np.ndarray], width: int, height: int, margin: int) -> int:
+    """The least height of a picture, at most `height`, in which lay_out shows the boxes at the scale that it has there."""
+    panels = lay_out(boxes, width, height, margin)
+    rows = len({panel.top for panel in panels})
+    tallest = max(float(box[1, 1] - box[0, 1]) for box in boxes) / panels[0].metres_per_pixel
+    return min(height, rows * max(math.ceil(tallest) + 2 * margin, 1))
 
 
 def heading_off_walls(mesh: Mesh) -> float:

@@ -10,11 +10,13 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from sparse_convonet.picture.camera import Panel, ParallelCamera, heading_off_walls, lay_out
+from sparse_convonet.picture.camera import Panel, ParallelCamera, fitted_height, heading_off_walls, lay_out
+from sparse_convonet.picture.caption import captioned
 from sparse_convonet.picture.face_sums import boxes_of_slabs
+from sparse_convonet.picture.framing import Framing
 from sparse_convonet.picture.raster import FRACTION_BITS, Projection, View, draw
 from sparse_convonet.picture.seen import Seen, resolve
-from sparse_convonet.picture.shading import OVERSAMPLING, shade_seen
+from sparse_convonet.picture.shading import OVERSAMPLING, PAGE, shade_seen
 from sparse_convonet.picture.storeys import Storey, find_storeys
 from sparse_convonet.runtime.atomic import atomic_path
 from sparse_convonet.structures import Mesh
@@ -36,22 +38,38 @@ def render_cutaway(
     elevation_deg: float = ELEVATION_DEG,
     solid: bool = True,
     storeys: tuple[Storey, ...] | None = None,
+    caption: Sequence[str] = (),
+    fit: bool = False,
 ) -> None:
     """Write a PNG of the mesh (world metres, z up): its storeys cut open, side by side, the lowest first.
 
     heading_deg: direction of view, counter-clockwise from +x (90: x to the right); None chooses one a little
     off the walls.  solid: faces seen from behind are the inside of walls and drawn dark; False for meshes whose faces
-    have no dependable outside.  storeys: None finds them.  Raises ValueError for an empty mesh.
+    have no dependable outside.  storeys: None finds them.  caption: lines of words below, beside a scale bar; none:
+    neither.  fit: no higher than what is shown, which leaves out stray bits metres away (picture.framing).  Raises
+    ValueError for an empty mesh.
     """
     if len(mesh.faces) == 0:
         raise ValueError("picture: expected a mesh with faces, found none; nothing can be shown")
     storeys = find_storeys(mesh) if storeys is None else storeys
     heading = heading_off_walls(mesh) if heading_deg is None else heading_deg
     camera = ParallelCamera.looking_down(heading, elevation_deg)
-    boxes = boxes_of_slabs(mesh, slabs_of(storeys), plane_axes(camera))
-    panels = lay_out(list(boxes), width, height, MARGIN_PIXELS)
-    write_picture(Path(path), draw_storeys(mesh, storeys, panels, camera, width, height, solid))
+    slabs, axes = slabs_of(storeys), plane_axes(camera)
+    if fit:
+        framing = Framing.around(mesh.vertices, *ends_of(mesh), slabs, axes)
+        boxes = list(framing.boxes([framing.measure(mesh)]))
+        height = fitted_height(boxes, width, height, MARGIN_PIXELS)
+    else:
+        boxes = list(boxes_of_slabs(mesh, slabs, axes))
+    panels = lay_out(boxes, width, height, MARGIN_PIXELS)
+    picture = draw_storeys(mesh, storeys, panels, camera, width, height, solid)
+    write_picture(Path(path), captioned(picture, panels[0].metres_per_pixel, caption) if caption else picture)
     logger.info("picture of %d storeys: %s", len(storeys), path)
+
+
+def ends_of(mesh: Mesh) -> tuple[float, float]:
+    """The lowest and the highest z."""
+    return float(mesh.vertices[:, 2].min()), float(mesh.vertices[:, 2].max())
 
 
 def slabs_of(storeys: Sequence[Storey]) -> np.ndarray:
@@ -79,7 +97,7 @@ def draw_storeys(
     height: int,
     solid: bool,
 ) -> np.ndarray:
-    """(height, width, 3) uint8 on white: each storey of a mesh with faces (world metres) in the panel of its own.
+    """(height, width, 3) uint8 on PAGE: each storey of a mesh with faces (world metres) in the panel of its own.
 
     panels: of one scale, within the picture and apart from each other.  solid: see render_cutaway.
     """
@@ -94,8 +112,8 @@ def draw_storeys(
 
 
 def blank_picture(width: int, height: int) -> np.ndarray:
-    """(height, width, 3) uint8, white."""
-    return np.full((height, width, 3), 255, dtype=np.uint8)
+    """(height, width, 3) uint8, of the colour of the page."""
+    return np.full((height, width, 3), PAGE, dtype=np.uint8)
 
 
 @dataclass(frozen=True)

@@ -90,6 +90,41 @@ def _extend_boxes(  # type: ignore[no-untyped-def]
                         boxes[slab, 1, axis] = max(boxes[slab, 1, axis], value)
 
 
+@njit(cache=True, nogil=True)
+def _spread_areas(  # type: ignore[no-untyped-def]
+    vertices,  # (V, 3) float64
+    faces,  # (F, 3) int64
+    slabs,  # (S, 2) float64, lowest and highest z
+    axes,  # (2, 3) float64
+    least,  # (2,) float64
+    bin_m,
+    areas,  # (S, 2, B) float64, added to
+    begin,
+    end,
+):
+    last = areas.shape[2] - 1
+    for face in range(begin, end):
+        nx, ny, nz = _scaled_normal(vertices, faces, face)
+        area = math.sqrt(nx * nx + ny * ny + nz * nz) / 2
+        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+        low = min(vertices[a, 2], vertices[b, 2], vertices[c, 2])
+        high = max(vertices[a, 2], vertices[b, 2], vertices[c, 2])
+        for slab in range(len(slabs)):
+            bottom, top = slabs[slab, 0], slabs[slab, 1]
+            if low >= top or high <= bottom:
+                continue
+            for axis in range(2):
+                first, stop = np.inf, -np.inf
+                for vertex in (a, b, c):
+                    x, y, z = vertices[vertex, 0], vertices[vertex, 1], min(max(vertices[vertex, 2], bottom), top)
+                    value = x * axes[axis, 0] + y * axes[axis, 1] + z * axes[axis, 2]
+                    first, stop = min(first, value), max(stop, value)
+                first_bin = min(max(int((first - least[axis]) / bin_m), 0), last)
+                last_bin = min(max(int((stop - least[axis]) / bin_m), 0), last)
+                for place in range(first_bin, last_bin + 1):
+                    areas[slab, axis, place] += area / (last_bin - first_bin + 1)
+
+
 def _arrays(mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
     return np.ascontiguousarray(mesh.vertices, dtype=np.float64), np.ascontiguousarray(mesh.faces, dtype=np.int64)
 
@@ -166,3 +201,20 @@ def extents_of_slabs(mesh: Mesh, slabs: np.ndarray, axes: np.ndarray) -> np.ndar
 
     run_ranges(extend, len(faces), _PARTS)
     return np.stack([boxes[:, :, 0].min(axis=0), boxes[:, :, 1].max(axis=0)], axis=1)
+
+
+def spread_areas(
+    mesh: Mesh, slabs: np.ndarray, axes: np.ndarray, low: np.ndarray, bin_m: float, count: int
+) -> np.ndarray:
+    """(S, 2, count) float64, m2: the area of the faces within each slab of height, over bins along two axes.
+
+    slabs, axes: of boxes_of_slabs.  low: (2,) where the bins begin.  A face is spread over the bins that it reaches.
+    """
+    vertices, faces = _arrays(mesh)
+    areas = np.zeros((_PARTS, len(slabs), 2, count))
+
+    def add(part: int, begin: int, end: int) -> None:
+        _spread_areas(vertices, faces, slabs, axes, low, bin_m, areas[part], begin, end)
+
+    run_ranges(add, len(faces), _PARTS)
+    return areas.sum(axis=0)

@@ -19,7 +19,8 @@ from sparse_convonet.structures import Mesh
 
 OVERSAMPLING = 2  # subpixels along each edge of a pixel
 _PARTS = 16
-_WHITE = 1.0
+PAGE = (240, 243, 247)  # uint8 where nothing is shown: tinted, so that what is white is seen
+_PAGE = np.array(PAGE) / 255.0
 SECTION_COLOUR = (0.13, 0.13, 0.15)  # inside the solid at the cut
 # Where the mesh has no colours of its own:
 _FLOOR_COLOUR = (0.93, 0.88, 0.79)
@@ -147,7 +148,7 @@ def _colour(  # type: ignore[no-untyped-def]
                 pixel = column // OVERSAMPLING
                 if shown[row, column] == NOTHING:
                     for channel in range(3):
-                        sums[pixel, channel] += _WHITE
+                        sums[pixel, channel] += _PAGE[channel]
                     continue
                 if shown[row, column] == SECTION:
                     for channel in range(3):

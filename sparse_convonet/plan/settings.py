@@ -16,8 +16,9 @@ class ReconstructionSettings:
 
     voxel_size_m, cell_size_m: metres.  up: axis that points up in the scan, of coordinates.UP_AXES.  scale: metres per
     unit of the scan; None: metres, which Reconstructor.reconstruct and encode check.  threshold: tau, a probability.
-    observed_only_voxels: cut surface farther from every point.  smallest_piece_m2: connected pieces of less surface are
-    removed; None: less than 0.1 m2, or less than 2 m2 where few points show them, at most 1 % of the whole surface.
+    observed_only_voxels, observed_only_m: cut surface farther from every point; at most one of them.  smallest_piece_m2:
+    connected pieces of less surface are removed; None: less than 0.1 m2, or less than 2 m2 where few points show them, at
+    most 1 % of the whole surface.
     simplify_faces / simplify_error_mm: at most one of them.
     refine_steps: steps that move vertices onto the field's surface.  field_normals: along the field's
     gradient; otherwise averaged over the faces around, which is faster and nearer to the truth (docs/MEASURED.md).
@@ -30,6 +31,7 @@ class ReconstructionSettings:
     scale: float | None = None
     threshold: float | None = None
     observed_only_voxels: float | None = None
+    observed_only_m: float | None = None
     smallest_piece_m2: float | None = None
     simplify_faces: int | None = None
     simplify_error_mm: float | None = None
@@ -45,6 +47,10 @@ class ReconstructionSettings:
             raise ValueError(
                 f"observed-only: expected a positive distance in voxels, found {self.observed_only_voxels}"
             )
+        if self.observed_only_m is not None and not self.observed_only_m > 0:
+            raise ValueError(f"observed-only: expected a positive distance in metres, found {self.observed_only_m}")
+        if self.observed_only_voxels is not None and self.observed_only_m is not None:
+            raise ValueError("observed-only: expected a distance in voxels or in metres, found both; give one")
         if self.simplify_faces is not None and self.simplify_error_mm is not None:
             raise ValueError("simplify: expected a number of faces or an error in mm, found both; give one")
         if self.simplify_faces is not None and self.simplify_faces < LEAST_FACES:
@@ -74,6 +80,10 @@ class ReconstructionSettings:
         if self.smallest_piece_m2 is None:
             return default_piece_rules()
         return PieceRules(self.smallest_piece_m2, None, None)
+
+    def observed_reach_voxels(self, voxel_size_m: float) -> float | None:
+        """How far from every point surface may be, in voxels; None: anywhere."""
+        return self.observed_only_voxels if self.observed_only_m is None else self.observed_only_m / voxel_size_m
 
     @property
     def simplify_error_m(self) -> float | None:

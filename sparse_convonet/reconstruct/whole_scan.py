@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -21,6 +22,7 @@ from sparse_convonet.mesh.normals import with_field_normals
 from sparse_convonet.model.field_queries import FieldQueries
 from sparse_convonet.model.weights import TrainedModel
 from sparse_convonet.out_of_core.assembly.held_mesh import HeldMesh
+from sparse_convonet.out_of_core.assembly.point_errors import errors_near
 from sparse_convonet.out_of_core.assembly.tile_frame import TileFrame
 from sparse_convonet.out_of_core.assembly.written_mesh import ResultPaths, WrittenMesh
 from sparse_convonet.out_of_core.points.cloud_points import CloudPoints
@@ -63,6 +65,7 @@ class WholeScan:
         self._frame = TileFrame(voxels, plan.cell_size_m / plan.voxel_size_m, scan)
         self._threshold = settings.threshold or model.threshold
         self._found: tuple[Mesh, int] | None = None  # until it is taken
+        self._points_per_voxel = 1.0  # until it is encoded
 
     @property
     def voxels(self) -> VoxelFrame:
@@ -77,6 +80,7 @@ class WholeScan:
         encoded = time.monotonic()
         self._found = self._mesh(field, points_voxel, progress)
         level_cells = {level.stride: len(level.keys) for level in field.levels}
+        self._points_per_voxel = len(points_voxel) / level_cells[min(level_cells)]
         seconds = {"encode": encoded - started, "mesh": time.monotonic() - encoded}
         return FoundSurface(level_cells, self._threshold, seconds)
 
@@ -89,12 +93,14 @@ class WholeScan:
         del mesh
         points, settings = self._points, self._settings
 
-        def colour(mesh: Mesh) -> Mesh:
-            return with_colours(mesh, PointCloud(points.points_world, points.colours))
+        def dress(mesh: Mesh) -> Mesh:
+            if points.colours is not None:
+                mesh = with_colours(mesh, PointCloud(points.points_world, points.colours))
+            assert mesh.normals is not None
+            errors = errors_near(CloudPoints(points), mesh.vertices, mesh.normals, self.voxels, self._points_per_voxel)
+            return replace(mesh, attributes=errors)
 
-        has_colours = points.colours is not None
-        faces, error_m = settings.simplify_faces, settings.simplify_error_m
-        return finish_mesh(world, faces, error_m, colour if has_colours else None, progress), removed
+        return finish_mesh(world, settings.simplify_faces, settings.simplify_error_m, dress, progress), removed
 
     def write(self, paths: ResultPaths, progress: Progress) -> WrittenMesh:
         """Write the mesh and what else is asked for.  Raises ValueError where there is no surface.
@@ -103,7 +109,7 @@ class WholeScan:
         """
         assert paths.tiles is None
         world, removed = self.whole_mesh(progress)
-        held = HeldMesh(world, removed, CloudPoints(self._points), self._frame)
+        held = HeldMesh(world, removed, CloudPoints(self._points), self._frame, self._points_per_voxel)
         del world
         distances = self.plan.cell_size_m, self.plan.voxel_size_m
         return held.write(paths, None, distances, progress)
@@ -142,8 +148,9 @@ class WholeScan:
         extraction = ExtractionSettings(cell=cell, threshold=logit)
         mesh = extract_mesh(queries.logits, seeds, finest_per_seed, points_voxel, extraction, progress=tell)
         mesh, removed = remove_pieces(mesh, points_voxel, settings.piece_rules, plan.voxel_size_m)
-        if settings.observed_only_voxels is not None:
-            mesh = observed_only(mesh, points_voxel, settings.observed_only_voxels).mesh
+        reach = settings.observed_reach_voxels(plan.voxel_size_m)
+        if reach is not None:
+            mesh = observed_only(mesh, points_voxel, reach).mesh
         if settings.refine_steps:
             progress("refine", 0.0)
             mesh = refine(mesh, queries.value_and_gradient, settings.refine_steps, cell=cell, threshold=logit)

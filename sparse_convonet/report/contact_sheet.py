@@ -14,8 +14,8 @@ from sparse_convonet.coordinates import UnitFrame
 from sparse_convonet.data.convonet.samples import OccupancySamples
 from sparse_convonet.data.convonet.survey import ModelData
 from sparse_convonet.picture.camera import ParallelCamera
+from sparse_convonet.picture.lettering import FAINT, INK, round_length, write_line
 from sparse_convonet.picture.splats import draw_points
-from sparse_convonet.report.lettering import FAINT, INK, round_length, write_line
 from sparse_convonet.runtime.atomic import atomic_path
 
 _CLOUD_PIXELS, _SLICE_PIXELS, _PANEL_HEIGHT = 420, 300, 300

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 from PIL import ImageDraw
 
+from sparse_convonet.picture.lettering import FAINT, INK, round_length, write_line
 from sparse_convonet.picture.shading import SECTION_COLOUR
-from sparse_convonet.report.lettering import FAINT, INK, round_length, write_line
 
 LEGEND_HEIGHT = 96  # pixels
 # Magma (van der Walt and Smith 2015) from light to dark in even steps: its lightness falls evenly, for eyes that tell

@@ -10,8 +10,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image, ImageDraw
 
+from sparse_convonet.picture.lettering import FAINT, INK, write_line
 from sparse_convonet.picture.perspective import PerspectiveCamera, ball_of, direction_of, render
-from sparse_convonet.report.lettering import FAINT, INK, write_line
 from sparse_convonet.runtime.atomic import atomic_path
 from sparse_convonet.structures import Mesh
 

@@ -14,9 +14,10 @@ from sparse_convonet.mesh.topology import is_watertight
 from sparse_convonet.picture.camera import Panel, ParallelCamera, heading_off_walls, lay_out
 from sparse_convonet.picture.cutaway import draw_storeys
 from sparse_convonet.picture.face_sums import boxes_of_slabs
+from sparse_convonet.picture.lettering import FAINT, INK, write_line
+from sparse_convonet.picture.shading import PAGE
 from sparse_convonet.picture.storeys import Storey, find_storeys
 from sparse_convonet.report.error_legend import LEGEND_HEIGHT, Legend, draw_legend, error_colours
-from sparse_convonet.report.lettering import FAINT, INK, write_line
 from sparse_convonet.runtime.atomic import atomic_path
 from sparse_convonet.structures import Mesh
 
@@ -101,7 +102,7 @@ def write_side_by_side(
     rows = -(-len(entries) // columns)
     row_height = _NAME + height + _REMARK + _GAP
     sheet_width = columns * (width + _GAP) + _GAP
-    sheet = Image.new("RGB", (sheet_width, _HEAD + rows * row_height + LEGEND_HEIGHT), "white")
+    sheet = Image.new("RGB", (sheet_width, _HEAD + rows * row_height + LEGEND_HEIGHT), PAGE)
     draw = ImageDraw.Draw(sheet)
     write_line(draw, (_GAP, 14), title, _TITLE_SIZE, INK, sheet_width - 2 * _GAP)
     any_solid = False

@@ -115,6 +115,19 @@ def tell_plan(plan: Plan, budget: int, *, tiles_asked: bool) -> None:
         )  # fmt: skip
 
 
+def tell_certificate(certificate: dict[str, Any]) -> None:
+    """certificate: of the report."""
+    if certificate["error_95_mm"] is None:
+        logger.info("expected  no error can be told: no point is near the surface")
+        return
+    logger.info(
+        "expected  68 %% of the surface that was seen, %.0f %% of all, within %.1f mm of the truth, 95 %% within %.1f mm "
+        "(%s), if the scan itself is right",
+        100 * certificate["observed"], certificate["error_68_mm"], certificate["error_95_mm"],
+        certificate["level_of_accuracy"],
+    )  # fmt: skip
+
+
 def tell_result(report: dict[str, Any], written: Sequence[Path], *, stations_named: bool) -> None:
     mesh, near = report["mesh"], report["coverage"]
     logger.info(
@@ -125,6 +138,7 @@ def tell_result(report: dict[str, Any], written: Sequence[Path], *, stations_nam
         "coverage  %.1f %% of the points within one cell of the mesh, %.1f %% within one voxel",
         100 * near["within_1_cell"], 100 * near["within_1_voxel"],
     )  # fmt: skip
+    tell_certificate(report["certificate"])
     light = report["light_mesh"]
     if light is not None:
         logger.info(
@@ -144,5 +158,7 @@ def tell_result(report: dict[str, Any], written: Sequence[Path], *, stations_nam
             "sides     unknown: no point lies %g m to %g km from --station; is it in the frame and units of the scan?",
             SCAN_START_M, MOST_RANGE_M / 1000,
         )  # fmt: skip
+    if report["input"]["crs"] is not None:
+        logger.info("place     %s, as mesh.prj says beside mesh.ply", report["input"]["crs"]["name"])
     logger.info("took      %.1f s, peak memory %.2f GB", report["seconds"]["total"], report["peak_memory_bytes"] / 1e9)
     logger.info("wrote     %s", ", ".join(map(str, written)))

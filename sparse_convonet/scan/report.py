@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from sparse_convonet.clouds.cleaning import CloudSummary, Dropped
+from sparse_convonet.io.crs import name_of
+from sparse_convonet.metrics.certificate import NOT_COVERED, Certificate, StoreyCertificate
 from sparse_convonet.metrics.sides import ScanSideShares
 from sparse_convonet.model.weights import TrainedModel
 from sparse_convonet.out_of_core.assembly.written_mesh import LightFacts, WrittenMesh
@@ -34,6 +36,7 @@ class ScanInput:
 
 def report_of(
     inputs: Sequence[Path],
+    crs: str | None,
     given: ScanInput,
     settings: ReconstructionSettings,
     plan: Plan,
@@ -42,7 +45,7 @@ def report_of(
     seconds: Mapping[str, float],
     trained: TrainedModel,
 ) -> dict[str, Any]:
-    """What report.json says of a run.  seconds: by stage."""
+    """What report.json says of a run.  crs: WKT of the coordinate system, if it is known.  seconds: by stage."""
     mesh = written.statistics
     return {
         "input": {
@@ -54,6 +57,7 @@ def report_of(
             "up_confidence": round(given.summary.up_confidence, 3) if given.up_guessed else None,
             "scale": settings.metres_per_unit,
             "units": {"name": given.summary.units, "declared": given.summary.units_declared},
+            "crs": None if crs is None else {"name": name_of(crs), "wkt": crs},
             "extent": [float(value) for value in given.summary.extent],
             "spacing": float(given.summary.spacing),
         },
@@ -79,10 +83,31 @@ def report_of(
             "within_1_voxel": round(written.coverage[1], 5),
         },
         "sides": None if written.sides is None else _rounded(written.sides),
+        "certificate": _certificate(written.certificate),
         "engine": trained.sparse.unet.engine.name,
         "model": {"name": trained.name, "file_threshold": trained.threshold, **trained.record},
         "versions": versions(),
     }
+
+
+def _certificate(certificate: Certificate) -> dict[str, Any]:
+    """What is expected of the mesh, in millimetres, and what that does not cover."""
+
+    def plain(found: Certificate | StoreyCertificate) -> dict[str, Any]:
+        errors = found.error_68_m, found.error_95_m
+        within_68, within_95 = (None if error is None else round(1000 * error, 1) for error in errors)
+        return {
+            "observed": round(found.observed, 4),
+            "error_68_mm": within_68,
+            "error_95_mm": within_95,
+            "level_of_accuracy": found.level_of_accuracy,
+        }
+
+    storeys = [
+        {"floor_z_m": round(storey.floor_z, 2), "area_m2": round(storey.area_m2, 1), **plain(storey)}
+        for storey in certificate.storeys
+    ]
+    return {**plain(certificate), "storeys": storeys, "does_not_cover": NOT_COVERED}
 
 
 def _rounded(facts: ScanSideShares | LightFacts) -> dict[str, float | int]:

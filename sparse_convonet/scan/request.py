@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sparse_convonet.config.models import EngineName
+from sparse_convonet.io.crs import ToEarth
 from sparse_convonet.out_of_core.assembly.written_mesh import ResultPaths
 from sparse_convonet.out_of_core.points.spool import Stations
 from sparse_convonet.plan.settings import ReconstructionSettings
@@ -16,6 +17,7 @@ RESULT_FILES = ("mesh.ply", "preview.png", "report.json")  # the last says that 
 LIGHT_FORMATS = ("glb", "obj", "stl")
 _LIGHT_ERROR_CELLS = 0.25
 TILES_FOLDER = "tiles"
+PRJ_FILE = "mesh.prj"
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class ScanRequest:
     up: None for the axis that the points show.  scale: metres per unit of the scan; None for what its files declare, or
     metres, refused where its size says otherwise.  stations: where the scanner of each input stood, or of all of them,
     in their frame and units; none: where the files say.  model: a name or a file.  columns: of tables, as of read_points.
+    crs: the coordinate system of the scan ("EPSG:25832"); None: what its files declare.
     work: where points and tiles are kept while a scan is reconstructed through the disk; None: a folder in `out`.
     cluster: "local" or the address of Ray, for the tiles.  tiles: write a folder of 3D Tiles as well.
     light: formats (LIGHT_FORMATS) of a mesh with few faces beside mesh.ply.  light_error_m: how far it may be from that
@@ -42,6 +45,7 @@ class ScanRequest:
     device: str = "cpu"
     seed: int = 0
     columns: Sequence[str] | None = None
+    crs: str | None = None
     overwrite: bool = False
     work: Path | None = None
     cluster: str | None = None
@@ -56,10 +60,13 @@ class ScanRequest:
         if self.light_error_m is not None and not (math.isfinite(self.light_error_m) and self.light_error_m > 0):
             raise ValueError(f"--light-error: expected a distance above 0, found {self.light_error_m * 1000:g} mm")
 
-    def paths(self, mesh: Path, preview: Path, light: Sequence[Path], cell_size_m: float) -> ResultPaths:
+    def paths(
+        self, mesh: Path, preview: Path, light: Sequence[Path], cell_size_m: float, to_earth: ToEarth | None
+    ) -> ResultPaths:
         """Where to write, for the time being, what becomes the results, with 3D Tiles where they stay."""
         error_m = self.light_error_m or _LIGHT_ERROR_CELLS * cell_size_m
-        return ResultPaths(mesh, preview, light, error_m, self.out / TILES_FOLDER if self.tiles else None)
+        tiles = self.out / TILES_FOLDER if self.tiles else None
+        return ResultPaths(mesh, preview, light, error_m, tiles, ", ".join(path.name for path in self.inputs), to_earth)
 
     @property
     def light_files(self) -> tuple[str, ...]:

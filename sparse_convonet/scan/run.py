@@ -11,15 +11,16 @@ from typing import Any
 from sparse_convonet.clouds.units import require_scale
 from sparse_convonet.cluster import runner_for
 from sparse_convonet.extract.compile_ahead import compile_ahead
+from sparse_convonet.io.crs import crs_of, prj_of, to_earth
 from sparse_convonet.model.weights import TrainedModel, load_model
 from sparse_convonet.plan.plan import Plan, memory_budget, require_memory
 from sparse_convonet.plan.settings import ReconstructionSettings
-from sparse_convonet.runtime.atomic import atomic_paths, require_writable
+from sparse_convonet.runtime.atomic import atomic_path, atomic_paths, require_writable
 from sparse_convonet.runtime.progress import Progress
 from sparse_convonet.scan.gather import GatheredScan, gather
 from sparse_convonet.scan.messages import StageBars, tell_input, tell_model, tell_plan, tell_result
 from sparse_convonet.scan.report import ScanInput, report_of
-from sparse_convonet.scan.request import RESULT_FILES, TILES_FOLDER, ScanRequest
+from sparse_convonet.scan.request import PRJ_FILE, RESULT_FILES, TILES_FOLDER, ScanRequest
 
 __all__ = ["RESULT_FILES", "TILES_FOLDER", "ScanRequest", "reconstruct_scan"]
 
@@ -34,6 +35,7 @@ def reconstruct_scan(request: ScanRequest) -> dict[str, Any]:
     """
     watch = _StopWatch()
     _check(request)
+    crs = crs_of(request.inputs, request.crs)
     compile_ahead()
     trained = load_model(request.model, engine=request.engine, device=request.device)
     tell_model(trained, request.device)
@@ -42,10 +44,14 @@ def reconstruct_scan(request: ScanRequest) -> dict[str, Any]:
         tell = _teller(request, budget, bars)
         gathered = gather(request, trained, budget, runner, tell, bars)
         watch.lap("read")
-        report = _make(request, trained, gathered, watch, bars)
+        report = _make(request, trained, gathered, crs, watch, bars)
+    (request.out / PRJ_FILE).unlink(missing_ok=True)  # that of an earlier run may be of another place
+    if crs is not None:
+        with atomic_path(request.out / PRJ_FILE) as temporary:
+            temporary.write_text(prj_of(crs) + "\n", encoding="utf-8")
     if gathered.work is not None:
         gathered.work.remove()
-    written = [request.out / name for name in request.result_files]
+    written = [request.out / name for name in (*request.result_files, *([PRJ_FILE] if crs else ()))]
     tell_result(report, written, stations_named=bool(request.stations))
     return report
 
@@ -104,7 +110,12 @@ def _teller(
 
 
 def _make(
-    request: ScanRequest, trained: TrainedModel, gathered: GatheredScan, watch: _StopWatch, progress: Progress
+    request: ScanRequest,
+    trained: TrainedModel,
+    gathered: GatheredScan,
+    crs: str | None,
+    watch: _StopWatch,
+    progress: Progress,
 ) -> dict[str, Any]:
     """Find the surface, and write it with its picture and the report; all three appear together."""
     found = gathered.scan.find_surface(progress)
@@ -112,11 +123,14 @@ def _make(
     request.out.mkdir(parents=True, exist_ok=True)
     names = RESULT_FILES[0], *request.light_files, *RESULT_FILES[1:]  # the last vouches for the others
     with atomic_paths([request.out / name for name in names]) as (mesh_path, *light_paths, preview_path, report_path):
-        paths = request.paths(mesh_path, preview_path, light_paths, gathered.scan.plan.cell_size_m)
+        settings, to_ecef = gathered.settings, None
+        if crs is not None and settings.up == "z":  # else the axes of the scan are not those of the system
+            to_ecef = to_earth(crs, settings.metres_per_unit)
+        paths = request.paths(mesh_path, preview_path, light_paths, gathered.scan.plan.cell_size_m, to_ecef)
         mesh = gathered.scan.write(paths, progress)
         watch.lap("write")
         seconds = {**watch.seconds, "total": watch.total}
         plan = gathered.scan.plan
-        report = report_of(request.inputs, gathered.given, gathered.settings, plan, found, mesh, seconds, trained)
+        report = report_of(request.inputs, crs, gathered.given, settings, plan, found, mesh, seconds, trained)
         report_path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return report

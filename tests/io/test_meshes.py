@@ -226,3 +226,14 @@ def test_points_read_from_a_mesh_lie_on_it(tmp_path: Path, suffix: str) -> None:
 def _square(edge: float) -> tuple[np.ndarray, np.ndarray]:
     corners = np.array([[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]]) * edge
     return corners, np.array([[0, 1, 2], [0, 2, 3]])
+
+
+def test_attributes_of_vertices_are_in_glb_under_names_of_their_own(tmp_path: Path) -> None:
+    mesh = Mesh(np.eye(3), np.array([[0, 1, 2]]), attributes={"observed": np.array([1, 0, 1], np.uint8)})
+    write_mesh(tmp_path / "mesh.glb", mesh)
+    (found,) = trimesh.load(tmp_path / "mesh.glb", process=False).geometry.values()
+    np.testing.assert_array_equal(found.vertex_attributes["_OBSERVED"].ravel(), [1, 0, 1])
+    assert found.vertex_attributes["_OBSERVED"].dtype == np.float32
+    for suffix in (".obj", ".stl", ".off"):
+        write_mesh(tmp_path / f"mesh{suffix}", mesh)
+        assert len(read_mesh(tmp_path / f"mesh{suffix}").faces) == 1

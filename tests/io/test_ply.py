@@ -10,6 +10,7 @@ import pytest
 import trimesh
 
 from sparse_convonet.io.meshes import read_mesh, write_mesh
+from sparse_convonet.io.ply import MeshParts, write_ply
 from sparse_convonet.io.points import read_points, write_points
 from sparse_convonet.structures import Mesh, PointCloud
 
@@ -186,3 +187,31 @@ def test_a_header_that_promises_more_points_than_fit_into_memory_is_refused(tmp_
     (tmp_path / "scan.ply").write_text("ply\nformat binary_little_endian 1.0\n" + header)
     with pytest.raises(ValueError, match="expected 999999999999999 rows of element 'vertex', found only 0"):
         read_points(tmp_path / "scan.ply")
+
+
+def test_attributes_of_vertices_stand_behind_the_colours_whole_and_in_parts(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    vertices, faces = rng.normal(size=(4, 3)), np.array([[0, 1, 2], [1, 2, 3]])
+    attributes = {"observed": np.array([1, 0, 1, 1], np.uint8), "expected_error": rng.random(4).astype(np.float32)}
+    colours = rng.integers(0, 256, (4, 3)).astype(np.uint8)
+    mesh = Mesh(vertices, faces, colours=colours, attributes=attributes)
+    write_ply(tmp_path / "whole.ply", mesh)
+    kinds = {name: values.dtype for name, values in attributes.items()}
+    with MeshParts(tmp_path / "parts.ply", 4, 2, normals=False, colours=True, attributes=kinds) as parts:
+        for rows, part in ((slice(0, 3), faces[:1]), (slice(3, 4), faces[1:])):
+            own = {name: values[rows] for name, values in attributes.items()}
+            parts.add(Mesh(vertices[rows], part, None, colours[rows], own))
+    content = (tmp_path / "whole.ply").read_bytes()
+    assert (tmp_path / "parts.ply").read_bytes() == content
+    assert b"property uchar observed\nproperty float expected_error\n" in content
+    known = trimesh.load(tmp_path / "whole.ply", process=False).metadata["_ply_raw"]["vertex"]["data"]
+    for name, values in attributes.items():
+        np.testing.assert_array_equal(known[name].ravel(), values)
+    again = read_mesh(tmp_path / "whole.ply")
+    assert (again.vertices == vertices).all() and (again.colours == colours).all()
+
+
+def test_attributes_are_one_number_for_each_vertex() -> None:
+    with pytest.raises(ValueError, match=r"observed: expected one number for each of 3 vertices, found \(2,\)"):
+        Mesh(np.zeros((3, 3)), np.zeros((0, 3), dtype=np.int64), attributes={"observed": np.zeros(2)})

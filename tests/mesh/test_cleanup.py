@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from sparse_convonet.mesh.cleanup import observed_only, remove_small_components, remove_unsupported
+from sparse_convonet.mesh.cleanup import CrumbRule, observed_only, remove_small_components, remove_unsupported
 from sparse_convonet.mesh.topology import mesh_statistics
 from sparse_convonet.structures import Mesh
 
@@ -26,6 +26,11 @@ def _plane(cells: int) -> Mesh:
     right, up = low + cells + 1, low + 1
     faces = np.concatenate([np.stack([low, right, right + 1], 1), np.stack([low, right + 1, up], 1)])
     return Mesh(vertices, faces)
+
+
+def _crumbs(below: float, reach: float) -> CrumbRule:
+    """Small pieces need half the points per surface; none is a stray."""
+    return CrumbRule(below, 1.0, 0.5, reach, stray_m2=0.0)
 
 
 @pytest.mark.parametrize(("min_area", "min_diameter"), [(3.0, 0.0), (0.0, 1.0)], ids=["area", "diameter"])
@@ -141,12 +146,12 @@ def test_small_pieces_stay_where_points_show_them_and_go_where_few_do() -> None:
     parts = [(wall, 1.0), (chair, 0.9), (noise, 0.3)]
     points = np.concatenate([_points_on(part, int(share * density * part.area), rng) for part, share in parts])
     mesh = _joined(noise, wall, chair)
-    cleaned = remove_unsupported(mesh, points, 0.15, below_area=50.0, least_share=0.5)
+    cleaned = remove_unsupported(mesh, points, _crumbs(50.0, 0.15), 1.0)
     assert (cleaned.removed_components, cleaned.removed_faces) == (1, 320)
     np.testing.assert_array_equal(cleaned.mesh.vertices, _joined(wall, chair).vertices)
-    shuffled = remove_unsupported(mesh, points[rng.permutation(len(points))], 0.15, below_area=50.0, least_share=0.5)
+    shuffled = remove_unsupported(mesh, points[rng.permutation(len(points))], _crumbs(50.0, 0.15), 1.0)
     np.testing.assert_array_equal(shuffled.mesh.faces, cleaned.mesh.faces)
-    assert remove_unsupported(mesh, points, 0.15, below_area=0.1, least_share=0.5).mesh is mesh
+    assert remove_unsupported(mesh, points, _crumbs(0.1, 0.15), 1.0).mesh is mesh
 
 
 def test_points_count_for_pieces_within_reach_alone() -> None:
@@ -154,14 +159,32 @@ def test_points_count_for_pieces_within_reach_alone() -> None:
     wall, piece = _sphere(4.0), _sphere(0.5, (8.0, 0.0, 0.0))
     far = _points_on(_sphere(0.8, (8.0, 0.0, 0.0)), 5000, rng)  # around the piece, beyond its reach
     points = np.concatenate([_points_on(wall, 20_000, rng), far])
-    kept, gone = (
-        remove_unsupported(_joined(wall, piece), points, reach, below_area=50.0, least_share=0.5)
-        for reach in (0.5, 0.2)
-    )
+    kept, gone = (remove_unsupported(_joined(wall, piece), points, _crumbs(50.0, reach), 1.0) for reach in (0.5, 0.2))
     assert (kept.removed_components, gone.removed_components) == (0, 1)
 
 
 def test_a_mesh_without_faces_or_points_has_nothing_unsupported() -> None:
     empty = Mesh(np.zeros((0, 3)), np.zeros((0, 3), dtype=np.int64))
     for mesh, points in ((empty, np.zeros((3, 3))), (_plane(2), np.zeros((0, 3)))):
-        assert remove_unsupported(mesh, points, 1.0, below_area=99.0, least_share=0.5).mesh is mesh
+        assert remove_unsupported(mesh, points, _crumbs(99.0, 1.0), 1.0).mesh is mesh
+
+
+@pytest.mark.parametrize(
+    ("distance", "radius", "share", "stays"),
+    [
+        (9.0, 0.6, 0.8, False),  # seen through a window: it has fewer points than the building
+        (9.0, 0.6, 1.3, True),  # a lamp post that was scanned as well as the building
+        (4.9, 0.6, 0.8, True),  # beside the wall
+        (9.0, 1.0, 0.8, True),  # a shed: too large to be a stray
+    ],
+)
+def test_what_lies_metres_away_needs_as_many_points_as_the_building(
+    distance: float, radius: float, share: float, stays: bool
+) -> None:
+    rng = np.random.default_rng(2)
+    wall, piece = _sphere(4.0), _sphere(radius, (distance, 0.0, 0.0))
+    density = 30_000 / wall.area
+    points = np.concatenate([_points_on(wall, 30_000, rng), _points_on(piece, int(share * density * piece.area), rng)])
+    rule = CrumbRule(below_m2=0.1, below_share=0.05, reach_voxels=0.3, stray_m2=8.0)
+    found = remove_unsupported(_joined(wall, piece), points, rule, 1.0)
+    assert found.removed_components == (not stays)

@@ -64,3 +64,14 @@ def test_colours_do_not_depend_on_the_unit_of_length_and_few_points_suffice(rng:
 def test_a_cloud_without_colours_is_refused() -> None:
     with pytest.raises(ValueError, match="expected a point cloud with colours, found 1 points without colours"):
         with_colours(_sphere_mesh(), PointCloud(np.zeros((1, 3))))
+
+
+def test_a_black_sector_takes_the_colours_around_it(rng: np.random.Generator) -> None:
+    mesh = _sphere_mesh()
+    points = mesh.vertices + rng.normal(0, 0.01, mesh.vertices.shape)
+    colours = np.tile(np.array([200, 100, 50], np.uint8), (len(points), 1))
+    colours[points[:, 0] > 0] = 0  # what the camera did not see
+    found = with_colours(mesh, PointCloud(points, colours)).colours
+    assert found is not None and (found == [200, 100, 50]).all()
+    nothing = with_colours(mesh, PointCloud(points, np.zeros_like(colours))).colours
+    assert nothing is not None and (nothing == 0).all()

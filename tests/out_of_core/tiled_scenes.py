@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,10 @@ import numpy as np
 from sparse_convonet.coordinates import ScanFrame, VoxelFrame
 from sparse_convonet.mesh.cleanup import CrumbRule, PieceRules, remove_pieces
 from sparse_convonet.mesh.colour import with_colours
+from sparse_convonet.mesh.expected_error import ScanScale, error_attributes
 from sparse_convonet.mesh.normals import with_area_normals
 from sparse_convonet.mesh.placed import in_scan
+from sparse_convonet.mesh.point_support import SupportingPoints
 from sparse_convonet.mesh.topology import face_areas
 from sparse_convonet.out_of_core.assembly.assemble import AssemblySettings
 from sparse_convonet.out_of_core.assembly.tile_frame import TileFrame
@@ -115,13 +117,21 @@ def hollow(low: tuple[float, float, float], high: tuple[float, float, float], wa
 
 
 def whole_mesh(tiled: TiledMesh, points: MemoryPoints, settings: AssemblySettings = SETTINGS) -> tuple[Mesh, int]:
-    """The mesh in the world, with normals and colours, and how many pieces went, as reconstruct makes it."""
+    """The mesh in the world, with all that its vertices have, and how many pieces went, as reconstruct makes it."""
     places = FRAME.voxels.snap_to_voxels(points.points_world)
     joined, removed = remove_pieces(joined_by_keys(tiled.tiles), places, settings.pieces, VOXEL_M)
     mesh = with_area_normals(Mesh(FRAME.voxels.to_world(joined.vertices), joined.faces))
     if points.has_colours:
         mesh = with_colours(mesh, PointCloud(points.points_world, points.colours))
-    return mesh, removed
+    return with_expected_errors(mesh, points), removed
+
+
+def with_expected_errors(mesh: Mesh, points: MemoryPoints) -> Mesh:
+    """A mesh in the world with normals -> the same with what all points together say of its vertices."""
+    assert mesh.normals is not None
+    supporting = SupportingPoints(FRAME.voxels.to_voxels(points.points_world))
+    support = supporting.support(FRAME.voxels.to_voxels(mesh.vertices), mesh.normals)
+    return replace(mesh, attributes=error_attributes(support, ScanScale(VOXEL_M, SETTINGS.points_per_voxel)))
 
 
 def as_scanned(mesh: Mesh) -> Mesh:

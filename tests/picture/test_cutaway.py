@@ -8,7 +8,9 @@ import trimesh
 from PIL import Image
 
 from sparse_convonet.picture.camera import ParallelCamera, heading_off_walls, lay_out
-from sparse_convonet.picture.cutaway import render_cutaway
+from sparse_convonet.picture.cutaway import ends_of, render_cutaway
+from sparse_convonet.picture.framing import Framing
+from sparse_convonet.picture.shading import PAGE
 from sparse_convonet.picture.storeys import Storey, find_storeys
 from sparse_convonet.structures import Mesh
 from tests.oracles.ray_picture import subpixel_centres
@@ -77,7 +79,7 @@ def test_things_lie_where_they_should_in_the_picture(heading: float, tmp_path: P
         return np.array([middle @ right, -(middle @ ahead) * np.sin(np.deg2rad(ELEVATION))])
 
     corners = np.array([[x, y] for x in (0, 10) for y in (0, 6)])
-    shown = np.flatnonzero((picture < 250).any(axis=(0, 2)))
+    shown = np.flatnonzero((picture < min(PAGE)).any(axis=(0, 2)))
     pixels_per_metre = (np.ptp(shown) + 1) / np.ptp(corners @ right)
     for first, second in [(RED, GREEN), (RED, BLUE), (GREEN, BLUE)]:
         np.testing.assert_allclose(
@@ -97,7 +99,7 @@ def test_looking_along_y_the_picture_is_not_turned_round(tmp_path: Path) -> None
 def test_ceiling_is_cut_away_and_walls_are_black_where_cut(tmp_path: Path) -> None:
     boxes = [(box, GREY) for box in _room((0, 0, 0), (8, 5, 2.6), wall=0.3)]
     picture = _render(_boxes([*boxes, ((3.0, 2.0, 0.0, 5.0, 3.5, 0.5), RED)]), tmp_path, heading_deg=90.0)
-    np.testing.assert_array_equal(picture[[0, 0, -1, -1], [0, -1, 0, -1]], 255.0)
+    np.testing.assert_array_equal(picture[[0, 0, -1, -1], [0, -1, 0, -1]], np.broadcast_to(PAGE, (4, 3)))
     _centre_of(picture, RED)  # asserts that it is seen
     dark = picture.max(axis=2) < 60
     # The ring of wall sections is a frame: 8 x 5 m outside, 0.3 m wide, foreshortened along y.
@@ -207,3 +209,36 @@ def test_rough_and_sloping_meshes_have_storeys_too(rng: np.random.Generator) -> 
         storeys = find_storeys(Mesh(np.array(vertices), np.array(sphere.faces, dtype=np.int64)))
         assert 1 <= len(storeys) <= 4
         assert all(storey.bottom_z < storey.cut_z for storey in storeys)
+
+
+def _framed(mesh: Mesh) -> np.ndarray:
+    """(2, 2) what is shown of a mesh of one storey, looking straight down, x to the right."""
+    framing = Framing.around(mesh.vertices, *ends_of(mesh), np.array([[-9.0, 9.0]]), np.eye(3)[:2])
+    halves = [Mesh(mesh.vertices, half) for half in np.array_split(mesh.faces, 2)]
+    return framing.boxes([framing.measure(half) for half in halves])[0]
+
+
+def test_a_stray_bit_metres_away_is_outside_the_frame_and_a_second_house_is_not() -> None:
+    house, bit, shed = (0.0, 0, 0, 10, 6, 3), (15.0, 2, 0, 15.5, 2.5, 1), (16.0, 0, 0, 19, 3, 2)
+    np.testing.assert_allclose(_framed(_boxes([(house, GREY)])), [[0, 0], [10, 6]], atol=1e-9)
+    np.testing.assert_allclose(_framed(_boxes([(house, GREY), (bit, GREY)])), [[0, 0], [10, 6]], atol=0.11)
+    np.testing.assert_allclose(_framed(_boxes([(house, GREY), (shed, GREY)])), [[0, 0], [19, 6]], atol=1e-9)
+    near = (10.5, 2.0, 0.0, 11.0, 2.5, 1.0)
+    np.testing.assert_allclose(_framed(_boxes([(house, GREY), (near, GREY)])), [[0, 0], [11, 6]], atol=1e-9)
+
+
+def test_a_fitted_picture_is_as_high_as_what_it_shows_and_says_what_that_is(tmp_path: Path) -> None:
+    path, mesh = tmp_path / "fitted.png", _boxes([((0.0, 0, 0, 20, 2, 1), RED)])
+    render_cutaway(mesh, path, 640, 400, heading_deg=90.0, fit=True)
+    plain = np.asarray(Image.open(path))
+    assert plain.shape[1] == 640 and plain.shape[0] < 380
+    shown = np.flatnonzero((plain < min(PAGE)).any(axis=(0, 2)))
+    assert shown[0] < 40 and shown[-1] > 600
+    render_cutaway(mesh, path, 640, 400, heading_deg=90.0, fit=True, caption=["a beam, 20 m", "of red"])
+    worded = np.asarray(Image.open(path))
+    np.testing.assert_array_equal(worded[: len(plain)], plain)
+    strip = worded[len(plain) :]
+    dark = np.flatnonzero((strip[:, : 640 // 2] < 60).all(axis=2).any(axis=0))
+    assert dark[0] == 24 and (strip < 60).all(axis=2).any()
+    bar = int((strip[:, :120] < 60).all(axis=2).sum(axis=1).max())  # the longest row of dark pixels
+    assert bar == pytest.approx(2 * (shown[-1] - shown[0] + 1) / 20, abs=3)  # 2 m of a beam of 20 m

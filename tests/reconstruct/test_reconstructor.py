@@ -212,6 +212,11 @@ def test_an_empty_kilometre_costs_no_memory() -> None:
         ({"scale": 0.0}, "scale: expected a positive number"),
         ({"threshold": 1.5}, "tau: expected a probability"),
         ({"observed_only_voxels": -1.0}, "observed-only: expected a positive distance"),
+        ({"observed_only_m": 0.0}, "observed-only: expected a positive distance in metres, found 0.0"),
+        (
+            {"observed_only_voxels": 1.0, "observed_only_m": 1.0},
+            "expected a distance in voxels or in metres, found both",
+        ),
         ({"simplify_faces": 10, "simplify_error_mm": 1.0}, "found both"),
         ({"refine_steps": -1}, "refine: expected 0 or more"),
         ({"simplify_faces": 3}, "simplify: expected at least 4 faces to keep, found 3"),

@@ -8,7 +8,7 @@ import pytest
 import trimesh
 from PIL import Image
 
-from sparse_convonet.picture.shading import SECTION_COLOUR
+from sparse_convonet.picture.shading import PAGE, SECTION_COLOUR
 from sparse_convonet.report import side_by_side
 from sparse_convonet.report.error_legend import error_colours
 from sparse_convonet.report.side_by_side import Entry, write_side_by_side
@@ -69,7 +69,7 @@ def _draw(folder: Path, entries: list[Entry], unit: str = "m", largest: float = 
 
 def _extent(panel: np.ndarray) -> np.ndarray:
     """Columns and rows over which something is drawn."""
-    rows, columns = np.nonzero((panel < 250).any(axis=2))
+    rows, columns = np.nonzero((panel < min(PAGE)).any(axis=2))
     return np.array([np.ptp(columns), np.ptp(rows)])
 
 
@@ -107,7 +107,7 @@ def test_all_are_cut_where_the_first_mesh_is_cut(tmp_path: Path) -> None:
     _, cut = _draw(tmp_path, [_plain(ROOM), _plain(tower)])
     assert _extent(cut)[1] <= _extent(_draw(tmp_path, [_plain(ROOM)] * 2)[0])[1] + 1
     whole_room, whole_tower = _draw(tmp_path, [_plain(ROOM), _plain(tower)], cut=False)
-    assert (whole_tower < 250).any(axis=2).sum() > (whole_room < 250).any(axis=2).sum()
+    assert (whole_tower < min(PAGE)).any(axis=2).sum() > (whole_room < min(PAGE)).any(axis=2).sum()
 
 
 def test_cut_takes_the_ceiling_off_and_whole_objects_keep_their_top(tmp_path: Path) -> None:
@@ -119,7 +119,7 @@ def test_cut_takes_the_ceiling_off_and_whole_objects_keep_their_top(tmp_path: Pa
 def test_storeys_of_a_panel_stand_apart(tmp_path: Path) -> None:
     def pieces(mesh: Mesh) -> int:
         """Into how many parts empty rows or columns divide a panel."""
-        shown = (_draw(tmp_path, [_plain(mesh)] * 2)[1] < 250).any(axis=2)
+        shown = (_draw(tmp_path, [_plain(mesh)] * 2)[1] < min(PAGE)).any(axis=2)
         return max(int((np.diff(shown.any(axis=axis).astype(int)) == 1).sum()) for axis in (0, 1))
 
     assert pieces(_boxes(_room())) == 1
@@ -161,7 +161,9 @@ def test_a_mesh_with_a_small_error_is_drawn_lighter_than_one_with_a_large_one(tm
     count = len(ROOM.vertices)
     small, large = _draw(tmp_path, [Entry("a", ROOM, "", np.full(count, error)) for error in (0.0, 0.1)])
     assert small.mean() > large.mean() + 20
-    np.testing.assert_array_equal((small < 250).any(axis=2) | (large < 250).any(axis=2), (large < 250).any(axis=2))
+    np.testing.assert_array_equal(
+        (small < min(PAGE)).any(axis=2) | (large < min(PAGE)).any(axis=2), (large < min(PAGE)).any(axis=2)
+    )
 
 
 def test_an_empty_mesh_says_so_and_leaves_the_others_as_they_were(tmp_path: Path) -> None:
@@ -216,5 +218,5 @@ def test_long_words_stay_within_their_panel(tmp_path: Path) -> None:
     entry = Entry("name " * 90, EMPTY, "remark " * 90, None)
     write_side_by_side(path, "title " * 90, [entry] * 2, largest_error=1.0, unit="m")
     picture = np.asarray(Image.open(path))
-    assert (picture[:, -15:] == 255).all()
-    assert (picture[70:, 384:398] == 255).all()  # between the panels
+    assert (picture[:, -15:] == PAGE).all()
+    assert (picture[70:, 384:398] == PAGE).all()  # between the panels

@@ -10,20 +10,22 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sparse_convonet.io.ply import MeshParts
 from sparse_convonet.mesh.cleanup import PieceRules, no_surface
+from sparse_convonet.mesh.expected_error import ERROR_ATTRIBUTES
 from sparse_convonet.mesh.placed import in_scan
 from sparse_convonet.mesh.topology import MeshStatistics
+from sparse_convonet.out_of_core.assembly.certified import caption_of, certificate_sums, certify
 from sparse_convonet.out_of_core.assembly.finishing import FinishedTiles, finish_tiles
 from sparse_convonet.out_of_core.assembly.held_mesh import HeldMesh
 from sparse_convonet.out_of_core.assembly.joined_tiles import whole_mesh
 from sparse_convonet.out_of_core.assembly.light_tiles import LightTiles
 from sparse_convonet.out_of_core.assembly.pieces import Pieces
+from sparse_convonet.out_of_core.assembly.point_errors import with_errors
 from sparse_convonet.out_of_core.assembly.preview import StreamedPicture, ViewPlan
 from sparse_convonet.out_of_core.assembly.scan_sides import sampled_rays
 from sparse_convonet.out_of_core.assembly.surfaces import Surfaces, SurfaceSums, TileSurface
@@ -44,12 +46,14 @@ _BASE_BYTES, _BYTES_PER_FACE = 0.7e9, 700  # upper bounds: open3d takes some 530
 @dataclass(frozen=True)
 class AssemblySettings:
     """pieces: which connected pieces go.  distances_m: for which coverage is counted.  chosen: what else is to be done to
-    the surface.  memory_bytes: what a mesh that is simplified, which is held whole, may take; None: anything."""
+    the surface.  memory_bytes: what a mesh that is simplified, which is held whole, may take; None: anything.
+    points_per_voxel: of the scan, see mesh.expected_error.ScanScale."""
 
     pieces: PieceRules
     distances_m: tuple[float, ...]
     chosen: ReconstructionSettings = ReconstructionSettings()
     memory_bytes: int | None = None
+    points_per_voxel: float = 1.0
 
     def __post_init__(self) -> None:
         if not self.distances_m or not all(math.isfinite(each) and each > 0 for each in self.distances_m):
@@ -77,46 +81,58 @@ def assemble(
         raise no_surface()
     if settings.chosen.simplifies:
         _require_memory(finished, settings.memory_bytes)
-        world = whole_mesh(finished, points, frame, settings.chosen, report)
-        held = HeldMesh(world, finished.removed_pieces, points, frame)
+        per_voxel = settings.points_per_voxel
+        world = whole_mesh(finished, points, frame, settings.chosen, per_voxel, report)
+        held = HeldMesh(world, finished.removed_pieces, points, frame, per_voxel)
         return held.write(paths, folder.grid, settings.distances_m, report)
     rays = sampled_rays(points, frame.voxels.voxel_size_m)
-    surfaces = Surfaces(finished, frame, points, shell_voxels(frame, settings.distances_m))
+    shell = shell_voxels(frame, settings.distances_m)
+    surfaces = Surfaces(finished, frame, points, shell, settings.points_per_voxel)
     coverage = Coverage(folder, surfaces, frame, points, settings.distances_m)
     light = None
     if paths.light:
         light = LightTiles(folder.folder / "light", frame, surfaces.vertex_count, paths.light_error_m)
     with atomic_path(paths.mesh) as temporary:
         parts = MeshParts(
-            temporary, surfaces.vertex_count, surfaces.face_count, normals=True, colours=surfaces.coloured
-        )
+            temporary, surfaces.vertex_count, surfaces.face_count, normals=True, colours=surfaces.coloured,
+            attributes=ERROR_ATTRIBUTES,
+        )  # fmt: skip
         with parts:
             sums = surfaces.finish(report)
             plan = ViewPlan.of(sums)
-            extents = []
+            certificate = certificate_sums(plan.storeys)
+            measured = []
             for name in reporting(report, "write", surfaces.names):
                 surface = surfaces.load(name)
                 parts.add(_as_written(surface, frame))
                 if len(surface.mesh.faces):
-                    extents.append(plan.extents(_upright(surface, frame)))
+                    upright = _upright(surface, frame)
+                    measured.append(plan.measure(upright))
+                    certify(certificate, surface.mesh, upright.vertices)
                 coverage.count(name, surface)
                 rays.meet(surface.mesh)
                 if light is not None:
                     light.add(name, surface)
     for name in reporting(report, "coverage", coverage.around()):
         coverage.count(name, None)
-    picture = StreamedPicture(plan, extents, surfaces.coloured)
-    with _tileset(paths.tiles, sums) as tileset:
+    picture = StreamedPicture(plan, measured, surfaces.coloured)
+    with _tileset(paths, sums) as tileset:
         for name in reporting(report, "picture", surfaces.names):
             mesh = _upright(surfaces.load(name), frame)
             if len(mesh.faces):  # a tile may have nothing but a vertex that others use
                 picture.draw(mesh)
                 if tileset is not None:
                     tileset.add(name, mesh)
-    picture.write(paths.preview)
-    facts = None if light is None else write_light(paths, light.finish(report), frame.scan)
+    certified = certificate.finish()
+    picture.write(paths.preview, caption_of(paths.title, certified, sums.outline, (sums.low_z, sums.high_z)))
+    facts = None
+    if light is not None:
+        found = light.finish(report)
+        found = replace(found, mesh=with_errors(found.mesh, points, frame.voxels, settings.points_per_voxel))
+        facts = write_light(paths, found, frame.scan)
     statistics = _statistics(surfaces, finished.pieces, sums, frame)
-    return WrittenMesh(statistics, coverage.shares(), finished.removed_pieces, rays.shares(), facts)
+    shares = coverage.shares(), finished.removed_pieces, rays.shares()
+    return WrittenMesh(statistics, *shares, certified, facts)
 
 
 def _as_written(surface: TileSurface, frame: TileFrame) -> Mesh:
@@ -124,7 +140,9 @@ def _as_written(surface: TileSurface, frame: TileFrame) -> Mesh:
     mesh, own = surface.mesh, surface.own
     assert mesh.normals is not None
     colours = None if mesh.colours is None else mesh.colours[own]
-    return in_scan(Mesh(mesh.vertices[own], surface.numbers[mesh.faces], mesh.normals[own], colours), frame.scan)
+    attributes = {name: values[own] for name, values in mesh.attributes.items()}
+    part = Mesh(mesh.vertices[own], surface.numbers[mesh.faces], mesh.normals[own], colours, attributes)
+    return in_scan(part, frame.scan)
 
 
 def _upright(surface: TileSurface, frame: TileFrame) -> Mesh:
@@ -134,13 +152,13 @@ def _upright(surface: TileSurface, frame: TileFrame) -> Mesh:
 
 
 @contextmanager
-def _tileset(path: Path | None, sums: SurfaceSums) -> Iterator[TilesetWriter | None]:
-    if path is None:
+def _tileset(paths: ResultPaths, sums: SurfaceSums) -> Iterator[TilesetWriter | None]:
+    if paths.tiles is None:
         yield None
         return
     low, high = sums.outline.min(axis=0), sums.outline.max(axis=0)
-    with atomic_folder(path) as temporary:
-        writer = TilesetWriter(temporary, np.array([*low[:2], sums.low_z]), high)
+    with atomic_folder(paths.tiles) as temporary:
+        writer = TilesetWriter(temporary, np.array([*low[:2], sums.low_z]), high, paths.to_earth)
         yield writer
         writer.finish()
 

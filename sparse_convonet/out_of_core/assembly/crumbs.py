@@ -36,15 +36,14 @@ def without_unsupported(
     # In the order of their first vertices, as the pieces of a whole mesh are numbered, for equal sums.
     whole = np.flatnonzero(pieces.kept)
     whole = whole[np.argsort(pieces.first_places()[whole], kind="stable")]
-    area = pieces.areas[whole]
-    below = min(rule.below_m2 / frame.voxels.voxel_size_m**2, rule.below_share * float(area.sum()))
+    area, (low, high) = pieces.areas[whole], (ends[whole] for ends in pieces.ends())
+    share = rule.points_shares(area, low, high, frame.voxels.voxel_size_m)
     small = np.zeros(len(pieces.areas), dtype=bool)
-    small[whole[area < below]] = True
+    small[whole[share > 0]] = True
     if points.count == 0 or not small.any():
         return pieces
     supported = _count_points(pieces, small, folder, points, frame, rule.reach_voxels, progress)
-    poor = area < below
-    poor &= supported[whole] < points_wanted(area, points.count, rule.points_share)
+    poor = (share > 0) & (supported[whole] < points_wanted(area, points.count, share))
     kept = pieces.kept.copy()
     kept[whole[poor]] = False
     logger.info("removed %d small pieces with few points, kept %d", poor.sum(), small.sum() - poor.sum())

@@ -63,7 +63,7 @@ def finish_tiles(
     """
     pieces = without_crumbs(find_pieces(folder, progress), folder, points, frame, rules, progress)
     removed = int(np.count_nonzero(~pieces.kept))
-    far, refined = settings.observed_only_voxels, settings.refine_steps > 0
+    far, refined = settings.observed_reach_voxels(frame.voxels.voxel_size_m), settings.refine_steps > 0
     if not pieces.kept.any() or (far is None and not refined and not settings.field_normals):
         return FinishedTiles(folder, pieces, removed)
     tag = tag_of(

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
+from sparse_convonet.io.crs import ToEarth
 from sparse_convonet.io.ply import write_ply
 from sparse_convonet.mesh.cleanup import no_surface
 from sparse_convonet.mesh.light import light_mesh
 from sparse_convonet.mesh.placed import in_scan, in_world
 from sparse_convonet.mesh.topology import keep_faces, mesh_statistics
 from sparse_convonet.metrics.coverage import counts_within
+from sparse_convonet.out_of_core.assembly.certified import caption_of, certificate_sums, certify
 from sparse_convonet.out_of_core.assembly.light_tiles import block_numbers
+from sparse_convonet.out_of_core.assembly.point_errors import with_errors
 from sparse_convonet.out_of_core.assembly.scan_sides import sampled_rays
 from sparse_convonet.out_of_core.assembly.tile_frame import TileFrame
 from sparse_convonet.out_of_core.assembly.tile_notes import PointSource
 from sparse_convonet.out_of_core.assembly.tiles3d import TilesetWriter
 from sparse_convonet.out_of_core.assembly.written_mesh import ResultPaths, WrittenMesh, write_light
-from sparse_convonet.picture.cutaway import render_cutaway
+from sparse_convonet.picture.cutaway import ends_of, render_cutaway
+from sparse_convonet.picture.storeys import find_storeys
 from sparse_convonet.runtime.atomic import atomic_folder
 from sparse_convonet.runtime.progress import Progress
 from sparse_convonet.structures import Mesh
@@ -29,13 +33,14 @@ from sparse_convonet.tile_grid import TiledRows, TileGrid
 
 @dataclass(frozen=True)
 class HeldMesh:
-    """world: the mesh, metres, z up, with normals and, where the points have some, colours.  removed_pieces: how many
-    were taken away before."""
+    """world: the mesh, metres, z up, with normals, the errors expected and, where the points have some, colours.
+    removed_pieces: how many were taken away before.  points_per_voxel: of the scan, see mesh.expected_error.ScanScale."""
 
     world: Mesh
     removed_pieces: int
     points: PointSource
     frame: TileFrame
+    points_per_voxel: float
 
     def write(
         self,
@@ -58,18 +63,25 @@ class HeldMesh:
         if paths.light:
             progress("light mesh", 0.0)
             blocks = block_numbers(self.frame, self.world.vertices)
-            light = write_light(paths, light_mesh(self.world, blocks, paths.light_error_m), self.frame.scan)
+            found = light_mesh(self.world, blocks, paths.light_error_m)
+            found = replace(found, mesh=with_errors(found.mesh, self.points, self.frame.voxels, self.points_per_voxel))
+            light = write_light(paths, found, self.frame.scan)
         progress("write", 0.0)
         placed = in_scan(self.world, self.frame.scan)
         write_ply(paths.mesh, placed)
         statistics = mesh_statistics(placed)
         upright = in_world(placed, self.frame.scan)  # what whoever reads the file has, to the last bit
         del placed
-        render_cutaway(upright, paths.preview)
+        storeys = find_storeys(upright)
+        sums = certificate_sums(storeys)
+        certify(sums, self.world, upright.vertices)
+        certificate = sums.finish()
+        caption = caption_of(paths.title, certificate, upright.vertices, ends_of(upright))
+        render_cutaway(upright, paths.preview, storeys=storeys, caption=caption, fit=True)
         if paths.tiles is not None and grid is not None:
             with atomic_folder(paths.tiles) as temporary:
-                self._write_tiles(upright, temporary, grid)
-        return WrittenMesh(statistics, coverage, self.removed_pieces, rays.shares(), light)
+                self._write_tiles(upright, temporary, grid, paths.to_earth)
+        return WrittenMesh(statistics, coverage, self.removed_pieces, rays.shares(), certificate, light)
 
     def _coverage(self, distances_m: Sequence[float], progress: Progress) -> tuple[float, ...]:
         """The share of all points within each distance."""
@@ -80,9 +92,9 @@ class HeldMesh:
             progress("coverage", passed / self.points.count)
         return tuple(float(count / self.points.count) for count in within)
 
-    def _write_tiles(self, upright: Mesh, folder: Path, grid: TileGrid) -> None:
+    def _write_tiles(self, upright: Mesh, folder: Path, grid: TileGrid, to_earth: ToEarth | None) -> None:
         """Each of the 3D Tiles has the faces whose middle lies in it."""
-        writer = TilesetWriter(folder, upright.vertices.min(axis=0), upright.vertices.max(axis=0))
+        writer = TilesetWriter(folder, upright.vertices.min(axis=0), upright.vertices.max(axis=0), to_earth)
         middles = self.frame.voxels.to_voxels(self.world.vertices)[upright.faces].mean(axis=1) / self.frame.cell_voxels
         rows = TiledRows(middles, grid)
         for name in rows.occupied():

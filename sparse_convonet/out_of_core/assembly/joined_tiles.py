@@ -12,6 +12,7 @@ from sparse_convonet.mesh.finish import finish_mesh
 from sparse_convonet.mesh.normals import with_normals_along
 from sparse_convonet.out_of_core.assembly.finishing import FinishedTiles
 from sparse_convonet.out_of_core.assembly.point_colours import colours_near
+from sparse_convonet.out_of_core.assembly.point_errors import with_errors
 from sparse_convonet.out_of_core.assembly.tile_frame import TileFrame
 from sparse_convonet.out_of_core.assembly.tile_notes import PointSource
 from sparse_convonet.plan.settings import ReconstructionSettings
@@ -22,9 +23,15 @@ _COLOUR_MARGIN_VOXELS = 2.0  # around the mesh, in which nearly all vertices hav
 
 
 def whole_mesh(
-    tiles: FinishedTiles, points: PointSource, frame: TileFrame, settings: ReconstructionSettings, progress: Progress
+    tiles: FinishedTiles,
+    points: PointSource,
+    frame: TileFrame,
+    settings: ReconstructionSettings,
+    points_per_voxel: float,
+    progress: Progress,
 ) -> Mesh:
-    """The mesh of all tiles in the world, metres, z up: joined, simplified as the settings say, with normals and colours.
+    """The mesh of all tiles in the world, metres, z up: joined, simplified as the settings say, with normals, colours and
+    the errors expected.
 
     It may be empty.
     """
@@ -32,13 +39,12 @@ def whole_mesh(
     joined = replace(joined, vertices=frame.voxels.to_world(joined.vertices))
     margin = _COLOUR_MARGIN_VOXELS * frame.voxels.voxel_size_m
 
-    def colour(mesh: Mesh) -> Mesh:
-        return replace(mesh, colours=colours_near(points, mesh.vertices, margin))
+    def dress(mesh: Mesh) -> Mesh:
+        if points.has_colours and points.count > 0:
+            mesh = replace(mesh, colours=colours_near(points, mesh.vertices, margin))
+        return with_errors(mesh, points, frame.voxels, points_per_voxel)
 
-    has_colours = points.has_colours and points.count > 0
-    return finish_mesh(
-        joined, settings.simplify_faces, settings.simplify_error_m, colour if has_colours else None, progress
-    )
+    return finish_mesh(joined, settings.simplify_faces, settings.simplify_error_m, dress, progress)
 
 
 def join_tiles(tiles: FinishedTiles) -> Mesh:

@@ -55,6 +55,13 @@ class Pieces:
         """(P',) bool: which of a tile's pieces, numbered as label_tile does, stay."""
         return self.kept[self.piece_of[self.parts(tile)]]
 
+    def ends(self) -> tuple[np.ndarray, np.ndarray]:
+        """(P, 3) lowest and highest coordinates of each piece, voxels."""
+        low, high = np.full((len(self.areas), 3), np.inf), np.full((len(self.areas), 3), -np.inf)
+        np.minimum.at(low, self.piece_of, self.low)
+        np.maximum.at(high, self.piece_of, self.high)
+        return low, high
+
     def first_places(self) -> np.ndarray:
         """(P,) for each piece the first part it has."""
         return np.unique(self.piece_of, return_index=True)[1]

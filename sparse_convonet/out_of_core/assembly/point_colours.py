@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from scipy.spatial import cKDTree
 
-from sparse_convonet.mesh.colour import NEIGHBOURS, blend
+from sparse_convonet.mesh.colour import NEIGHBOURS, blend, has_colour
 from sparse_convonet.mesh.query_chunks import query_chunks
 from sparse_convonet.out_of_core.assembly.tile_notes import PointSource
 
@@ -18,7 +18,7 @@ def colours_near(points: PointSource, vertices_world: np.ndarray, margin_m: floa
     margin_m: how far around the vertices points are looked at first.  Vertices whose nearest points may lie beyond are
     asked for again, those of one cell together, with twice the margin.
     """
-    colours = np.empty((len(vertices_world), 3), dtype=np.uint8)
+    colours = np.zeros((len(vertices_world), 3), dtype=np.uint8)
     count = min(NEIGHBOURS, points.count)
     waiting = [(np.arange(len(vertices_world)), margin_m)] if len(vertices_world) else []
     while waiting:
@@ -42,10 +42,16 @@ def _colour(
     low, high = vertices[rows].min(axis=0) - margin, vertices[rows].max(axis=0) + margin
     holds_all = bool((low <= points.low).all() and (high > points.high).all())
     found = points.within(low, high)
-    if len(found.points_world) < count:
-        return rows
     assert found.colours is not None
-    tree = cKDTree(found.points_world)
+    known = has_colour(found.colours)
+    places_known, known_colours = found.points_world[known], found.colours[known]
+    if holds_all:
+        count = min(count, len(places_known))
+    if len(places_known) < count:
+        return rows
+    if count == 0:  # no point of the scan has a colour
+        return rows[:0]
+    tree = cKDTree(places_known)
     unsure = []
     for part in query_chunks(len(rows)):
         chunk = rows[part]
@@ -53,6 +59,6 @@ def _colour(
         distance, nearest = tree.query(places, k=range(1, count + 1), workers=-1)  # both (Q, count)
         to_border = np.minimum(places - low, high - places).min(axis=1)
         sure = (distance[:, -1] < to_border) | holds_all
-        colours[chunk[sure]] = blend(distance[sure], found.colours[nearest[sure]])
+        colours[chunk[sure]] = blend(distance[sure], known_colours[nearest[sure]])
         unsure.append(chunk[~sure])
     return np.concatenate(unsure)

@@ -9,7 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from sparse_convonet.out_of_core.assembly.surfaces import SurfaceSums
-from sparse_convonet.picture.camera import ParallelCamera, heading_of, lay_out
+from sparse_convonet.picture.camera import ParallelCamera, fitted_height, heading_of, lay_out
+from sparse_convonet.picture.caption import captioned
 from sparse_convonet.picture.cutaway import (
     ELEVATION_DEG,
     HEIGHT,
@@ -21,7 +22,7 @@ from sparse_convonet.picture.cutaway import (
     slabs_of,
     write_picture,
 )
-from sparse_convonet.picture.face_sums import extents_of_slabs, joined_boxes
+from sparse_convonet.picture.framing import Framing
 from sparse_convonet.picture.storeys import Storey, storeys_between
 from sparse_convonet.structures import Mesh
 
@@ -32,32 +33,37 @@ class ViewPlan:
 
     storeys: tuple[Storey, ...]
     camera: ParallelCamera
+    framing: Framing
 
     @classmethod
     def of(cls, sums: SurfaceSums) -> ViewPlan:
         storeys = storeys_between(sums.low_z, sums.high_z, sums.levels)
-        return cls(storeys, ParallelCamera.looking_down(heading_of(sums.walls, sums.outline), ELEVATION_DEG))
+        camera = ParallelCamera.looking_down(heading_of(sums.walls, sums.outline), ELEVATION_DEG)
+        ends = sums.low_z, sums.high_z
+        return cls(storeys, camera, Framing.around(sums.outline, *ends, slabs_of(storeys), plane_axes(camera)))
 
-    def extents(self, mesh: Mesh) -> np.ndarray:
-        """(S, 2, 2): how far each storey of a part of the mesh (world, metres, z up) reaches in the camera's plane."""
-        return extents_of_slabs(mesh, slabs_of(self.storeys), plane_axes(self.camera))
+    def measure(self, mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
+        """Where each storey of a part of the mesh (world, metres, z up) lies in the camera's plane; see Framing."""
+        return self.framing.measure(mesh)
 
 
 class StreamedPicture:
     """A picture to which a mesh with faces is added part by part; it holds what is seen so far, subpixel by subpixel.
 
-    extents: those of ViewPlan of all parts.  coloured: whether the parts have colours.
+    measured: of ViewPlan, of all parts.  coloured: whether the parts have colours.
     """
 
     def __init__(
         self,
         plan: ViewPlan,
-        extents: Sequence[np.ndarray],
+        measured: Sequence[tuple[np.ndarray, np.ndarray]],
         coloured: bool,
         width: int = WIDTH,
         height: int = HEIGHT,
     ) -> None:
-        panels = lay_out(list(joined_boxes(extents)), width, height, MARGIN_PIXELS)
+        boxes = list(plan.framing.boxes(measured))
+        height = fitted_height(boxes, width, height, MARGIN_PIXELS)
+        panels = lay_out(boxes, width, height, MARGIN_PIXELS)
         self._cutaway = Cutaway(plan.storeys, tuple(panels), plan.camera, solid=True)
         self._canvases = [self._cutaway.canvas(number, coloured) for number in range(len(panels))]
         self._size = width, height
@@ -68,9 +74,10 @@ class StreamedPicture:
         for canvas in self._canvases:
             self._cutaway.draw(canvas, mesh, projection)
 
-    def write(self, path: Path) -> None:
-        """Write it as a PNG; nothing can be added any more."""
+    def write(self, path: Path, caption: Sequence[str]) -> None:
+        """Write it as a PNG; nothing can be added any more.  caption: as of render_cutaway."""
         picture = blank_picture(*self._size)
         while self._canvases:
             self._cutaway.shade(self._canvases.pop(), picture)
-        write_picture(path, picture)
+        scale = self._cutaway.panels[0].metres_per_pixel
+        write_picture(path, captioned(picture, scale, caption) if caption else picture)

@@ -1,4 +1,5 @@
-"""Stage out_of_core: the final surface of each tile: numbers, normals and colours of its vertices, and what adds up.
+"""Stage out_of_core: the final surface of each tile: numbers, normals, colours and expected errors of its vertices,
+and what adds up.
 
 A vertex on a border is used by its owner and by tiles before it, in the order of tiles.  So the normals of its faces are
 added up along that order, from tile to tile, as if the faces stood in one list, and its owner is the last to add.
@@ -13,12 +14,14 @@ from scipy.spatial import ConvexHull, QhullError
 
 from sparse_convonet.extract.tile_pieces import label_tile
 from sparse_convonet.extract.tile_search import TileMesh
+from sparse_convonet.mesh.expected_error import ERROR_ATTRIBUTES, shipped_error_model
 from sparse_convonet.mesh.normals import add_face_normals, falling_normals, unit_or_zero
 from sparse_convonet.mesh.topology import check_edges, face_areas
 from sparse_convonet.out_of_core.assembly.border_edges import check_border_edges, edges_along_border
 from sparse_convonet.out_of_core.assembly.finishing import FinishedTiles
 from sparse_convonet.out_of_core.assembly.pieces import places_at_owners, survey_notes
 from sparse_convonet.out_of_core.assembly.point_colours import colours_near
+from sparse_convonet.out_of_core.assembly.point_errors import errors_near
 from sparse_convonet.out_of_core.assembly.tile_frame import TileFrame
 from sparse_convonet.out_of_core.assembly.tile_notes import (
     PointSource,
@@ -41,7 +44,7 @@ _COLOUR_MARGIN_VOXELS = 2.0  # around a tile, in which nearly all vertices have 
 class TileSurface:
     """What one tile has of the final mesh.
 
-    mesh: vertices in the world, metres, z up, with normals and colours; also vertices that no face uses.
+    mesh: vertices in the world, metres, z up, with normals, colours and attributes; also vertices that no face uses.
     numbers: (V,) int64, that of each vertex in the whole mesh, -1 where it has none.  own: (V,) bool, the tile's own.
     keys: (V,) int64, see TileMesh.
     """
@@ -73,13 +76,21 @@ class SurfaceSums:
 class Surfaces:
     """The final surfaces of tiles of which something stays (`names`), one tile at a time.
 
-    shell_voxels: as wide is the strip along the border of which faces are kept for the neighbours.
+    shell_voxels: as wide is the strip along the border of which faces are kept for the neighbours.  points_per_voxel: of
+    the scan, see mesh.expected_error.ScanScale.
     """
 
-    def __init__(self, tiles: FinishedTiles, frame: TileFrame, points: PointSource, shell_voxels: float) -> None:
+    def __init__(
+        self,
+        tiles: FinishedTiles,
+        frame: TileFrame,
+        points: PointSource,
+        shell_voxels: float,
+        points_per_voxel: float,
+    ) -> None:
         folder, pieces = tiles.folder, tiles.pieces
         self._finished, self._folder, self._pieces, self._frame, self._points = tiles, folder, pieces, frame, points
-        self.grid, self.shell_voxels = folder.grid, shell_voxels
+        self.grid, self.shell_voxels, self._points_per_voxel = folder.grid, shell_voxels, points_per_voxel
         self.coloured = points.has_colours and points.count > 0
         face_counts = pieces.per_tile(pieces.faces)
         vertex_counts = pieces.per_tile(pieces.vertices)
@@ -93,7 +104,7 @@ class Surfaces:
         self.tag = tag_of(
             pieces.kept, pieces.piece_of, pieces.areas, frame.voxels.origin_world, frame.voxels.voxel_size_m,
             frame.cell_voxels, frame.scan.up, frame.scan.scale, points.count, self.coloured, shell_voxels,
-            tiles.has_gradients,
+            tiles.has_gradients, str(shipped_error_model()), points_per_voxel,
         )  # fmt: skip
         self._survey = survey_notes(folder)
         self._notes = TileNotes(folder, "surface.npz", self.tag)
@@ -115,10 +126,10 @@ class Surfaces:
         """The surface of a tile, after `finish`."""
         mesh = self._folder.mesh(name)
         stays, own, numbers = self._numbered(name, mesh)
-        fields = ("normals", "colours") if self.coloured else ("normals",)
+        fields = ("normals", *(("colours",) if self.coloured else ()), *ERROR_ATTRIBUTES)
         values = {}
         for field, known in zip(fields, self._notes.read(name, *fields), strict=True):
-            values[field] = np.zeros((len(own), 3), known.dtype)
+            values[field] = np.zeros((len(own), *known.shape[1:]), known.dtype)
             values[field][own] = known
         foreign = np.flatnonzero(~mesh.own & stays)
         for owner, mine, places in places_at_owners(self._survey, name, mesh.keys[foreign]):
@@ -130,7 +141,9 @@ class Surfaces:
         faces = mesh.faces[stays[mesh.faces[:, 0]]].astype(np.int64)
         assert faces.size == 0 or numbers[faces].min() >= 0
         world = self._frame.voxels.to_world(mesh.vertices)
-        return TileSurface(Mesh(world, faces, values["normals"], values.get("colours")), numbers, own, mesh.keys)
+        attributes = {field: values[field] for field in ERROR_ATTRIBUTES}
+        found = Mesh(world, faces, values["normals"], values.get("colours"), attributes)
+        return TileSurface(found, numbers, own, mesh.keys)
 
     def shell(self, name: TileName) -> np.ndarray:
         """(S, 3, 3) float64, world: the corners of faces along the border of a tile, after `finish`."""
@@ -162,6 +175,12 @@ class Surfaces:
             colours = np.zeros((len(own), 3), dtype=np.uint8)
             colours[own] = colours_near(self._points, world.vertices[own], margin)
             found |= {"colours": colours[own], "border_colours": colours[border]}
+        errors = errors_near(
+            self._points, world.vertices[own], found["normals"], self._frame.voxels, self._points_per_voxel
+        )
+        place = np.cumsum(own) - 1  # border vertices are the tile's own; one that went is not asked for
+        for field, values in errors.items():
+            found |= {field: values, f"border_{field}": values[np.minimum(place[border], len(values) - 1)]}
         return found | self._edges(name, mesh, faces, border, foreign) | self._summed(world, stays)
 
     def _sums_before(self, name: TileName, mesh: TileMesh, border: np.ndarray, foreign: np.ndarray) -> np.ndarray:

@@ -8,6 +8,7 @@ what it spans is seen larger than the viewer's allowance.  Contents are glTF, y 
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,17 +20,25 @@ from sparse_convonet.structures import Mesh
 from sparse_convonet.tile_grid import TileName
 
 TILESET = "tileset.json"
+_STEP_M = 10.0  # along each axis, to find where it points on the Earth
 
 
 class TilesetWriter:
     """Writes a tileset to an empty folder, one tile after the other.
 
     low, high: corners (3,) of the mesh, which is in metres, z up; its files count from a whole metre near the middle of its
-    ground plan.
+    ground plan.  to_earth: takes places (N, 3) of the mesh to metres from the middle of the Earth, where viewers with a
+    globe show it; None: it stays where it is.
     """
 
-    def __init__(self, folder: Path, low: np.ndarray, high: np.ndarray) -> None:
-        self._folder = folder
+    def __init__(
+        self,
+        folder: Path,
+        low: np.ndarray,
+        high: np.ndarray,
+        to_earth: Callable[[np.ndarray], np.ndarray] | None = None,
+    ) -> None:
+        self._folder, self._to_earth = folder, to_earth
         self._origin = np.round([*(low[:2] + high[:2]) / 2, low[2]])
         self._leaves: dict[TileName, dict[str, Any]] = {}
 
@@ -47,6 +56,9 @@ class TilesetWriter:
         root = _tree(self._leaves)
         transform = np.eye(4)
         transform[:3, 3] = self._origin
+        if self._to_earth is not None:  # a building is so small that it bends with the Earth by less than a millimetre
+            places = self._to_earth(self._origin + np.concatenate([np.zeros((1, 3)), _STEP_M * np.eye(3)]))
+            transform[:3, :3], transform[:3, 3] = (places[1:] - places[0]).T / _STEP_M, places[0]
         root |= {"refine": "ADD", "transform": transform.T.ravel().tolist()}  # column by column
         tileset = {"asset": {"version": "1.1"}, "geometricError": _diagonal(root), "root": root}
         (self._folder / TILESET).write_text(json.dumps(tileset, indent=1) + "\n", encoding="utf-8")

@@ -98,8 +98,5 @@ def part_of(mesh: TileMesh, vertices: np.ndarray, faces: np.ndarray) -> TileMesh
 
 def _diameters(patches: Pieces) -> np.ndarray:
     """(P,) the diagonals of the boxes around patches, voxels."""
-    count = len(patches.areas)
-    low, high = np.full((count, 3), np.inf), np.full((count, 3), -np.inf)
-    np.minimum.at(low, patches.piece_of, patches.low)
-    np.maximum.at(high, patches.piece_of, patches.high)
+    low, high = patches.ends()
     return np.asarray(np.linalg.norm(high - low, axis=1))

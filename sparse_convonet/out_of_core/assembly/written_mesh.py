@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +14,7 @@ from sparse_convonet.io.meshes import FLOAT32_OFFSET_LIMIT_M, write_mesh
 from sparse_convonet.mesh.light import LightMesh
 from sparse_convonet.mesh.placed import in_scan
 from sparse_convonet.mesh.topology import MeshStatistics
+from sparse_convonet.metrics.certificate import Certificate
 from sparse_convonet.metrics.sides import ScanSideShares
 from sparse_convonet.structures import Mesh
 
@@ -23,13 +24,16 @@ logger = logging.getLogger(__name__)
 @dataclass(frozen=True)
 class ResultPaths:
     """mesh: .ply.  preview: .png.  light: of the light mesh, .glb, .obj, .stl, .off or .ply; it is made if there are any.
-    light_error_m: of mesh.light.  tiles: the folder of 3D Tiles, or None."""
+    light_error_m: of mesh.light.  tiles: the folder of 3D Tiles, or None.  title: the first words below the picture; none:
+    it has no words.  to_earth: of the 3D Tiles, see TilesetWriter."""
 
     mesh: Path
     preview: Path
     light: Sequence[Path] = ()
     light_error_m: float = 0.01
     tiles: Path | None = None
+    title: str = ""
+    to_earth: Callable[[np.ndarray], np.ndarray] | None = None
 
 
 @dataclass(frozen=True)
@@ -47,12 +51,13 @@ class LightFacts:
 class WrittenMesh:
     """statistics: of the whole mesh, in the units of the scan, as mesh_statistics.  coverage: the share of the points
     within each of the distances asked for.  removed_pieces: connected pieces that were too small or had too few points.
-    sides: None where no scanner is known.  light: None where none was asked for."""
+    sides: None where no scanner is known.  certificate: what error is expected.  light: None where none was asked for."""
 
     statistics: MeshStatistics
     coverage: tuple[float, ...]
     removed_pieces: int
     sides: ScanSideShares | None
+    certificate: Certificate
     light: LightFacts | None = None
 
 
@@ -66,9 +71,8 @@ def write_light(paths: ResultPaths, light: LightMesh, frame: ScanFrame) -> Light
         if path.suffix.lower() == ".glb":
             turn = up_rotation("y")  # from y up to z up, so its inverse is asked for
             assert mesh.normals is not None
-            write_mesh(
-                path, Mesh(mesh.vertices @ turn, mesh.faces, (mesh.normals @ turn).astype("float32"), mesh.colours)
-            )
+            normals = (mesh.normals @ turn).astype("float32")
+            write_mesh(path, replace(mesh, vertices=mesh.vertices @ turn, normals=normals))
         elif path.suffix.lower() == ".stl":
             write_mesh(path, _for_stl(in_scan(mesh, frame)))
         else:

@@ -187,7 +187,7 @@ class _NoPicture:
     def draw(self, mesh: object) -> None:
         pass
 
-    def write(self, path: Path) -> None:
+    def write(self, path: Path, caption: object) -> None:
         path.write_bytes(b"none")
 
 

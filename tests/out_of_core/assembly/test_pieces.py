@@ -18,7 +18,7 @@ from sparse_convonet.out_of_core.assembly.tile_notes import TileNotes, tag_of
 from sparse_convonet.tile_grid import TileGrid
 from tests.mesh.analytic_fields import sphere, union
 from tests.oracles.same_surface import joined_by_keys
-from tests.out_of_core.analytic_tiles import TiledMesh
+from tests.out_of_core.analytic_tiles import VOXEL_M, TiledMesh
 from tests.out_of_core.tiled_scenes import FRAME, MemoryPoints, saved, small_things, tiled_mesh
 
 
@@ -68,12 +68,14 @@ def test_small_pieces_on_borders_go_and_stay_as_in_the_whole_mesh(seed: int, til
     near = near[(near[:, 0] > 9) | (rng.random(4000) < rng.uniform(0.1, 0.9, len(BALLS))[ball])]
     near = np.concatenate([near, np.array([BALLS[1], BALLS[2]]).mean(axis=0) + rng.normal(0, 0.3, (150, 3))])
     points = MemoryPoints(FRAME.voxels.to_world(near), None)
-    rule = CrumbRule(5.0, 0.5, 0.6, 0.5)
+    # The balls are small, and strays as well if they lie more than 8 voxels beside the large one.
+    rule = CrumbRule(
+        5.0, 0.5, 0.6, 0.5, stray_m=8 * VOXEL_M, stray_m2=9.0, stray_large_share=0.2, stray_points_share=0.75
+    )
     pieces = find_pieces(saved(TiledMesh(grid, tiles), tmp_path), _quiet)
     found = without_unsupported(pieces, saved(TiledMesh(grid, tiles), tmp_path), points, FRAME, rule, _quiet)
-    below = min(rule.below_m2 / FRAME.voxels.voxel_size_m**2, rule.below_share * float(face_areas(mesh).sum()))
     places = FRAME.voxels.snap_to_voxels(points.points_world)
-    whole = remove_unsupported(mesh, places, 0.5, below_area=below, least_share=rule.points_share)
+    whole = remove_unsupported(mesh, places, rule, FRAME.voxels.voxel_size_m)
     assert np.count_nonzero(~found.kept) == whole.removed_components
     assert 0 < whole.removed_components < len(BALLS)
     assert found.per_tile(found.vertices).sum() == len(whole.mesh.vertices)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,21 @@ from PIL import Image
 
 from sparse_convonet.mesh.colour import with_colours
 from sparse_convonet.out_of_core.assembly.assemble import assemble
+from sparse_convonet.out_of_core.assembly.certified import caption_of, certificate_sums, certify
 from sparse_convonet.out_of_core.assembly.point_colours import colours_near
 from sparse_convonet.out_of_core.assembly.written_mesh import ResultPaths
 from sparse_convonet.picture.camera import ParallelCamera, lay_out
-from sparse_convonet.picture.cutaway import MARGIN_PIXELS, Cutaway, blank_picture, plane_axes, render_cutaway, slabs_of
+from sparse_convonet.picture.cutaway import (
+    MARGIN_PIXELS,
+    Cutaway,
+    blank_picture,
+    ends_of,
+    plane_axes,
+    render_cutaway,
+    slabs_of,
+)
 from sparse_convonet.picture.face_sums import boxes_of_slabs
+from sparse_convonet.picture.shading import PAGE
 from sparse_convonet.picture.storeys import find_storeys
 from sparse_convonet.structures import Mesh, PointCloud
 from tests.mesh.analytic_fields import union
@@ -43,14 +54,19 @@ def test_picture_of_tiles_is_that_of_the_whole_mesh(coloured: bool, rng: np.rand
         points,
         FRAME,
         SETTINGS,
-        ResultPaths(tmp_path / "mesh.ply", tmp_path / "parts.png"),
+        ResultPaths(tmp_path / "mesh.ply", tmp_path / "parts.png", title="some.laz"),
     )
     mesh, _ = whole_mesh(tiled, points)
-    upright = Mesh(FRAME.upright(mesh.vertices), mesh.faces, mesh.normals, mesh.colours)
-    assert len(find_storeys(upright)) == 2
-    render_cutaway(upright, tmp_path / "whole.png")
+    upright = replace(mesh, vertices=FRAME.upright(mesh.vertices))
+    storeys = find_storeys(upright)
+    assert len(storeys) == 2
+    sums = certificate_sums(storeys)
+    certify(sums, upright, upright.vertices)
+    caption = caption_of("some.laz", sums.finish(), upright.vertices, ends_of(upright))
+    assert caption[0].startswith("some.laz: 2 storeys, ") and "68 % of that is expected within" in caption[1]
+    render_cutaway(upright, tmp_path / "whole.png", storeys=storeys, caption=caption, fit=True)
     parts, whole = (np.asarray(Image.open(tmp_path / f"{name}.png")) for name in ("parts", "whole"))
-    assert (whole < 250).any(axis=2).mean() > 0.2
+    assert (whole < min(PAGE)).any(axis=2).mean() > 0.2
     np.testing.assert_array_equal(parts, whole)
 
 
@@ -67,7 +83,7 @@ def test_a_mesh_drawn_in_any_parts_of_its_faces_in_order_gives_the_same_picture(
             cutaway.draw(canvas, part, cutaway.project(part))
         cutaway.shade(canvas, picture)
         pictures.append(picture)
-    assert (pictures[0] < 250).any()
+    assert (pictures[0] < min(PAGE)).any()
     np.testing.assert_array_equal(pictures[1], pictures[0])
 
 
@@ -82,9 +98,13 @@ class _Asked(MemoryPoints):
         return found
 
 
-@pytest.mark.parametrize("count", [1, 3, 2000])
-def test_colours_are_those_of_the_nearest_of_all_points_also_far_from_any(count: int, rng: np.random.Generator) -> None:
-    points = MemoryPoints(rng.uniform(0, 10, (count, 3)), rng.integers(0, 256, (count, 3)).astype(np.uint8))
+@pytest.mark.parametrize(("count", "black"), [(1, 0.0), (3, 0.0), (2000, 0.0), (2000, 0.7), (2000, 0.999), (3, 1.0)])
+def test_colours_are_those_of_the_nearest_of_all_points_also_far_from_any(
+    count: int, black: float, rng: np.random.Generator
+) -> None:
+    colours = rng.integers(0, 256, (count, 3)).astype(np.uint8)
+    colours[rng.random(count) < black] = 0
+    points = MemoryPoints(rng.uniform(0, 10, (count, 3)), colours)
     vertices = np.concatenate([rng.uniform(0, 10, (300, 3)), rng.uniform(-40, 50, (50, 3)), points.points_world[:9]])
     expected = with_colours(Mesh(vertices, np.zeros((0, 3), dtype=np.int64)), PointCloud(*_arrays(points))).colours
     for margin in (0.01, 0.5, 100.0):

@@ -1,4 +1,4 @@
-"""Stage report: words and lengths on a picture."""
+"""Stage picture: words and lengths on a picture."""
 
 from __future__ import annotations
 

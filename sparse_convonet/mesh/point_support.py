@@ -1,0 +1,78 @@
+"""Stage mesh: what the points of a scan say of each vertex: how near they are, how many, and how far beside the surface."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from sparse_convonet.clouds.coincidence import place_keys
+from sparse_convonet.mesh.point_support_numba import AXIS_BITS, HALF, measure_support
+from sparse_convonet.runtime.threads import run_ranges
+
+OBSERVED_VOXELS = 2.0  # a vertex without a point so near was guessed
+_NEAR_VOXELS = 0.75  # points farther off along the normal are of another surface: the other face of a thin wall
+_MOST_OF_A_CELL = 32  # points of a cell that are looked at; they stand for all of it
+_PARTS = 64  # of the vertices, for threads
+
+
+@dataclass(frozen=True)
+class PointSupport:
+    """Of vertices (V,), by the points within OBSERVED_VOXELS of each and within 0.75 voxels along its normal; in voxels.
+
+    nearest: the distance to the nearest of these; infinite where there are none.  For the others each point counts the
+    less, the farther it is, (1 - (distance / reach)^2)^2; without any they are zero.  count: their sum.  offset: their mean
+    height over the surface, along the normal.  spread: the standard deviation of that height.
+    """
+
+    count: np.ndarray
+    nearest: np.ndarray
+    offset: np.ndarray
+    spread: np.ndarray
+
+    @property
+    def observed(self) -> np.ndarray:
+        """(V,) bool: whether there are such points: the surface was seen here."""
+        return np.isfinite(self.nearest)
+
+
+class SupportingPoints:
+    """Points (N, 3) in voxel coordinates, found by their place.
+
+    Near vertices that are asked for, all points of a scan must be here: within twice OBSERVED_VOXELS, and a cell more.
+    Then what else is here, and in which order of the places, makes no difference.  Of points of one cell of
+    OBSERVED_VOXELS at most about 32 are looked at, chosen by their places.
+    """
+
+    def __init__(self, points_voxel: np.ndarray) -> None:
+        keys = _cell_keys(points_voxel)
+        order = np.argsort(keys, kind="stable")
+        cells, first, counts = np.unique(keys[order], return_index=True, return_counts=True)
+        del keys
+        of_cell = np.repeat(counts, counts)  # (N,) by cell
+        chosen = place_keys(points_voxel)[order] % of_cell.astype(np.uint64) < _MOST_OF_A_CELL
+        kept = np.add.reduceat(chosen, first, dtype=np.int64) if len(cells) else counts
+        self._points = np.ascontiguousarray(points_voxel[order[chosen]])
+        self._weights = (of_cell[chosen] / np.repeat(kept, kept)).astype(np.float32)
+        self._keys = cells
+        self._starts = np.concatenate([[0], np.cumsum(kept)])
+
+    def support(self, vertices_voxel: np.ndarray, normals: np.ndarray) -> PointSupport:
+        """vertices_voxel: (V, 3).  normals: (V, 3) unit vectors, in the same axes."""
+        vertices = np.ascontiguousarray(vertices_voxel, dtype=np.float64)
+        count, nearest, offset, spread = (np.zeros(len(vertices)) for _ in range(4))
+
+        def measure(part: int, begin: int, end: int) -> None:
+            measure_support(
+                vertices, normals, self._points, self._weights, self._keys, self._starts, OBSERVED_VOXELS, _NEAR_VOXELS,
+                count, nearest, offset, spread, begin, end,
+            )  # fmt: skip
+
+        run_ranges(measure, len(vertices), _PARTS)
+        return PointSupport(count, nearest, offset, spread)
+
+
+def _cell_keys(points_voxel: np.ndarray) -> np.ndarray:
+    """(N,) int64, of the cell of OBSERVED_VOXELS that holds each of (N, 3) points."""
+    cells = np.floor(points_voxel / OBSERVED_VOXELS).astype(np.int64) + HALF
+    return (((cells[:, 0] << AXIS_BITS) + cells[:, 1]) << AXIS_BITS) + cells[:, 2]

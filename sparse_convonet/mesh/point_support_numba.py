@@ -1,0 +1,82 @@
+"""Loops of mesh.point_support."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from sparse_convonet.runtime.numba_cache import njit
+
+AXIS_BITS = 21  # of a cell's number along each axis, in its key
+HALF = 1 << (AXIS_BITS - 1)
+
+
+@njit(cache=True, nogil=True)
+def measure_support(
+    vertices, normals, points, weights, keys, starts, reach, near, count, nearest, offset, spread, begin, end
+):  # type: ignore[no-untyped-def]  # noqa: E501
+    """Fill count, nearest, offset and spread of vertices begin to end; see PointSupport.
+
+    points: (N, 3) float64 by cell, each standing for weights (N,) float32 points.  keys: (C,) int64 ascending, of the
+    cells, whose edge is `reach`.  starts: (C + 1,) where the points of each begin.
+    """
+    last_x, last_y, last_z = -(1 << 40), 0, 0
+    runs = np.zeros((9, 2), dtype=np.int64)
+    for vertex in range(begin, end):
+        x, y, z = vertices[vertex, 0], vertices[vertex, 1], vertices[vertex, 2]
+        nx, ny, nz = np.float64(normals[vertex, 0]), np.float64(normals[vertex, 1]), np.float64(normals[vertex, 2])
+        cx, cy, cz = int(math.floor(x / reach)), int(math.floor(y / reach)), int(math.floor(z / reach))
+        if cx != last_x or cy != last_y or cz != last_z:
+            last_x, last_y, last_z = cx, cy, cz
+            for column in range(9):  # cells above each other follow each other
+                key = ((cx + column // 3 - 1 + HALF) << (2 * AXIS_BITS)) + ((cy + column % 3 - 1 + HALF) << AXIS_BITS)
+                low = np.searchsorted(keys, key + cz - 1 + HALF)
+                high = low
+                while high < len(keys) and keys[high] <= key + cz + 1 + HALF:
+                    high += 1
+                runs[column, 0], runs[column, 1] = starts[low], starts[high]
+        least, total, moment, square = reach * reach, 0.0, 0.0, 0.0
+        found = False
+        for column in range(9):
+            for row in range(runs[column, 0], runs[column, 1]):
+                dx, dy, dz = points[row, 0] - x, points[row, 1] - y, points[row, 2] - z
+                squared = dx * dx + dy * dy + dz * dz
+                if squared > reach * reach:
+                    continue
+                along = nx * dx + ny * dy + nz * dz
+                if abs(along) <= near:
+                    found = True
+                    least = min(least, squared)
+                    share = 1.0 - squared / (reach * reach)
+                    weight = share * share * np.float64(weights[row])
+                    total += weight
+                    moment += weight * along
+                    square += weight * along * along
+        nearest[vertex] = math.sqrt(least) if found else np.inf
+        count[vertex] = total
+        mean = moment / total if total > 0.0 else 0.0
+        offset[vertex] = mean
+        spread[vertex] = math.sqrt(max(square / total - mean * mean, 0.0)) if total > 0.0 else 0.0
+
+
+@njit(cache=True, nogil=True)
+def evaluate_polynomial(features, low, high, coefficients, values):  # type: ignore[no-untyped-def]
+    """Fill values (V,): exp of a polynomial of degree 2 in features (V, K), each held between low and high (K,).
+
+    coefficients: of 1, then of each feature, then of each product of two, those with the first feature first.
+    """
+    count = len(low)
+    held = np.zeros(count)
+    for row in range(len(features)):
+        for each in range(count):
+            held[each] = min(max(features[row, each], low[each]), high[each])
+        total, place = coefficients[0], 1
+        for each in range(count):
+            total += coefficients[place] * held[each]
+            place += 1
+        for first in range(count):
+            for second in range(first, count):
+                total += coefficients[place] * held[first] * held[second]
+                place += 1
+        values[row] = math.exp(total)
