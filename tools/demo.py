@@ -43,8 +43,10 @@ def main(arguments: list[str] | None = None) -> None:
     write_points(options.out / "scan.ply", PointCloud(scan.points))
     print(f"scanned   a two-storey building from {len(stations)} stations: {len(scan)} points")
     scan_path, settings = options.out / "scan.ply", ReconstructionSettings()
-    reconstruct_scan(ScanRequest([scan_path], options.out, settings, up="z", model=options.model, overwrite=True))
-    print(f"\nLook at {options.out / 'preview.png'}")
+    reconstruct_scan(
+        ScanRequest([scan_path], options.out, settings, up="z", model=options.model, overwrite=True, page=True)
+    )
+    print(f"\nLook at {options.out / 'preview.png'}, or open {options.out / 'page.html'} in a browser")
 
 
 if __name__ == "__main__":

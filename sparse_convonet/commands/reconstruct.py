@@ -66,6 +66,7 @@ def main(arguments: list[str] | None = None) -> None:
         tiles=options.tiles,
         light=light_formats(options.formats),
         light_error_m=light_error_m(options.light_error),
+        page=options.page,
     )
     reconstruct_scan(request)
 
@@ -186,6 +187,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="MM",
         help="error that the light mesh may have (5mm); default: a quarter of a cell",
     )
+    add("--page", action="store_true", help="also write page.html: the result to look at in a browser, in one file")
     add("--refine", type=int, default=0, metavar="STEPS", help="steps that move vertices onto the surface")
     add(
         "--memory",

@@ -11,7 +11,7 @@ import base64
 import binascii
 import json
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -220,3 +220,17 @@ def _chunks(path: Path, kind: str, data: bytes) -> dict[bytes, bytes]:
         found.setdefault(name, data[place + 8 : place + 8 + length])
         place += 8 + length
     return found
+
+
+def vertex_numbers(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
+    """Numbers (V,) float64 of the vertices of a file's only mesh: those of the attributes _NAME, in capitals or not, that it
+    has.  Empty where there are several meshes.  Raises ValueError for damaged data.
+    """
+    document = GltfDocument.parse(path, path.read_bytes())
+    with refusing_damage(path):
+        primitives = [each for mesh in document.list_of("meshes") for each in mesh["primitives"]]
+        if len(primitives) != 1:
+            return {}
+        attributes = {key.lower(): index for key, index in primitives[0]["attributes"].items()}
+        wanted = {name: attributes[f"_{name}"] for name in names if f"_{name}" in attributes}
+        return {name: document.accessor(index).astype(np.float64)[:, 0] for name, index in wanted.items()}

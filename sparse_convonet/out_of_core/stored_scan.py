@@ -60,6 +60,11 @@ class StoredScan:
         """Where its voxels stand in the world."""
         return self._frame.voxels
 
+    @property
+    def points(self) -> PointStore:
+        """The points of the scan, in the world."""
+        return self._store
+
     def find_surface(self, progress: Progress) -> FoundSurface:
         """Encode, search and mesh all tiles, with what the runner offers.  Raises as it does."""
         started = time.monotonic()

@@ -7,6 +7,7 @@ from typing import Protocol
 import numpy as np
 
 from sparse_convonet.coordinates import VoxelFrame
+from sparse_convonet.out_of_core.assembly.tile_notes import PointSource
 from sparse_convonet.out_of_core.assembly.written_mesh import ResultPaths, WrittenMesh
 from sparse_convonet.plan.plan import Plan
 from sparse_convonet.plan.stages import FoundSurface
@@ -38,6 +39,11 @@ class PlannedScan(Protocol):
     @property
     def voxels(self) -> VoxelFrame:
         """Where its voxels stand in the world."""
+        ...
+
+    @property
+    def points(self) -> PointSource:
+        """The clean points of the scan."""
         ...
 
     def find_surface(self, progress: Progress) -> FoundSurface:

@@ -72,6 +72,11 @@ class WholeScan:
         """Where its voxels stand in the world."""
         return self._frame.voxels
 
+    @property
+    def points(self) -> CloudPoints:
+        """The points of the cloud, in the world."""
+        return CloudPoints(self._points)
+
     def find_surface(self, progress: Progress) -> FoundSurface:
         """Encode, search and mesh."""
         started = time.monotonic()

@@ -62,6 +62,7 @@ def report_of(
             "spacing": float(given.summary.spacing),
         },
         "voxel_size_m": plan.voxel_size_m,
+        "voxel_reason": plan.reason,
         "cell_size_m": plan.cell_size_m,
         "threshold": found.threshold,
         "levels": [{"stride": stride, "cells": cells} for stride, cells in found.level_cells.items()],

@@ -12,6 +12,7 @@ from sparse_convonet.io.crs import ToEarth
 from sparse_convonet.out_of_core.assembly.written_mesh import ResultPaths
 from sparse_convonet.out_of_core.points.spool import Stations
 from sparse_convonet.plan.settings import ReconstructionSettings
+from sparse_convonet.scan.page import PAGE_FILE, PAGE_MESH
 
 RESULT_FILES = ("mesh.ply", "preview.png", "report.json")  # the last says that the others are of one run
 LIGHT_FORMATS = ("glb", "obj", "stl")
@@ -31,7 +32,8 @@ class ScanRequest:
     work: where points and tiles are kept while a scan is reconstructed through the disk; None: a folder in `out`.
     cluster: "local" or the address of Ray, for the tiles.  tiles: write a folder of 3D Tiles as well.
     light: formats (LIGHT_FORMATS) of a mesh with few faces beside mesh.ply.  light_error_m: how far it may be from that
-    (mesh.collapse.collapse_edges); None: a quarter of a cell.
+    (mesh.collapse.collapse_edges); None: a quarter of a cell.  page: write a page that shows the result as well, which
+    takes a light mesh.glb.
     """
 
     inputs: Sequence[Path]
@@ -52,6 +54,7 @@ class ScanRequest:
     tiles: bool = False
     light: Sequence[str] = ("glb",)
     light_error_m: float | None = None
+    page: bool = False
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.light if name not in LIGHT_FORMATS]
@@ -71,7 +74,13 @@ class ScanRequest:
     @property
     def light_files(self) -> tuple[str, ...]:
         """Those of the light mesh."""
-        return tuple(f"mesh.{name}" for name in self.light)
+        names = tuple(f"mesh.{name}" for name in self.light)
+        return (*names, PAGE_MESH) if self.page and PAGE_MESH not in names else names
+
+    @property
+    def page_files(self) -> tuple[str, ...]:
+        """The page, if it is asked for."""
+        return (PAGE_FILE,) if self.page else ()
 
     @property
     def asks_for_tiles(self) -> bool:
@@ -81,4 +90,10 @@ class ScanRequest:
     @property
     def result_files(self) -> tuple[str, ...]:
         """What is written to `out`."""
-        return (RESULT_FILES[0], *self.light_files, *RESULT_FILES[1:], *([TILES_FOLDER] if self.tiles else []))
+        return (
+            RESULT_FILES[0],
+            *self.light_files,
+            *self.page_files,
+            *RESULT_FILES[1:],
+            *([TILES_FOLDER] if self.tiles else []),
+        )

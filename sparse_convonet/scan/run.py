@@ -19,6 +19,7 @@ from sparse_convonet.runtime.atomic import atomic_path, atomic_paths, require_wr
 from sparse_convonet.runtime.progress import Progress
 from sparse_convonet.scan.gather import GatheredScan, gather
 from sparse_convonet.scan.messages import StageBars, tell_input, tell_model, tell_plan, tell_result
+from sparse_convonet.scan.page import PAGE_MESH, write_scan_page
 from sparse_convonet.scan.report import ScanInput, report_of
 from sparse_convonet.scan.request import PRJ_FILE, RESULT_FILES, TILES_FOLDER, ScanRequest
 
@@ -121,8 +122,10 @@ def _make(
     found = gathered.scan.find_surface(progress)
     watch.told(found.seconds)
     request.out.mkdir(parents=True, exist_ok=True)
-    names = RESULT_FILES[0], *request.light_files, *RESULT_FILES[1:]  # the last vouches for the others
-    with atomic_paths([request.out / name for name in names]) as (mesh_path, *light_paths, preview_path, report_path):
+    light, pages = request.light_files, request.page_files
+    names = RESULT_FILES[0], *light, *pages, *RESULT_FILES[1:]  # the last vouches for the others
+    with atomic_paths([request.out / name for name in names]) as (mesh_path, *more, preview_path, report_path):
+        light_paths, page_paths = more[: len(light)], more[len(light) :]
         settings, to_ecef = gathered.settings, None
         if crs is not None and settings.up == "z":  # else the axes of the scan are not those of the system
             to_ecef = to_earth(crs, settings.metres_per_unit)
@@ -132,5 +135,9 @@ def _make(
         seconds = {**watch.seconds, "total": watch.total}
         plan = gathered.scan.plan
         report = report_of(request.inputs, crs, gathered.given, settings, plan, found, mesh, seconds, trained)
+        for page_path in page_paths:
+            progress("page", 0.0)
+            glb = light_paths[light.index(PAGE_MESH)]
+            write_scan_page(page_path, glb, gathered.scan.points, report, has_tiles=request.tiles)
         report_path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     return report
