@@ -223,8 +223,8 @@ def _chunks(path: Path, kind: str, data: bytes) -> dict[bytes, bytes]:
 
 
 def vertex_numbers(path: Path, names: Sequence[str]) -> dict[str, np.ndarray]:
-    """Numbers (V,) float64 of the vertices of a file's only mesh: those of the attributes _NAME, in capitals or not, that it
-    has.  Empty where there are several meshes.  Raises ValueError for damaged data.
+    """Numbers (V,) float64 of the vertices of a file's only mesh: those of the attributes _NAME, in capitals or not, that
+    it has.  Empty where there are several meshes.  Raises ValueError for damaged data.
     """
     document = GltfDocument.parse(path, path.read_bytes())
     with refusing_damage(path):

@@ -1,7 +1,7 @@
 """Stage report: arrays as text in a page, small and fast to read; tools/viewer/src/data.js reads them.
 
-An array of whole numbers becomes, column by column, the differences from row to row with their sign in the lowest bit; their
-bytes, all the lowest first, are deflated and written in base64.  So a vertex takes some 5 bytes and a face some 4.
+An array of whole numbers becomes, column by column, the differences from row to row with their sign in the lowest bit;
+their bytes, all the lowest first, are deflated and written in base64.  So a vertex takes some 6 bytes and a face some 3.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class PackedArray:
 
 def pack_integers(values: np.ndarray, *, differences: bool = True) -> PackedArray:
     """(N, C) or (N,) whole numbers, below 2^30 in size; those of which no differences are taken at least 0."""
-    columns = np.asarray(values, dtype=np.int64).reshape(len(values), -1).T  # (C, N)
+    columns = np.atleast_2d(np.asarray(values, dtype=np.int64).T)  # (C, N)
     if differences:
         change = np.diff(columns, axis=1, prepend=0)
         columns = (change << 1) ^ (change >> 63)

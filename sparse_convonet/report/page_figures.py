@@ -18,7 +18,7 @@ class Figure:
 
 def figures_of(report: Mapping[str, Any]) -> list[Figure]:
     """What was measured: the scan, the mesh, how well they fit, what it took."""
-    given, mesh, near = report["input"], report["mesh"], report["coverage"]
+    given, mesh, coverage = report["input"], report["mesh"], report["coverage"]
     scale = given["scale"]
     extent = " × ".join(f"{value * scale:.1f}" for value in given["extent"])
     pieces = f"{mesh['components']:,}, {'watertight' if mesh['watertight'] else 'open at borders'}"
@@ -30,12 +30,13 @@ def figures_of(report: Mapping[str, Any]) -> list[Figure]:
         Figure("Mesh", f"{mesh['faces']:,} faces, {mesh['vertices']:,} vertices"),
         Figure("Surface", f"{mesh['area_m2']:,.0f} m²"),
         Figure("Connected pieces", pieces),
-        Figure("Points within one cell of the mesh", f"{100 * near['within_1_cell']:.1f} %"),
-        Figure("Points within one voxel of the mesh", f"{100 * near['within_1_voxel']:.1f} %"),
+        Figure("Points within one cell of the mesh", f"{100 * coverage['within_1_cell']:.1f} %"),
+        Figure("Points within one voxel of the mesh", f"{100 * coverage['within_1_voxel']:.1f} %"),
     ]
     light = report.get("light_mesh")
     if light is not None:
-        error = f"95 % of the mesh within {1000 * light['within_95_m']:.1f} mm of it, the farthest {1000 * light['largest_m']:.0f} mm"
+        near, far = 1000 * light["within_95_m"], 1000 * light["largest_m"]
+        error = f"95 % of the mesh within {near:.1f} mm of it, the farthest {far:.0f} mm"
         rows.append(Figure("Light mesh", f"{light['faces']:,} faces", error))
     sides = report.get("sides")
     if sides is not None:

@@ -35,7 +35,7 @@ logger = logging.getLogger(__name__)
 MOST_FACES = 2_000_000
 MOST_BYTES = 30_000_000
 MOST_POINTS = 300_000
-_LEAST_FACES, _TRIES, _SPARE = 1_000, 4, 0.93
+_LEAST_FACES, _TRIES, _SPARE = 1_000, 4, 0.9
 _AGGRESSION = 5  # of fast_simplification: quick, and even in its error
 VERTEX_NUMBERS = {"distance": 1.0, "expected_error": 0.1, "observed": 1.0}  # and the steps in which they are told
 _POINT_SIZE_M = 0.012
@@ -84,14 +84,16 @@ def write_reconstruction_page(
     page, which says so.  Raises ValueError where the page is too large even so.
     """
     storeys, heading = find_storeys(page.mesh_world), heading_off_walls(page.mesh_world)
-    shown = _thinned(_simplified(page, most_faces), MOST_POINTS)
+    shown, fixed = _thinned(_simplified(page, most_faces), MOST_POINTS), len(_template())
     for _ in range(_TRIES):
         text = _html(page, shown, storeys, heading).encode("utf-8")
         if len(text) <= most_bytes:
             with atomic_path(path) as temporary:
                 temporary.write_bytes(text)
             return len(shown.mesh_world.faces)
-        share = _SPARE * most_bytes / len(text)
+        share = _SPARE * (most_bytes - fixed) / (len(text) - fixed)
+        if share <= 0:
+            break
         shown = _simplified(shown, max(_LEAST_FACES, int(share * len(shown.mesh_world.faces))))
         shown = _thinned(shown, int(share * len(shown.points_world)))
     raise ValueError(f"{path}: expected a page of at most {most_bytes} bytes, found {len(text)}; allow more")

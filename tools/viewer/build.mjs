@@ -1,7 +1,7 @@
 // Writes the page's template: node build.mjs FILE.  The same sources and versions give the same bytes.
 
 import { createHash } from "node:crypto";
-import { readFileSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { build } from "esbuild";
@@ -25,8 +25,13 @@ const hash = createHash("sha256").update(script).digest("base64");
 const policy =
   `default-src 'none'; script-src 'sha256-${hash}'; style-src 'unsafe-inline'; img-src data: blob:; ` +
   "base-uri 'none'; form-action 'none'";
+// What it is made of, so that a test can tell an old template from a new one.
+const sources = createHash("sha256");
+for (const name of ["build.mjs", "package.json", "package-lock.json", ...readdirSync(join(here, "src")).sort().map((each) => `src/${each}`)])
+  sources.update(readFileSync(join(here, name)));
 const parts = {
-  policy, script, style: styled.outputFiles[0].text.trim(), licence: `three.js\n\n${read("node_modules", "three", "LICENSE")}`,
+  policy, script, style: styled.outputFiles[0].text.trim(),
+  licence: `Made by tools/build_viewer.sh from sources of sha256 ${sources.digest("hex")}, with three.js:\n\n${read("node_modules", "three", "LICENSE")}`,
 };
 const page = read("src", "page.html").replace(/@(policy|script|style|licence)@/g, (_, name) => parts[name]);
 writeFileSync(process.argv[2], `${page}\n`);

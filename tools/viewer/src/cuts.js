@@ -3,7 +3,7 @@
 import { Vector3 } from "three";
 
 const AXES = ["x", "y", "z"];
-const STEPS = 1000;
+const STEPS = 1000, SAMPLE = 100000, WALL_M = 3;
 
 export class Cuts {
   // uniforms: cutLow, cutHigh, wholeLow, wholeHigh, Vector3 each.
@@ -64,9 +64,17 @@ export class Cuts {
     }
   }
 
-  // What is left of the box that the mesh fills.
-  box(low, high) {
-    return [low.clone().max(this.uniforms.cutLow.value), high.clone().min(this.uniforms.cutHigh.value)];
+  // Some of the places (x y z one after the other) that are left; of all where none is.
+  left(places) {
+    const { cutLow: { value: low }, cutHigh: { value: high } } = this.uniforms, step = 3 * Math.ceil(places.length / 3 / SAMPLE);
+    const found = [], any = [];
+    for (let at = 0; at < places.length; at += step) {
+      const place = [places[at], places[at + 1], places[at + 2]];
+      any.push(...place);
+      if (place[2] - high.z < WALL_M) place[2] = Math.min(place[2], high.z); // walls end where they are cut
+      if (AXES.every((axis, n) => place[n] >= low[axis] && place[n] <= high[axis])) found.push(...place);
+    }
+    return found.length ? found : any;
   }
 }
 

@@ -2,7 +2,7 @@
 
 import { FloatType, OrthographicCamera, Vector3, WebGLRenderTarget } from "three";
 
-const EDGE = 5, WIDTH_M = 0.3, REACH_M = 6;
+const EDGE = 5, WIDTH_M = 0.3, REACH_M = 25;
 const KNEE_M = 1.35; // so far below the eye it must be free: what is lower is a step or a floor, and what is higher furniture
 const EYE_M = 1.65, ROOM_M = 0.7, FLOOR_OFF_M = 0.3;
 
@@ -63,10 +63,11 @@ export class FloorFinder {
     return best;
   }
 
-  // The direction (radians) in which one sees farthest, or null.
+  // The direction (radians) in which one sees the farthest surface, or null where there is none.
   openHeading(place) {
     const around = this._around(place.clone().setZ(place.z + EYE_M));
-    return around.reduce((best, each) => (each.free > best.free ? each : best)).heading;
+    const ends = around.filter((each) => each.free < REACH_M);
+    return ends.length ? ends.reduce((best, each) => (each.free > best.free ? each : best)).heading : null;
   }
 
   _around(eye) {

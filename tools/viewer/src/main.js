@@ -25,6 +25,8 @@ async function open() {
   const picture = new Picture(canvas, camera, pictureLook);
   const changed = () => picture.changed();
   const [layer, cloud] = [await meshLayer(cutBox), await pointLayer(cutBox)];
+  const told = document.documentElement.dataset;
+  told.readMs = Math.round(performance.now());
   picture.layers.add(layer.mesh, cloud.points);
   const { min: low, max: high } = layer.mesh.geometry.boundingBox;
   const across = low.distanceTo(high);
@@ -75,7 +77,8 @@ async function open() {
     const wide = stage.clientWidth > 760;
     const insets = { right: wide && !byId("panel").hidden ? byId("panel").offsetWidth + 16 : 0, top: 56, bottom: 24 };
     const heading = layout.heading + HEADING_OFF_WALLS;
-    orbit.frame(...cuts.box(low, high), heading, ELEVATION, insets, stage.clientWidth, stage.clientHeight);
+    const places = cuts.left(layer.mesh.geometry.attributes.position.array);
+    orbit.frame(places, heading, ELEVATION, insets, stage.clientWidth, stage.clientHeight);
   };
   let left = null; // the view before a walk
   const setMode = (mode) => {
@@ -148,8 +151,7 @@ async function open() {
     Escape: () => (walk.active ? setMode("orbit") : (setRuler(false), ruler.clear())),
   });
   for (const button of byId("steps").querySelectorAll("button")) hold(button, (seconds) => walk.key({ [button.value]: 1 }, seconds));
-  await new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)));
-  const told = document.documentElement.dataset;
+  await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
   told.openedMs = Math.round(performance.now());
   told.state = "ready";
   window.shown = { picture, camera, ruler, orbit, walk, cuts }; // for whoever looks at the page from its console

@@ -23,9 +23,9 @@ export class Orbit {
     this.controls.enabled = false;
   }
 
-  // Look at a box from above at an angle, all of it in the picture; insets: pixels that other things cover.
-  frame(low, high, heading, elevation, insets, width, height) {
-    const middle = low.clone().add(high).multiplyScalar(0.5);
+  // Look at places (x y z one after the other) from above at an angle, all of them in the picture; insets: pixels that
+  // other things cover.
+  frame(places, heading, elevation, insets, width, height) {
     const towards = new Vector3(
       Math.cos(elevation) * Math.cos(heading), Math.cos(elevation) * Math.sin(heading), -Math.sin(elevation),
     );
@@ -33,11 +33,26 @@ export class Orbit {
     const tangent = Math.tan(MathUtils.degToRad(this.camera.fov / 2));
     const [free, tall] = [Math.max(width - insets.right, 80) / width, Math.max(height - insets.top - insets.bottom, 80) / height];
     const reach = [tangent * (width / height) * free * 0.95, tangent * tall * 0.95];
+    const middle = new Vector3();
     let away = 0.5;
-    for (const corner of corners(low, high)) {
-      corner.sub(middle);
-      const depth = corner.dot(towards);
-      away = Math.max(away, Math.abs(corner.dot(right)) / reach[0] - depth, Math.abs(corner.dot(up)) / reach[1] - depth);
+    for (let pass = 0; pass < 3; pass++) {
+      // The middle of their outline in the picture, from where the last pass stood; at first from far away.
+      const ends = [right, up, towards].map(() => [Infinity, -Infinity]);
+      const local = new Vector3(), from = pass ? away : 1e6;
+      for (let at = 0; at < places.length; at += 3) {
+        local.fromArray(places, at).sub(middle);
+        const depth = local.dot(towards), scale = from / (from + depth);
+        for (const [n, value] of [local.dot(right) * scale, local.dot(up) * scale, depth].entries())
+          ends[n] = [Math.min(ends[n][0], value), Math.max(ends[n][1], value)];
+      }
+      for (const [n, axis] of [right, up, towards].entries())
+        if (n < 2 || pass === 0) middle.addScaledVector(axis, (ends[n][0] + ends[n][1]) / 2);
+      away = 0.5;
+      for (let at = 0; at < places.length; at += 3) {
+        local.fromArray(places, at).sub(middle);
+        const depth = local.dot(towards);
+        away = Math.max(away, Math.abs(local.dot(right)) / reach[0] - depth, Math.abs(local.dot(up)) / reach[1] - depth);
+      }
     }
     const aside = right.multiplyScalar((insets.right / width) * tangent * (width / height) * away);
     const upwards = up.multiplyScalar(((insets.top - insets.bottom) / height) * tangent * away);
@@ -71,11 +86,6 @@ export class Orbit {
     this.changed();
   }
 }
-
-const corners = (low, high) =>
-  [0, 1, 2, 3, 4, 5, 6, 7].map(
-    (n) => new Vector3(n & 1 ? high.x : low.x, n & 2 ? high.y : low.y, n & 4 ? high.z : low.z),
-  );
 
 export class Walk {
   // floorBelow: place -> height of the surface under it, or null.
