@@ -105,6 +105,22 @@ def test_the_light_mesh_has_the_formats_and_the_error_that_are_asked_for(scan: P
     assert json.loads((tmp_path / "none" / "report.json").read_text())["light_mesh"] is None
 
 
+def test_the_page_shows_the_same_of_a_scan_in_memory_and_in_tiles(scan: Path, tmp_path: Path) -> None:
+    pages = []
+    for name, more in (("memory", ["--formats", "ply"]), ("disk", ["--work", tmp_path / "work"])):
+        out = tmp_path / name
+        assert exit_code(TOOL, scan, "--out", out, "--voxel-size", 0.12, "--up", "z", "--page", *more) == 0
+        names = ["mesh.glb", "mesh.ply", "page.html", "preview.png", "report.json"]
+        assert sorted(path.name for path in out.iterdir()) == names
+        content = (out / "page.html").read_text(encoding="utf-8")
+        report = json.loads((out / "report.json").read_text())
+        assert f"{report['light_mesh']['faces']:,} faces" in content
+        assert json.dumps(report["voxel_reason"]) in content
+        pages.append(re.findall(r'<script type="text/plain" id="array-(\w+)">(.*?)</script>', content))
+    assert [name for name, _ in pages[0]] == ["vertices", "faces", "distance", "points"]
+    assert pages[0] == pages[1]
+
+
 def test_a_light_stl_far_from_the_origin_counts_from_a_place_that_is_said(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -5,6 +5,7 @@ import { OrbitControls } from "three/examples/jsm/controls/OrbitControls.js";
 
 const UP = new Vector3(0, 0, 1);
 const EYE_M = 1.65, PACE_M_PER_S = 1.8, RUN = 3, TURN_PER_S = 1.6, RADIANS_PER_PIXEL = 0.0042;
+const MARGIN = 0.94; // of half the picture
 
 export class Orbit {
   constructor(camera, canvas, changed) {
@@ -30,9 +31,15 @@ export class Orbit {
       Math.cos(elevation) * Math.cos(heading), Math.cos(elevation) * Math.sin(heading), -Math.sin(elevation),
     );
     const right = towards.clone().cross(UP).normalize(), up = right.clone().cross(towards);
-    const tangent = Math.tan(MathUtils.degToRad(this.camera.fov / 2));
-    const [free, tall] = [Math.max(width - insets.right, 80) / width, Math.max(height - insets.top - insets.bottom, 80) / height];
-    const reach = [tangent * (width / height) * free * 0.95, tangent * tall * 0.95];
+    const tall = Math.tan(MathUtils.degToRad(this.camera.fov / 2)), wide = (tall * width) / height;
+    // Right and up: how far from the middle of the picture it may reach to either side, and the middle of what is free.
+    const free = [
+      { axis: right, low: wide * MARGIN, high: wide * (MARGIN - (2 * insets.right) / width), aside: (wide * insets.right) / width },
+      {
+        axis: up, low: tall * (MARGIN - (2 * insets.bottom) / height), high: tall * (MARGIN - (2 * insets.top) / height),
+        aside: (tall * (insets.top - insets.bottom)) / height,
+      },
+    ];
     const middle = new Vector3();
     let away = 0.5;
     for (let pass = 0; pass < 3; pass++) {
@@ -51,23 +58,18 @@ export class Orbit {
       for (let at = 0; at < places.length; at += 3) {
         local.fromArray(places, at).sub(middle);
         const depth = local.dot(towards);
-        away = Math.max(away, Math.abs(local.dot(right)) / reach[0] - depth, Math.abs(local.dot(up)) / reach[1] - depth);
+        for (const { axis, low, high, aside } of free) {
+          const place = local.dot(axis);
+          away = Math.max(away, (-place - low * depth) / (low - aside), (place - high * depth) / (high + aside));
+        }
       }
     }
-    const aside = right.multiplyScalar((insets.right / width) * tangent * (width / height) * away);
-    const upwards = up.multiplyScalar(((insets.top - insets.bottom) / height) * tangent * away);
-    this.controls.target.copy(middle).add(aside).add(upwards);
+    this.controls.target.copy(middle);
+    for (const { axis, aside } of free) this.controls.target.addScaledVector(axis, aside * away);
     this.camera.position.copy(this.controls.target).addScaledVector(towards, -away);
     this.camera.up.copy(UP);
     this.controls.update();
     this.changed();
-  }
-
-  // After a walk: around what the walker looked at.
-  takeOver() {
-    const ahead = this.camera.getWorldDirection(new Vector3());
-    this.controls.target.copy(this.camera.position).addScaledVector(ahead, 4);
-    this.controls.update();
   }
 
   key(key, seconds) {
