@@ -26,6 +26,7 @@ from sparse_convonet.report.page_arrays import (
     pack_numbers,
     pack_positions,
 )
+from sparse_convonet.report.page_coarser import coarser_mesh
 from sparse_convonet.report.page_figures import Figure
 from sparse_convonet.runtime.atomic import atomic_path
 from sparse_convonet.structures import Mesh
@@ -36,7 +37,6 @@ MOST_FACES = 2_000_000
 MOST_BYTES = 30_000_000
 MOST_POINTS = 300_000
 _LEAST_FACES, _TRIES, _SPARE = 1_000, 4, 0.9
-_AGGRESSION = 5  # of fast_simplification: quick, and even in its error
 VERTEX_NUMBERS = {"distance": 1.0, "expected_error": 0.1, "observed": 1.0}  # and the steps in which they are told
 _POINT_SIZE_M = 0.012
 
@@ -49,7 +49,7 @@ class ReconstructionPage:
     point_colours: (M, 3) uint8 or None.  vertex_numbers: (V,) each, of the names in VERTEX_NUMBERS: distance to the
     nearest point and expected_error, millimetres, and observed, 0 or 1; those that are missing are not offered.
     title, figures, choices, notes: text, shown as it is, never taken for HTML.  elsewhere: where the whole mesh is, said
-    where the page holds a coarser one.
+    where the page shows a coarser one.
     """
 
     title: str
@@ -60,7 +60,7 @@ class ReconstructionPage:
     figures: Sequence[Figure] = ()
     choices: Sequence[Figure] = ()
     notes: Sequence[str] = ()
-    elsewhere: str = "mesh.ply"
+    elsewhere: str = "in mesh.ply"
 
     def __post_init__(self) -> None:
         if len(self.mesh_world.faces) == 0:
@@ -104,21 +104,9 @@ def _simplified(page: ReconstructionPage, faces: int) -> ReconstructionPage:
     mesh = page.mesh_world
     if faces >= len(mesh.faces):
         return page
-    import fast_simplification
-    from scipy.spatial import cKDTree
-
-    middle = mesh.vertices.mean(axis=0)  # it computes in float32
-    vertices, corners = fast_simplification.simplify(
-        (mesh.vertices - middle).astype(np.float32),
-        mesh.faces.astype(np.int32),
-        target_count=faces,
-        agg=_AGGRESSION,
-    )
-    world = vertices.astype(np.float64) + middle
-    _, nearest = cKDTree(mesh.vertices).query(world, workers=-1)
-    colours = None if mesh.colours is None else mesh.colours[nearest]
+    coarse, nearest = coarser_mesh(mesh, faces)
     numbers = {name: np.asarray(values)[nearest] for name, values in page.vertex_numbers.items()}
-    return replace(page, mesh_world=Mesh(world, corners.astype(np.int64), colours=colours), vertex_numbers=numbers)
+    return replace(page, mesh_world=coarse, vertex_numbers=numbers)
 
 
 def _thinned(page: ReconstructionPage, points: int) -> ReconstructionPage:

@@ -5,9 +5,16 @@ const header = JSON.parse(document.getElementById("page-data").textContent);
 export const texts = header.texts;
 export const layout = header.layout;
 
+function bytesOf(text) {
+  if (Uint8Array.fromBase64) return Uint8Array.fromBase64(text);
+  const letters = atob(text), bytes = new Uint8Array(letters.length);
+  for (let at = 0; at < bytes.length; at++) bytes[at] = letters.charCodeAt(at);
+  return bytes;
+}
+
 async function inflated(id) {
   const element = document.getElementById(id);
-  const packed = Uint8Array.from(atob(element.textContent), (letter) => letter.charCodeAt(0));
+  const packed = bytesOf(element.textContent);
   element.remove(); // its text would stay in memory
   const stream = new Blob([packed]).stream().pipeThrough(new DecompressionStream("deflate"));
   return new Uint8Array(await new Response(stream).arrayBuffer());
@@ -20,14 +27,13 @@ async function integers(name) {
   const bytes = await inflated(`array-${name}`);
   const values = new Int32Array(rows * columns);
   for (let column = 0; column < columns; column++) {
-    let previous = 0;
-    const start = column * planes * rows;
-    for (let row = 0; row < rows; row++) {
-      let value = 0;
-      for (let plane = 0; plane < planes; plane++) value |= bytes[start + plane * rows + row] << (8 * plane);
-      if (differences) value = previous += (value >>> 1) ^ -(value & 1);
-      values[row * columns + column] = value;
+    for (let plane = 0; plane < planes; plane++) {
+      const start = (column * planes + plane) * rows, shift = 8 * plane;
+      for (let row = 0, at = column; row < rows; row++, at += columns) values[at] |= bytes[start + row] << shift;
     }
+    let sum = 0;
+    if (differences)
+      for (let at = column; at < values.length; at += columns) values[at] = sum += (values[at] >>> 1) ^ -(values[at] & 1);
   }
   return values;
 }
@@ -57,11 +63,12 @@ export async function faces() {
 export const has = (name) => name in header.arrays;
 
 export async function colours(name) {
-  return has(name) ? Uint8Array.from(await integers(name)) : null;
+  return has(name) ? new Uint8Array(await integers(name)) : null;
 }
 
 export async function numbers(name) {
   if (!has(name)) return null;
-  const step = header.arrays[name].step;
-  return Float32Array.from(await integers(name), (value) => value * step);
+  const { step } = header.arrays[name], values = new Float32Array(await integers(name));
+  for (let at = 0; at < values.length; at++) values[at] *= step;
+  return values;
 }

@@ -49,11 +49,14 @@ async function open() {
       changed();
     });
   }
-  choices(byId("colours"), "colour", layer.ways.map((way) => way.label), 0, (index) => {
+  const colourBy = (index) => {
     layer.colourBy(layer.ways[index]);
     showLegend(layer.ways[index].legend);
     changed();
-  });
+  };
+  const first = layer.ways.findIndex((way) => way.name === "photo") < 0 ? 0 : 1;
+  choices(byId("colours"), "colour", layer.ways.map((way) => way.label), first, colourBy);
+  colourBy(first);
 
   const cuts = new Cuts(low, high, layer.uniforms, changed);
   const views = storeyViews();

@@ -12,7 +12,7 @@ function made(name, text, parent, attributes = {}) {
   return element;
 }
 
-// A row of choices of which one holds; calls chosen(index), also for the first one.
+// A row of choices of which one holds; calls chosen(index); returns what shows another choice.
 export function choices(parent, name, labels, first, chosen) {
   const inputs = labels.map((label, index) => {
     const around = made("label", null, parent);
