@@ -46,12 +46,22 @@ export class FloorFinder {
     return depth === null ? null : knee.z - depth;
   }
 
-  // A place on a floor (its height) with room around it, as near to another one as is found.
-  standingPlace(near, floor, low, high) {
-    const first = near.clone().clamp(low, high).setZ(floor);
-    let [best, most] = [first, 0];
+  // A place on the first of some floors (their heights) that has one, with room around it and near to another place.
+  standingPlace(near, floors, low, high) {
+    const first = near.clone().clamp(low, high);
+    for (const floor of floors) {
+      const place = this._onFloor(first, floor);
+      if (place) return place;
+    }
+    return first.setZ(floors[0]);
+  }
+
+  // That on one floor, or null.
+  _onFloor(near, floor) {
+    const first = near.clone().setZ(floor);
+    let [best, most] = [null, 0];
     for (let turn = 0; turn < 60; turn++) {
-      const away = 0.55 * Math.sqrt(turn), place = first.clone();
+      const away = 0.8 * Math.sqrt(turn), place = first.clone();
       place.x += away * Math.cos(2.4 * turn);
       place.y += away * Math.sin(2.4 * turn);
       const eye = place.clone().setZ(floor + EYE_M), below = this.floorBelow(eye);

@@ -51,7 +51,7 @@ export async function meshLayer(cuts) {
   ]) {
     const values = await data.numbers(name);
     if (!values) continue;
-    const high = nice(Math.max(4 * quantile(values, 0.5), 5)); // so that what fits well is told apart as well
+    const high = nice(Math.max(5 * quantile(values, 0.25), 5)); // so that what fits well is told apart as well
     const legend = { title, low: "0", high: `${short(high)} or more` };
     ways.push({ name, label, mode: 3, range: [0, high], legend, values: new BufferAttribute(values, 1) });
   }

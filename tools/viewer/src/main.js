@@ -102,8 +102,8 @@ async function open() {
       left = { cuts: cuts.values, storey, position: camera.position.clone(), target: orbit.controls.target.clone() };
       orbit.stop();
       const ahead = camera.getWorldDirection(new Vector3());
-      const floor = views[storey]?.floor ?? views.at(-1).floor;
-      const place = finder.standingPlace(orbit.controls.target, floor, low, high);
+      const floors = [views[storey]?.floor ?? views[0].floor, ...layout.storeys.map((each) => each.floor)];
+      const place = finder.standingPlace(orbit.controls.target, [...new Set(floors)], low, high);
       cuts.whole();
       showStorey((storey = 0));
       camera.fov = 64;
