@@ -33,6 +33,9 @@ def figures_of(report: Mapping[str, Any]) -> list[Figure]:
         Figure("Points within one cell of the mesh", f"{100 * coverage['within_1_cell']:.1f} %"),
         Figure("Points within one voxel of the mesh", f"{100 * coverage['within_1_voxel']:.1f} %"),
     ]
+    certificate = report.get("certificate")
+    if certificate is not None:
+        rows += _certified(certificate)
     light = report.get("light_mesh")
     if light is not None:
         near, far = 1000 * light["within_95_m"], 1000 * light["largest_m"]
@@ -49,6 +52,26 @@ def figures_of(report: Mapping[str, Any]) -> list[Figure]:
         )
     total = report["seconds"]["total"]
     return [*rows, Figure("Time", f"{total:.0f} s"), Figure("Memory", f"{report['peak_memory_bytes'] / 1e9:.1f} GB")]
+
+
+def _certified(certificate: Mapping[str, Any]) -> list[Figure]:
+    """How much was seen, and which errors are expected of that."""
+    by_storey = [f"storey {n + 1}: {_within(each)}" for n, each in enumerate(certificate["storeys"])]
+    more = "; ".join(by_storey) if len(by_storey) > 1 else ""
+    return [
+        Figure("Surface that was seen", f"{100 * certificate['observed']:.0f} %", "the rest is the network's guess"),
+        Figure("Expected error of that", _within(certificate), more),
+        Figure("Not in that error", certificate["does_not_cover"]),
+    ]
+
+
+def _within(found: Mapping[str, Any]) -> str:
+    if found["error_95_mm"] is None:
+        return "none can be told"
+    return (
+        f"68 % within {found['error_68_mm']:.1f} mm, 95 % within {found['error_95_mm']:.1f} mm "
+        f"({found['level_of_accuracy']})"
+    )
 
 
 def choices_of(report: Mapping[str, Any]) -> list[Figure]:

@@ -59,6 +59,19 @@ def test_figures_are_in_metres_with_what_was_left_out() -> None:
     assert "Light mesh" not in by_label(figures_of(report(light_mesh=None)))
 
 
+def test_the_certificate_is_told_by_storey_where_there_are_several() -> None:
+    low = {"observed": 0.5, "error_68_mm": 4.0, "error_95_mm": 12.0, "level_of_accuracy": "LOA30"}
+    guessed = {"observed": 0.0, "error_68_mm": None, "error_95_mm": None, "level_of_accuracy": None}
+    one = {**low, "storeys": [low], "does_not_cover": "its place"}
+    found = by_label(figures_of(report(certificate=one)))
+    assert found["Surface that was seen"][0] == "50 %"
+    assert found["Expected error of that"] == ("68 % within 4.0 mm, 95 % within 12.0 mm (LOA30)", "")
+    assert found["Not in that error"][0] == "its place"
+    two = {**one, "storeys": [low, guessed]}
+    reason = by_label(figures_of(report(certificate=two)))["Expected error of that"][1]
+    assert reason == "storey 1: 68 % within 4.0 mm, 95 % within 12.0 mm (LOA30); storey 2: none can be told"
+
+
 def test_choices_say_why() -> None:
     found = by_label(choices_of(report()))
     assert found["Up axis"] == ("y", "guessed from the points, confidence 0.81 of 1")
