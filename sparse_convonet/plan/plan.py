@@ -1,4 +1,4 @@
-"""What to do with a scan before doing it: voxel size from the density of the points, memory and time ahead."""
+"""What to do with a scan before doing it: voxel size from the errors to expect, memory and time ahead."""
 
 from __future__ import annotations
 
@@ -10,13 +10,12 @@ from typing import Protocol
 import numpy as np
 import torch
 
+from sparse_convonet.clouds.cloud_places import CloudPlaces
+from sparse_convonet.clouds.surface_sample import SurfaceSample, sample_surface
 from sparse_convonet.coordinates import VoxelFrame, pack_keys
+from sparse_convonet.plan.error_law import ExpectedError, shipped_law
+from sparse_convonet.plan.voxel_choice import VoxelChoice, choose
 from sparse_convonet.runtime.memory import available_memory_bytes
-
-CANDIDATE_VOXELS_M = (0.04, 0.05, 0.06, 0.08, 0.10, 0.12)  # the range the building model is trained for
-# Of things, whose surface would else be a few voxels: the model sees voxels, whatever their size.
-_SMALL_VOXELS_M, _VOXELS_ACROSS = (0.005, 0.01, 0.015, 0.02, 0.03), 96
-_POINTS_PER_VOXEL = 2.5  # wanted median; with fewer, surfaces break up into single voxels
 
 # Upper bounds over whole runs of tools/reconstruct_building.py on two cores, 10k to 3.6M voxels (docs/MEASURED.md).
 _BASE_BYTES, _BYTES_PER_POINT, _BYTES_PER_VOXEL = 0.9e9, 170, 2300
@@ -31,6 +30,7 @@ class Plan:
     """The sizes chosen, why, and what they will cost (on two CPU cores; memory at the peak).
 
     tile_voxels: edge of the tiles, at most; None: the scan in one piece.  tiles: how many are encoded.
+    expected: the error, as it was measured on scans like this one; None where the voxel size was asked for.
     """
 
     voxel_size_m: float
@@ -41,6 +41,7 @@ class Plan:
     seconds: float
     tile_voxels: int | None = None
     tiles: int = 1
+    expected: ExpectedError | None = None
 
 
 def memory_amount(text: str) -> int:
@@ -98,13 +99,8 @@ class Density(Protocol):
         """How many there are."""
         ...
 
-    @property
-    def extent_m(self) -> float:
-        """The longest side of the box that they fill."""
-        ...
-
-    def median_per_voxel(self, voxel_size_m: float) -> float:
-        """The median number of points in an occupied voxel of that size."""
+    def surface(self) -> SurfaceSample:
+        """Points per square metre, place by place, and noise."""
         ...
 
     def voxels(self, voxel_size_m: float) -> int:
@@ -122,38 +118,19 @@ class CloudDensity:
     def points(self) -> int:
         return len(self.points_world)
 
-    @property
-    def extent_m(self) -> float:
-        return max(float(np.ptp(values)) for values in self.points_world.T)
-
-    def median_per_voxel(self, voxel_size_m: float) -> float:
-        return float(np.median(self._counts(voxel_size_m)))
+    def surface(self) -> SurfaceSample:
+        return sample_surface(CloudPlaces(self.points_world))
 
     def voxels(self, voxel_size_m: float) -> int:
-        return len(self._counts(voxel_size_m))
-
-    def _counts(self, voxel_size_m: float) -> np.ndarray:
-        """(V,) number of points in each occupied voxel."""
         frame = VoxelFrame.around(self.points_world, voxel_size_m)
         index = np.floor(frame.to_voxels(self.points_world)).astype(np.int64)
         batched = np.concatenate([np.zeros((len(index), 1), dtype=np.int64), index], axis=1)
-        return torch.unique(pack_keys(torch.from_numpy(batched)), return_counts=True)[1].numpy()
+        return len(torch.unique(pack_keys(torch.from_numpy(batched))))
 
 
-def choose_voxel_size(density: Density) -> tuple[float, str]:
-    """The smallest candidate at which the median occupied voxel holds enough points, and the reason in words.
-
-    Scans of fewer than 96 of the usual voxels across have smaller candidates, at least a 96th of their longest side.
-    """
-    median, least = 0.0, density.extent_m / _VOXELS_ACROSS
-    small = [size for size in _SMALL_VOXELS_M if size >= least] if least < CANDIDATE_VOXELS_M[0] else []
-    for size in (*small, *CANDIDATE_VOXELS_M):
-        median = density.median_per_voxel(size)
-        if median >= _POINTS_PER_VOXEL:
-            return size, f"the smallest size at which the median voxel holds at least 3 points ({median:g} here)"
-    return CANDIDATE_VOXELS_M[-1], (
-        f"the largest size the model is trained for; the scan is sparse (the median voxel holds {median:g} points)"
-    )
+def choose_voxel_size(density: Density) -> VoxelChoice:
+    """The size with the least expected error of the shipped model, for the density and the noise that a scan shows."""
+    return choose(density.surface(), shipped_law().coefficients)
 
 
 def make_plan(density: Density, voxel_size_m: float | None, cell_size_m: float | None, cell_share: float) -> Plan:
@@ -161,9 +138,10 @@ def make_plan(density: Density, voxel_size_m: float | None, cell_size_m: float |
 
     Raises ValueError where a size is not positive or the cell is larger than the voxel.
     """
-    reason = "as asked"
+    reason, expected = "as asked", None
     if voxel_size_m is None:
-        voxel_size_m, reason = choose_voxel_size(density)
+        choice = choose_voxel_size(density)
+        voxel_size_m, reason, expected = choice.voxel_size_m, choice.reason, choice.expected
     if not voxel_size_m > 0:
         raise ValueError(f"voxel size: expected a positive number of metres, found {voxel_size_m}")
     if cell_size_m is None:
@@ -181,6 +159,7 @@ def make_plan(density: Density, voxel_size_m: float | None, cell_size_m: float |
         voxels=voxels,
         memory_bytes=int(_BASE_BYTES + _BYTES_PER_POINT * density.points + _BYTES_PER_VOXEL * voxels * max(1.0, finer)),
         seconds=_BASE_SECONDS + _SECONDS_PER_POINT * density.points + _SECONDS_PER_VOXEL * voxels * finer,
+        expected=expected,
     )
 
 

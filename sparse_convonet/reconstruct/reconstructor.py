@@ -157,7 +157,7 @@ class Reconstructor:
         store = work.take(cloud, settings, with_scanners, self._progress)
         tiled = plan_tiles(store, settings, self.model, budget - held)
         require_memory(tiled.plan, budget - held, was_asked=settings.memory_bytes is not None)
-        tiled = replace(tiled, plan=replace(tiled.plan, reason=plan.reason))
+        tiled = replace(tiled, plan=replace(tiled.plan, reason=plan.reason, expected=plan.expected))
         weights, model = folder / "given.safetensors", self.model
         save_weights(model.network.state_dict(), model.config, weights, threshold=model.threshold, record=model.record)
         return work.prepare(tiled, settings, weights, store, model.sparse.unet, LocalRunner())

@@ -15,6 +15,7 @@ from sparse_convonet.metrics.certificate import NOT_COVERED, Certificate, Storey
 from sparse_convonet.metrics.sides import ScanSideShares
 from sparse_convonet.model.weights import TrainedModel
 from sparse_convonet.out_of_core.assembly.written_mesh import LightFacts, WrittenMesh
+from sparse_convonet.plan.error_law import ExpectedError
 from sparse_convonet.plan.plan import Plan
 from sparse_convonet.plan.settings import ReconstructionSettings
 from sparse_convonet.plan.stages import FoundSurface
@@ -64,6 +65,7 @@ def report_of(
         "voxel_size_m": plan.voxel_size_m,
         "voxel_reason": plan.reason,
         "cell_size_m": plan.cell_size_m,
+        "expected_error": None if plan.expected is None else _rounded(plan.expected),
         "threshold": found.threshold,
         "levels": [{"stride": stride, "cells": cells} for stride, cells in found.level_cells.items()],
         "tiles": {"count": plan.tiles, "edge_voxels": plan.tile_voxels},
@@ -111,7 +113,7 @@ def _certificate(certificate: Certificate) -> dict[str, Any]:
     return {**plain(certificate), "storeys": storeys, "does_not_cover": NOT_COVERED}
 
 
-def _rounded(facts: ScanSideShares | LightFacts) -> dict[str, float | int]:
+def _rounded(facts: ScanSideShares | LightFacts | ExpectedError) -> dict[str, float | int]:
     return {name: round(value, 5) for name, value in asdict(facts).items()}
 
 

@@ -1,4 +1,4 @@
-"""The plan: voxel sizes from density, refusals, predictions."""
+"""The plan: what is asked for and what is chosen, refusals, predictions."""
 
 from __future__ import annotations
 
@@ -19,29 +19,17 @@ from sparse_convonet.plan.plan import (
 from tests.synthetic_scan import room_points
 
 
-def test_voxels_are_counted_and_the_median_is_that_of_the_occupied_ones() -> None:
+def test_occupied_voxels_are_counted() -> None:
     density = CloudDensity(np.repeat([[0.0, 0, 0], [1, 0, 0], [2, 0, 5]], [1, 2, 6], axis=0))
-    assert (density.points, density.voxels(0.1), density.median_per_voxel(0.1)) == (9, 3, 2)
-    assert (density.voxels(3.0), density.median_per_voxel(3.0)) == (2, 4.5)
+    assert (density.points, density.voxels(0.1), density.voxels(3.0)) == (9, 3, 2)
 
 
-def test_denser_scans_get_smaller_voxels_and_the_reason_names_the_median() -> None:
-    sizes = []
-    for count in (2000, 10_000, 50_000, 200_000):
-        size, reason = choose_voxel_size(CloudDensity(room_points(count)))
-        assert "median voxel holds" in reason
-        sizes.append(size)
-    assert sizes == sorted(sizes, reverse=True) and sizes[0] == 0.12 and sizes[-1] == 0.04
-
-
-@pytest.mark.parametrize(("side_m", "expected"), [(0.5, 0.01), (1.0, 0.015), (2.0, 0.03), (4.0, 0.04)])
-def test_small_things_get_voxels_of_a_hundredth_of_their_size_where_the_points_allow(
-    rng: np.random.Generator, side_m: float, expected: float
-) -> None:
-    sphere = rng.normal(size=(200_000, 3))
-    sphere *= side_m / 2 / np.linalg.norm(sphere, axis=1, keepdims=True)
-    assert choose_voxel_size(CloudDensity(sphere))[0] == expected
-    assert choose_voxel_size(CloudDensity(sphere[:1000]))[0] > expected
+def test_a_plan_has_the_size_reason_and_error_of_the_choice_and_none_where_a_size_was_asked_for() -> None:
+    density = CloudDensity(room_points(20_000))
+    choice, made = choose_voxel_size(density), make_plan(density, None, None, 0.5)
+    assert (made.voxel_size_m, made.reason, made.expected) == (choice.voxel_size_m, choice.reason, choice.expected)
+    assert made.expected is not None and 0.002 < made.expected.mean_m < 0.02
+    assert make_plan(density, 0.1, None, 0.5).expected is None
 
 
 def test_sizes_that_were_asked_for_are_kept_and_checked() -> None:

@@ -8,11 +8,11 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
+from sparse_convonet.clouds.occupied_cells import OccupiedCells, cells_of_places, first_by_chance, snapped_places
 from sparse_convonet.coordinates import VoxelFrame, pack_keys
 from sparse_convonet.out_of_core.points.point_store import PointStore, inside
 
 _BLOCK_POINTS = 1 << 19
-_MEDIAN_BLOCK_VOXELS = 8  # blocks of voxels are not halved below this edge
 
 IndexOf = Callable[[np.ndarray], np.ndarray]  # (n, 3) world points -> (n, 3) int64 voxels, monotonous along each axis
 
@@ -26,22 +26,23 @@ class _Block:
     cells: np.ndarray
 
 
-def points_per_voxel_median(store: PointStore, voxel_size_m: float) -> float:
-    """The median number of points in the occupied voxels, as plan.choose_voxel_size counts them."""
-    frame = VoxelFrame.around(store.low[None], voxel_size_m)
+def occupied_cells(store: PointStore, edge_m: float) -> OccupiedCells:
+    """The cells of that edge with points, and a point of each, as CloudPlaces.occupied finds them in memory."""
+    frame = VoxelFrame.from_lowest(store.low, edge_m)
 
     def index_of(points_world: np.ndarray) -> np.ndarray:
-        return np.floor(frame.to_voxels(points_world)).astype(np.int64)
+        return cells_of_places(snapped_places(points_world, frame))
 
-    voxels_of_count: dict[int, int] = {}
-    for voxels, block in _blocks(store, index_of, _MEDIAN_BLOCK_VOXELS):
-        _, per_voxel = np.unique(_key(voxels - block.low, block.high - block.low), return_counts=True)
-        for count, number in zip(*np.unique(per_voxel, return_counts=True), strict=True):
-            voxels_of_count[int(count)] = voxels_of_count.get(int(count), 0) + int(number)
-    counts = np.array(sorted(voxels_of_count))
-    passed = np.cumsum([voxels_of_count[int(count)] for count in counts])
-    middle = [(passed[-1] - 1) // 2, passed[-1] // 2]
-    return float(counts[np.searchsorted(passed, middle, side="right")].mean())
+    cells, counts, seeds = [], [], []
+    for held, points_world, block in _blocks(store, index_of, 1):
+        spans = block.high - block.low
+        keys, count, rows = first_by_chance(_key(held - block.low, spans), snapped_places(points_world, frame))
+        cells.append(np.stack(np.unravel_index(keys, tuple(spans)), axis=1) + block.low)
+        counts.append(count)
+        seeds.append(points_world[rows])
+    found = np.concatenate(cells)
+    order = np.lexsort(found.T[::-1])
+    return OccupiedCells(found[order], np.concatenate(counts)[order], np.concatenate(seeds)[order])
 
 
 def count_voxels(store: PointStore, frame: VoxelFrame, coarse_stride: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -56,7 +57,7 @@ def count_voxels(store: PointStore, frame: VoxelFrame, coarse_stride: int) -> tu
 
     cells, voxel_counts, point_counts = [], [], []
     inner = coarse_stride**3
-    for voxels, block in _blocks(store, index_of, coarse_stride):
+    for voxels, _, block in _blocks(store, index_of, coarse_stride):
         place = voxels - block.low
         coarse = place // coarse_stride
         spans = -(-(block.high - block.low) // coarse_stride)
@@ -78,8 +79,8 @@ def _key(places: np.ndarray, spans: np.ndarray) -> np.ndarray:
     return (places[:, 0] * spans[1] + places[:, 1]) * spans[2] + places[:, 2]
 
 
-def _blocks(store: PointStore, index_of: IndexOf, stride: int) -> Iterator[tuple[np.ndarray, _Block]]:
-    """The voxels (n, 3) int64 of all points, block after block; a block is of whole cubes of `stride` voxels.
+def _blocks(store: PointStore, index_of: IndexOf, stride: int) -> Iterator[tuple[np.ndarray, np.ndarray, _Block]]:
+    """The voxels (n, 3) int64 of all points and the points (n, 3), block after block of whole cubes of `stride` voxels.
 
     So no voxel, and no such cube, is in two blocks.  Raises ValueError for voxels that pack_keys does not fit.
     """
@@ -94,14 +95,15 @@ def _blocks(store: PointStore, index_of: IndexOf, stride: int) -> Iterator[tuple
         if store.cells.counts[block.cells].sum() > _BLOCK_POINTS and edges.max() > stride:
             waiting += _halves(block, int(edges.argmax()), stride, low, high)
             continue
-        found = [np.zeros((0, 3), dtype=np.int64)]
+        found, points = [np.zeros((0, 3), dtype=np.int64)], [np.zeros((0, 3))]
         for batch in store.batches(block.cells):
-            points_world = batch.points_world
-            voxels = index_of(points_world)
-            found.append(voxels[inside(voxels, block.low, block.high)])
+            voxels = index_of(batch.points_world)
+            kept = inside(voxels, block.low, block.high)
+            found.append(voxels[kept])
+            points.append(batch.points_world[kept])
         voxels = np.concatenate(found)
         if len(voxels):
-            yield voxels, block
+            yield voxels, np.concatenate(points), block
 
 
 def _halves(block: _Block, axis: int, stride: int, low: np.ndarray, high: np.ndarray) -> list[_Block]:

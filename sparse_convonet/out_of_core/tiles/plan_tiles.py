@@ -6,13 +6,15 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from sparse_convonet.clouds.surface_sample import SurfaceSample, sample_surface
 from sparse_convonet.coordinates import VoxelFrame
 from sparse_convonet.encode.sparse_unet import SparseUNet
 from sparse_convonet.extract.lattice import EDGE
 from sparse_convonet.extract.seeds import finest_cells_per_seed
 from sparse_convonet.model.weights import TrainedModel
 from sparse_convonet.out_of_core.points.store_points import PointStore
-from sparse_convonet.out_of_core.points.voxel_counts import count_voxels, points_per_voxel_median
+from sparse_convonet.out_of_core.points.stored_places import StoredPlaces
+from sparse_convonet.out_of_core.points.voxel_counts import count_voxels
 from sparse_convonet.out_of_core.tiles.encoding import stages
 from sparse_convonet.out_of_core.tiles.work_plan import WorkPlan
 from sparse_convonet.plan.plan import TILE_EDGES, Plan, finer_cells, make_plan
@@ -50,12 +52,8 @@ class StoreDensity:
     def points(self) -> int:
         return self.store.count
 
-    @property
-    def extent_m(self) -> float:
-        return float((self.store.high - self.store.low).max())
-
-    def median_per_voxel(self, voxel_size_m: float) -> float:
-        return points_per_voxel_median(self.store, voxel_size_m)
+    def surface(self) -> SurfaceSample:
+        return sample_surface(StoredPlaces(self.store))
 
     def voxels(self, voxel_size_m: float) -> int:
         return int(self.coarse_cells(voxel_size_m).voxels.sum())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import tempfile
 from collections.abc import Callable
+from dataclasses import astuple
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from sparse_convonet.clouds.cleaning import clean_points, describe
+from sparse_convonet.clouds.cloud_places import CloudPlaces
 from sparse_convonet.coordinates import VoxelFrame, up_rotation
 from sparse_convonet.io.points import read_points, write_points
 from sparse_convonet.out_of_core.points import store_points as module
@@ -23,8 +25,11 @@ from sparse_convonet.out_of_core.points.octree import plan_octree
 from sparse_convonet.out_of_core.points.point_store import place_store
 from sparse_convonet.out_of_core.points.spool import spool_points
 from sparse_convonet.out_of_core.points.store_points import PointStore, store_points
-from sparse_convonet.out_of_core.points.voxel_counts import count_voxels, points_per_voxel_median
+from sparse_convonet.out_of_core.points.voxel_counts import count_voxels, occupied_cells
+from sparse_convonet.out_of_core.tiles.plan_tiles import StoreDensity
+from sparse_convonet.plan.plan import CloudDensity, choose_voxel_size
 from sparse_convonet.structures import PointCloud
+from tests.synthetic_scan import room_points
 
 EVERY = settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
@@ -111,7 +116,8 @@ def test_most_points_in_one_voxel_are_stored_and_counted(tmp_path: Path, rng: np
     cells, voxels, points = count_voxels(store, VoxelFrame(np.zeros(3), 0.5), 2)
     assert points.max() >= 70_000 and points.sum() == store.count and voxels.max() <= 8
     assert np.array_equal(cells[points.argmax()], [3, 2, 1])
-    assert points_per_voxel_median(store, 0.5) < 80
+    found = occupied_cells(store, 0.5)
+    assert found.counts.sum() == store.count and found.counts.max() >= 70_000
 
 
 @EVERY
@@ -125,10 +131,11 @@ def test_voxels_are_counted_as_in_memory(tmp_path: Path, data: st.DataObject) ->
     frame = VoxelFrame.around(world, size)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(voxel_counts, "_BLOCK_POINTS", data.draw(st.sampled_from([300, 1000, 10_000])))
-        median = points_per_voxel_median(store, size)
+        found = occupied_cells(store, size)
         cells, voxels, points = count_voxels(store, frame, stride)
-    index = np.floor(frame.to_voxels(world)).astype(np.int64)
-    assert median == np.median(np.unique(index, axis=0, return_counts=True)[1])
+    in_memory = CloudPlaces(world).occupied(size)
+    for one, other in zip(astuple(found), astuple(in_memory), strict=True):
+        assert np.array_equal(one, other)
     index = np.floor(frame.snap_to_voxels(world)).astype(np.int64)
     expected, per_cell = np.unique(index // stride, axis=0, return_counts=True)
     assert np.array_equal(cells, expected) and np.array_equal(points, per_cell)
@@ -138,7 +145,18 @@ def test_voxels_are_counted_as_in_memory(tmp_path: Path, data: st.DataObject) ->
 def test_voxels_too_small_for_their_keys_are_refused(tmp_path: Path, rng: np.random.Generator) -> None:
     store = store_of(scan(rng), tmp_path)
     with pytest.raises(ValueError, match="voxel coordinates: expected values in .* use larger voxels"):
-        points_per_voxel_median(store, 1e-6)
+        occupied_cells(store, 1e-6)
+
+
+@pytest.mark.parametrize("up", ["z", "x"])
+def test_the_same_voxel_size_is_chosen_on_disk_and_in_memory(tmp_path: Path, up: str) -> None:
+    cloud = PointCloud(room_points(30_000) * 2)
+    store = store_of(cloud, tmp_path, up, 0.5, cell_points=700, part_points=5000)
+    clean, _ = clean_points(cloud)
+    on_disk = choose_voxel_size(StoreDensity(store, 16))
+    in_memory = choose_voxel_size(CloudDensity(in_world(clean, up, 0.5)))
+    assert on_disk == in_memory
+    assert 0.03 <= on_disk.voxel_size_m <= 0.06
 
 
 def test_files_become_a_store_with_the_summary_and_counts_of_the_cloud(
