@@ -6,13 +6,24 @@ and 95 % of the vertices near points are expected and found.
 
 from __future__ import annotations
 
-import argparse
-import logging
-import shlex
-import sys
-from pathlib import Path
-
 from sparse_convonet.runtime.cli import run_tool, starting
+
+with starting():
+    import argparse
+    import logging
+    import shlex
+    import sys
+    from pathlib import Path
+
+    import numpy as np
+
+    from sparse_convonet.data.furniture.library import FurnitureLibrary
+    from sparse_convonet.evaluation.vertex_error_fit import fit_error_model, reliability
+    from sparse_convonet.evaluation.vertex_errors import measure_buildings, measure_vertices
+    from sparse_convonet.io.meshes import read_mesh
+    from sparse_convonet.io.points import read_points
+    from sparse_convonet.mesh.expected_error import shipped_error_model
+    from sparse_convonet.model.weights import load_model
 
 
 def main(arguments: list[str] | None = None) -> None:
@@ -27,16 +38,6 @@ def main(arguments: list[str] | None = None) -> None:
     add("--check", nargs=2, action="append", default=[], metavar=("SCAN", "TRUTH"), help="a scan and its true mesh")
     add("--noise-cm", type=float, nargs="*", default=[], help="of each checked scan, for the table")
     options = parser.parse_args(arguments)
-    with starting():
-        import numpy as np
-
-        from sparse_convonet.data.furniture.library import FurnitureLibrary
-        from sparse_convonet.evaluation.vertex_error_fit import fit_error_model, reliability
-        from sparse_convonet.evaluation.vertex_errors import measure_buildings, measure_vertices
-        from sparse_convonet.io.meshes import read_mesh
-        from sparse_convonet.io.points import read_points
-        from sparse_convonet.mesh.expected_error import shipped_error_model
-        from sparse_convonet.model.weights import load_model
     logging.basicConfig(level=logging.WARNING)
     trained = load_model(options.model)
     rows = []

@@ -114,4 +114,5 @@ def keep_faces(mesh: Mesh, keep: np.ndarray) -> Mesh:
         faces=kept,
         normals=None if mesh.normals is None else mesh.normals.take(used, axis=0),
         colours=None if mesh.colours is None else mesh.colours.take(used, axis=0),
+        attributes={name: values[used] for name, values in mesh.attributes.items()},
     )

@@ -193,7 +193,10 @@ def test_attributes_of_vertices_stand_behind_the_colours_whole_and_in_parts(
     tmp_path: Path, rng: np.random.Generator
 ) -> None:
     vertices, faces = rng.normal(size=(4, 3)), np.array([[0, 1, 2], [1, 2, 3]])
-    attributes = {"observed": np.array([1, 0, 1, 1], np.uint8), "expected_error": rng.random(4).astype(np.float32)}
+    attributes: dict[str, np.ndarray] = {
+        "observed": np.array([1, 0, 1, 1], np.uint8),
+        "expected_error": rng.random(4).astype(np.float32),
+    }
     colours = rng.integers(0, 256, (4, 3)).astype(np.uint8)
     mesh = Mesh(vertices, faces, colours=colours, attributes=attributes)
     write_ply(tmp_path / "whole.ply", mesh)
@@ -209,7 +212,8 @@ def test_attributes_of_vertices_stand_behind_the_colours_whole_and_in_parts(
     for name, values in attributes.items():
         np.testing.assert_array_equal(known[name].ravel(), values)
     again = read_mesh(tmp_path / "whole.ply")
-    assert (again.vertices == vertices).all() and (again.colours == colours).all()
+    np.testing.assert_array_equal(again.vertices, vertices)
+    np.testing.assert_array_equal(again.colours, colours)
 
 
 def test_attributes_are_one_number_for_each_vertex() -> None:

@@ -138,3 +138,14 @@ def test_kept_faces_are_the_same_triangles_in_the_same_order(faces: np.ndarray, 
     assert (kept.vertices.dtype, kept.faces.dtype, kept.normals.dtype, kept.colours.dtype) == (
         np.float64, np.int64, np.float32, np.uint8,
     )  # fmt: skip
+
+
+def test_faces_are_kept_with_all_that_their_vertices_have() -> None:
+    mesh = Mesh(
+        np.arange(12.0).reshape(4, 3),
+        np.array([[0, 1, 2], [1, 2, 3]]),
+        attributes={"observed": np.array([1, 0, 1, 0], np.uint8)},
+    )
+    kept = keep_faces(mesh, np.array([False, True]))
+    assert kept.attributes["observed"].tolist() == [0, 1, 0]
+    assert kept.faces.tolist() == [[0, 1, 2]] and (kept.vertices == mesh.vertices[1:]).all()

@@ -117,7 +117,14 @@ def test_the_page_shows_the_same_of_a_scan_in_memory_and_in_tiles(scan: Path, tm
         assert f"{report['light_mesh']['faces']:,} faces" in content
         assert json.dumps(report["voxel_reason"]) in content
         pages.append(re.findall(r'<script type="text/plain" id="array-(\w+)">(.*?)</script>', content))
-    assert [name for name, _ in pages[0]] == ["vertices", "faces", "distance", "points"]
+    assert [name for name, _ in pages[0]] == [
+        "vertices",
+        "faces",
+        "distance",
+        "observed",
+        "expected_error",
+        "points",
+    ]
     assert pages[0] == pages[1]
 
 
