@@ -84,6 +84,20 @@ def reliability(model: ErrorModel, measured: MeasuredVertices) -> ReliabilityRow
     )  # fmt: skip
 
 
+def left_out_deviation(measured: Sequence[MeasuredVertices], groups: int = 4) -> tuple[float, float]:
+    """How far the errors of 68 % and of 95 % that are expected of meshes are from those measured, as mean ratios less one.
+
+    Each mesh is expected by a fit to the other groups.
+    """
+    ratios = []
+    for group in range(groups):
+        model = fit_error_model([each for n, each in enumerate(measured) if n % groups != group], "", "")
+        for row in (reliability(model, each) for each in measured[group::groups]):
+            ratios.append((row.expected_68_m / row.measured_68_m, row.expected_95_m / row.measured_95_m))
+    found = np.exp(np.abs(np.log(ratios)).mean(axis=0)) - 1
+    return float(found[0]), float(found[1])
+
+
 def _terms(features: np.ndarray) -> np.ndarray:
     """(V, T): 1, the features (V, K), and their products, in the order of evaluate_polynomial."""
     count = features.shape[1]

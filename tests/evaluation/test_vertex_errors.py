@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sparse_convonet.data.furniture.library import FurnitureLibrary
-from sparse_convonet.evaluation.vertex_error_fit import fit_error_model, reliability
+from sparse_convonet.evaluation.vertex_error_fit import fit_error_model, left_out_deviation, reliability
 from sparse_convonet.evaluation.vertex_errors import MeasuredVertices, load, measure_buildings, measure_vertices, save
 from sparse_convonet.model.weights import load_model
 from sparse_convonet.structures import Mesh
@@ -31,6 +31,12 @@ def test_quantiles_are_found_and_hold_on_others(rng: np.random.Generator) -> Non
     assert row.expected_95_m == pytest.approx(row.measured_95_m, rel=0.1)
     assert model.guessed_68_m == pytest.approx(0.2)
     assert (model.meshes, model.model, model.command) == (5, "some", "by hand")
+
+
+def test_meshes_of_one_kind_are_expected_by_the_others_and_one_of_another_kind_is_not(rng: np.random.Generator) -> None:
+    alike = [_measured(rng) for _ in range(8)]
+    assert max(left_out_deviation(alike)) < 0.12
+    assert left_out_deviation([*alike, _measured(rng, worse=8.0)])[0] > 0.15
 
 
 def test_errors_twice_as_large_are_noticed(rng: np.random.Generator) -> None:
