@@ -10,7 +10,6 @@ from scipy.optimize import minimize
 
 from sparse_convonet.evaluation.vertex_errors import MeasuredVertices
 from sparse_convonet.mesh.expected_error import ErrorModel
-from sparse_convonet.mesh.point_support_numba import evaluate_polynomial
 from sparse_convonet.metrics.certificate import ErrorShares
 
 _ENDS = 0.002, 0.998  # of the features: beyond, those at the ends hold
@@ -68,12 +67,7 @@ def reliability(model: ErrorModel, measured: MeasuredVertices) -> ReliabilityRow
     """Of a mesh with observed vertices."""
     seen = measured.observed
     errors = measured.errors_m[seen]
-    within = []
-    for coefficients in (model.within_68, model.within_95):
-        found = np.empty(len(errors))
-        features = np.ascontiguousarray(measured.features[seen])
-        evaluate_polynomial(features, np.array(model.low), np.array(model.high), np.array(coefficients), found)
-        within.append(found * measured.voxel_size_m)
+    within = [each * measured.voxel_size_m for each in model.within_voxels(measured.features[seen])]
     shares = ErrorShares()
     shares.add(within[0], within[1], np.ones(len(errors)))
     return ReliabilityRow(

@@ -45,13 +45,13 @@ def declared_units(path: Path, largest: float) -> LasUnits | None:
 
     path: of a file whose header was checked.  largest: coordinate of x and y, by which angles are told from lengths.
     """
-    records = {number: content for user, number, content in variable_records(path) if user == _USER}
+    records = _projection_records(path)
     if not records.keys() & {_WKT, _KEYS}:
         return None
     if importlib.util.find_spec("pyproj") is None:
         logger.warning("%s: its units are not read, for lack of pyproj; %s", path, installation("las"))
         return None
-    wkt = records.get(_WKT, b"").split(b"\0")[0].decode("utf-8", errors="replace").strip()
+    wkt = _wkt(records)
     across, up = _of_wkt(wkt) if wkt else _of_keys(records.get(_KEYS, b""), records.get(_DOUBLES, b""))
     if across is None:
         logger.warning("%s: what it says of its coordinate system tells no unit: %s", path, one_line(wkt, 80) or "keys")
@@ -75,15 +75,28 @@ def declared_system(path: Path) -> Any:
     with path.open("rb") as file:
         if file.read(4) != b"LASF":
             return None  # its reader says so
-    records = {number: content for user, number, content in variable_records(path) if user == _USER}
-    wkt = records.get(_WKT, b"").split(b"\0")[0].decode("utf-8", errors="replace").strip()
+    records = _projection_records(path)
+    wkt = _wkt(records)
     if wkt:
         return _parsed(wkt) or _parsed(wkt[: _end_of_group(wkt)])
-    directory = records.get(_KEYS, b"")
-    numbers = np.frombuffer(directory[: len(directory) // 8 * 8], "<u2").reshape(-1, 4)[1:].tolist()
-    keys = {key: value for key, place, _, value in numbers if place == 0}
+    keys = _keys_at(0, records.get(_KEYS, b""))
     code = keys.get(_PROJECTED_CODE) or keys.get(_GEOGRAPHIC_CODE)
     return None if code in (None, 0, _OWN) else _parsed(int(code or 0))
+
+
+def _projection_records(path: Path) -> dict[int, bytes]:
+    """Those that tell the coordinate system, by their numbers."""
+    return {number: content for user, number, content in variable_records(path) if user == _USER}
+
+
+def _wkt(records: dict[int, bytes]) -> str:
+    return records.get(_WKT, b"").split(b"\0")[0].decode("utf-8", errors="replace").strip()
+
+
+def _keys_at(place: int, directory: bytes) -> dict[int, int]:
+    """The values of the GeoTIFF keys whose value stands at a place: 0 in the directory itself, else a record's number."""
+    numbers = np.frombuffer(directory[: len(directory) // 8 * 8], "<u2").reshape(-1, 4)[1:].tolist()
+    return {key: value for key, at, _, value in numbers if at == place}
 
 
 def _of_wkt(text: str) -> tuple[LengthUnit | None, LengthUnit | None]:
@@ -142,9 +155,7 @@ def _unit(axis: Any) -> LengthUnit | None:
 
 def _of_keys(directory: bytes, doubles: bytes) -> tuple[LengthUnit | None, LengthUnit | None]:
     """As _of_wkt, from GeoTIFF's directory of keys, four numbers each, and the doubles that some of them name."""
-    numbers = np.frombuffer(directory[: len(directory) // 8 * 8], "<u2").reshape(-1, 4)[1:].tolist()
-    keys = {key: value for key, place, _, value in numbers if place == 0}
-    places = {key: value for key, place, _, value in numbers if place == _DOUBLES}
+    keys, places = _keys_at(0, directory), _keys_at(_DOUBLES, directory)
     up = _by_code(keys.get(_VERTICAL_UNIT)) or _of_system(keys.get(_VERTICAL_CODE))[1]
     across = _by_code(keys.get(_UNIT)) or _of_system(keys.get(_PROJECTED_CODE))[0]
     if keys.get(_UNIT) == _OWN and _UNIT_SIZE in places and 8 * (places[_UNIT_SIZE] + 1) <= len(doubles):

@@ -77,15 +77,23 @@ class ErrorModel:
                 "with tools/fit_expected_error.py"
             )
 
+    def within_voxels(self, features: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """(V,) float64 each, voxels: within which 68 % and 95 % of vertices with points near and features (V, K) are."""
+        within = []
+        for coefficients in (self.within_68, self.within_95):
+            found = np.empty(len(features))
+            evaluate_polynomial(
+                np.ascontiguousarray(features), np.array(self.low), np.array(self.high), np.array(coefficients), found
+            )
+            within.append(found)
+        return within[0], np.maximum(within[1], _LEAST_RATIO * within[0])
+
     def errors_m(self, support: PointSupport, scan: ScanScale) -> tuple[np.ndarray, np.ndarray]:
         """(V,) float32 each, metres: within which 68 % and 95 % of such vertices are from the true surface."""
-        features, seen, voxel_size_m = features_of(support, scan), support.observed, scan.voxel_size_m
-        errors = []
-        for coefficients, guessed_m in ((self.within_68, self.guessed_68_m), (self.within_95, self.guessed_95_m)):
-            found = np.empty(len(features))
-            evaluate_polynomial(features, np.array(self.low), np.array(self.high), np.array(coefficients), found)
-            errors.append(np.where(seen, found * voxel_size_m, guessed_m))
-        return errors[0].astype(np.float32), np.maximum(errors[1], _LEAST_RATIO * errors[0]).astype(np.float32)
+        within_68, within_95 = self.within_voxels(features_of(support, scan))
+        guesses = (within_68, self.guessed_68_m), (within_95, self.guessed_95_m)
+        found = [np.where(support.observed, within * scan.voxel_size_m, guess) for within, guess in guesses]
+        return found[0].astype(np.float32), found[1].astype(np.float32)
 
     def save(self, path: Path) -> None:
         with atomic_path(path) as temporary:

@@ -5,9 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 
 from sparse_convonet.clouds.coincidence import place_keys
-from sparse_convonet.mesh.point_support_numba import AXIS_BITS, HALF, measure_support
+from sparse_convonet.coordinates import one_scene, pack_keys
+from sparse_convonet.mesh.point_support_numba import measure_support
 from sparse_convonet.runtime.threads import run_ranges
 
 OBSERVED_VOXELS = 2.0  # a vertex without a point so near was guessed
@@ -74,5 +76,5 @@ class SupportingPoints:
 
 def _cell_keys(points_voxel: np.ndarray) -> np.ndarray:
     """(N,) int64, of the cell of OBSERVED_VOXELS that holds each of (N, 3) points."""
-    cells = np.floor(points_voxel / OBSERVED_VOXELS).astype(np.int64) + HALF
-    return (((cells[:, 0] << AXIS_BITS) + cells[:, 1]) << AXIS_BITS) + cells[:, 2]
+    cells = torch.from_numpy(np.floor(points_voxel / OBSERVED_VOXELS).astype(np.int64))
+    return pack_keys(torch.cat([one_scene(cells)[:, None], cells], dim=1)).numpy()

@@ -6,10 +6,8 @@ import math
 
 import numpy as np
 
+from sparse_convonet.coordinates import AXIS_BITS, AXIS_LIMIT
 from sparse_convonet.runtime.numba_cache import njit
-
-AXIS_BITS = 21  # of a cell's number along each axis, in its key
-HALF = 1 << (AXIS_BITS - 1)
 
 
 @njit(cache=True, nogil=True)
@@ -19,7 +17,7 @@ def measure_support(
     """Fill count, nearest, offset and spread of vertices begin to end; see PointSupport.
 
     points: (N, 3) float64 by cell, each standing for weights (N,) float32 points.  keys: (C,) int64 ascending, of the
-    cells, whose edge is `reach`.  starts: (C + 1,) where the points of each begin.
+    cells, whose edge is `reach` (coordinates.pack_keys).  starts: (C + 1,) where the points of each begin.
     """
     last_x, last_y, last_z = -(1 << 40), 0, 0
     runs = np.zeros((9, 2), dtype=np.int64)
@@ -30,10 +28,12 @@ def measure_support(
         if cx != last_x or cy != last_y or cz != last_z:
             last_x, last_y, last_z = cx, cy, cz
             for column in range(9):  # cells above each other follow each other
-                key = ((cx + column // 3 - 1 + HALF) << (2 * AXIS_BITS)) + ((cy + column % 3 - 1 + HALF) << AXIS_BITS)
-                low = np.searchsorted(keys, key + cz - 1 + HALF)
+                key = ((cx + column // 3 - 1 + AXIS_LIMIT) << (2 * AXIS_BITS)) + (
+                    (cy + column % 3 - 1 + AXIS_LIMIT) << AXIS_BITS
+                )
+                low = np.searchsorted(keys, key + cz - 1 + AXIS_LIMIT)
                 high = low
-                while high < len(keys) and keys[high] <= key + cz + 1 + HALF:
+                while high < len(keys) and keys[high] <= key + cz + 1 + AXIS_LIMIT:
                     high += 1
                 runs[column, 0], runs[column, 1] = starts[low], starts[high]
         least, total, moment, square = reach * reach, 0.0, 0.0, 0.0

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import replace
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -17,12 +18,13 @@ from sparse_convonet.extract.seeds import finest_cells_per_seed, seed_cells
 from sparse_convonet.fields.sparse import SparseField
 from sparse_convonet.mesh.cleanup import observed_only, remove_pieces
 from sparse_convonet.mesh.colour import with_colours
+from sparse_convonet.mesh.expected_error import ScanScale, error_attributes
 from sparse_convonet.mesh.finish import finish_mesh
 from sparse_convonet.mesh.normals import with_field_normals
+from sparse_convonet.mesh.point_support import SupportingPoints
 from sparse_convonet.model.field_queries import FieldQueries
 from sparse_convonet.model.weights import TrainedModel
 from sparse_convonet.out_of_core.assembly.held_mesh import HeldMesh
-from sparse_convonet.out_of_core.assembly.point_errors import errors_near
 from sparse_convonet.out_of_core.assembly.tile_frame import TileFrame
 from sparse_convonet.out_of_core.assembly.written_mesh import ResultPaths, WrittenMesh
 from sparse_convonet.out_of_core.points.cloud_points import CloudPoints
@@ -101,9 +103,7 @@ class WholeScan:
         def dress(mesh: Mesh) -> Mesh:
             if points.colours is not None:
                 mesh = with_colours(mesh, PointCloud(points.points_world, points.colours))
-            assert mesh.normals is not None
-            errors = errors_near(CloudPoints(points), mesh.vertices, mesh.normals, self.voxels, self._points_per_voxel)
-            return replace(mesh, attributes=errors)
+            return self._with_errors(mesh)
 
         return finish_mesh(world, settings.simplify_faces, settings.simplify_error_m, dress, progress), removed
 
@@ -114,10 +114,21 @@ class WholeScan:
         """
         assert paths.tiles is None
         world, removed = self.whole_mesh(progress)
-        held = HeldMesh(world, removed, CloudPoints(self._points), self._frame, self._points_per_voxel)
+        held = HeldMesh(world, removed, self.points, self._frame, self._with_errors)
         del world
         distances = self.plan.cell_size_m, self.plan.voxel_size_m
         return held.write(paths, None, distances, progress)
+
+    @cached_property
+    def _supporting(self) -> SupportingPoints:
+        return SupportingPoints(self.voxels.to_voxels(self._points.points_world))
+
+    def _with_errors(self, mesh: Mesh) -> Mesh:
+        """A mesh in the world, with normals, with the errors expected of its vertices."""
+        assert mesh.normals is not None
+        support = self._supporting.support(self.voxels.to_voxels(mesh.vertices), mesh.normals)
+        scale = ScanScale(self.voxels.voxel_size_m, self._points_per_voxel)
+        return replace(mesh, attributes=error_attributes(support, scale))
 
     def queries(self, progress: Progress) -> FieldQueries:
         """What answers queries about the field."""

@@ -15,7 +15,7 @@ from sparse_convonet.io.crs import crs_of, prj_of, to_earth
 from sparse_convonet.model.weights import TrainedModel, load_model
 from sparse_convonet.plan.plan import Plan, memory_budget, require_memory
 from sparse_convonet.plan.settings import ReconstructionSettings
-from sparse_convonet.runtime.atomic import atomic_path, atomic_paths, require_writable
+from sparse_convonet.runtime.atomic import atomic_paths, require_writable
 from sparse_convonet.runtime.progress import Progress
 from sparse_convonet.scan.gather import GatheredScan, gather
 from sparse_convonet.scan.messages import StageBars, tell_input, tell_model, tell_plan, tell_result
@@ -46,10 +46,6 @@ def reconstruct_scan(request: ScanRequest) -> dict[str, Any]:
         gathered = gather(request, trained, budget, runner, tell, bars)
         watch.lap("read")
         report = _make(request, trained, gathered, crs, watch, bars)
-    (request.out / PRJ_FILE).unlink(missing_ok=True)  # that of an earlier run may be of another place
-    if crs is not None:
-        with atomic_path(request.out / PRJ_FILE) as temporary:
-            temporary.write_text(prj_of(crs) + "\n", encoding="utf-8")
     if gathered.work is not None:
         gathered.work.remove()
     written = [request.out / name for name in (*request.result_files, *([PRJ_FILE] if crs else ()))]
@@ -122,10 +118,11 @@ def _make(
     found = gathered.scan.find_surface(progress)
     watch.told(found.seconds)
     request.out.mkdir(parents=True, exist_ok=True)
-    light, pages = request.light_files, request.page_files
-    names = RESULT_FILES[0], *light, *pages, *RESULT_FILES[1:]  # the last vouches for the others
+    light, pages, prj = request.light_files, request.page_files, (PRJ_FILE,) if crs is not None else ()
+    names = RESULT_FILES[0], *light, *pages, *prj, *RESULT_FILES[1:]  # the last vouches for the others
     with atomic_paths([request.out / name for name in names]) as (mesh_path, *more, preview_path, report_path):
-        light_paths, page_paths = more[: len(light)], more[len(light) :]
+        light_paths, more = more[: len(light)], more[len(light) :]
+        page_paths, prj_paths = more[: len(pages)], more[len(pages) :]
         settings, to_ecef = gathered.settings, None
         if crs is not None and settings.up == "z":  # else the axes of the scan are not those of the system
             to_ecef = to_earth(crs, settings.metres_per_unit)
@@ -139,5 +136,10 @@ def _make(
             progress("page", 0.0)
             glb = light_paths[light.index(PAGE_MESH)]
             write_scan_page(page_path, glb, gathered.scan.points, report, has_tiles=request.tiles)
+        for prj_path in prj_paths:
+            assert crs is not None
+            prj_path.write_text(prj_of(crs) + "\n", encoding="utf-8")
         report_path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
+    if not prj:
+        (request.out / PRJ_FILE).unlink(missing_ok=True)  # that of an earlier run is of another place
     return report

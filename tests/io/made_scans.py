@@ -8,7 +8,9 @@ import numpy as np
 import pytest
 from scipy.spatial.transform import Rotation
 
-from sparse_convonet.io.points import write_points
+from sparse_convonet.io.chunks import read_chunks
+from sparse_convonet.io.point_chunk import joined
+from sparse_convonet.io.points import read_points, write_points
 from sparse_convonet.structures import PointCloud
 
 E57_TURN, E57_PLACE = Rotation.from_euler("xyz", [10, 20, 30], degrees=True), np.array([5e5, 5.4e6, 100.25])
@@ -111,3 +113,11 @@ def write_raw_e57(pye57: object, archive: object, scan: dict, limits: bool) -> N
     for name, values in kept.items():
         buffers.append(lib.SourceDestBuffer(file, name, values, len(values), True, True))
     points.writer(buffers).write(len(kept["sphericalRange"]))
+
+
+def read_both_ways(path: Path, columns: list[str] | None = None) -> PointCloud:
+    """What read_points reads, which is what the chunks are together."""
+    whole = read_points(path, columns=columns)
+    for chunk_points in (300, 2000):
+        require_equal(joined(read_chunks(path, chunk_points=chunk_points, columns=columns)), whole)
+    return whole

@@ -14,8 +14,7 @@ from sparse_convonet.io.column_names import known_names
 from sparse_convonet.io.meshes import read_mesh
 from sparse_convonet.io.point_chunk import joined
 from sparse_convonet.io.points import read_points
-from sparse_convonet.structures import PointCloud
-from tests.io.made_scans import require_equal
+from tests.io.made_scans import read_both_ways
 
 COUNT = 2000
 K = np.arange(COUNT)
@@ -32,13 +31,6 @@ def natural(rng: np.random.Generator) -> np.ndarray:
     """(N, 3) colours whose channels vary together, as those of things do."""
     light = rng.random((COUNT, 1)) * 200
     return np.clip(light + rng.normal(0, 12, (COUNT, 3)) + [30, 20, 10], 0, 255).round()
-
-
-def read_both_ways(path: Path, columns: list[str] | None = None) -> PointCloud:
-    whole = read_points(path, columns=columns)
-    for chunk_points in (300, COUNT):
-        require_equal(joined(read_chunks(path, chunk_points=chunk_points, columns=columns)), whole)
-    return whole
 
 
 @pytest.mark.parametrize(
@@ -263,55 +255,6 @@ def test_counts_right_behind_the_word_off(tmp_path: Path) -> None:
     (tmp_path / "a.off").write_text("OFF4 2 0\n0 0 0\n1 0 0\n1 1 0\n0 1 0\n3 0 1 2\n3 0 2 3\n")
     mesh = read_mesh(tmp_path / "a.off")
     assert mesh.vertices.tolist() == [[0, 0, 0], [1, 0, 0], [1, 1, 0], [0, 1, 0]] and len(mesh.faces) == 2
-
-
-def test_gaussian_splats_have_their_colour_and_floaters_are_left_out(tmp_path: Path, room: np.ndarray) -> None:
-    names = ["x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2", "f_rest_0", "opacity", "scale_0", "rot_0"]
-    rows = np.zeros(COUNT, [(name, "<f4") for name in names])
-    for axis, name in enumerate("xyz"):
-        rows[name] = room[:, axis]
-    for channel in range(3):
-        rows[f"f_dc_{channel}"] = (RGB[:, channel] / 255 - 0.5) / 0.28209479177387814
-    rows["opacity"] = np.where(K % 5 == 0, -4.0, 2.0)  # logits: 0.02 and 0.88
-    header = "".join(f"property float {name}\n" for name in names)
-    text = f"ply\nformat binary_little_endian 1.0\nelement vertex {COUNT}\n{header}end_header\n"
-    (tmp_path / "a.ply").write_bytes(text.encode() + rows.tobytes())
-    cloud = read_both_ways(tmp_path / "a.ply")
-    assert np.array_equal(cloud.points, room[K % 5 > 0].astype(np.float32)) and cloud.normals is None
-    assert cloud.colours is not None and np.unique(cloud.colours, axis=0).tolist() == [[200, 100, 50]]
-    assert cloud.left_out.transparent == COUNT // 5
-
-
-def _ptx(points: np.ndarray, colours: np.ndarray | None, turn: np.ndarray, place: list[float]) -> str:
-    lines = [str(len(points) // 2), "2", " ".join(map(str, place)), *("1 0 0", "0 1 0", "0 0 1")]
-    lines += [" ".join(map(str, [*row, 0])) for row in turn.T.tolist()] + [" ".join(map(str, [*place, 1]))]
-    for row, point in enumerate(points.tolist()):
-        colour = "" if colours is None else " " + " ".join(map(str, colours[row].tolist()))
-        lines.append(" ".join(map(str, point)) + f" 0.5{colour}")
-    return "\n".join(lines) + "\n"
-
-
-@pytest.mark.parametrize("coloured", [False, True])
-def test_scans_of_ptx_are_moved_to_their_places_and_rays_without_return_left_out(
-    tmp_path: Path, room: np.ndarray, coloured: bool
-) -> None:
-    local = room.copy()
-    local[::4] = 0
-    turn, places = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]), [[100.0, 200.0, 30.0], [0.0, 0.0, 2.0]]
-    colours = RGB if coloured else None
-    text = "".join(_ptx(local, colours, turn, place) for place in places)
-    (tmp_path / "a.ptx").write_text(text)
-    cloud = read_both_ways(tmp_path / "a.ptx")
-    kept = room[K % 4 > 0]
-    assert cloud.points == pytest.approx(np.concatenate([kept @ turn.T + place for place in places]))
-    assert cloud.scanners is not None and np.array_equal(cloud.scanners, np.repeat(places, len(kept), axis=0))
-    assert (cloud.colours is not None) == coloured
-    (tmp_path / "a.ptx").write_text(text[: len(text) // 3])
-    with pytest.raises(ValueError, match="truncated|expected 4 or 7 numbers, as before|expected numbers in line"):
-        read_points(tmp_path / "a.ptx")
-    (tmp_path / "a.ptx").write_text("once upon a time\n" + text)
-    with pytest.raises(ValueError, match="expected 1 numbers of a PTX header in line 1, found 'once upon a time'"):
-        read_points(tmp_path / "a.ptx")
 
 
 @pytest.mark.parametrize(

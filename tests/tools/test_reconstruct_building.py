@@ -251,3 +251,16 @@ def test_more_memory_than_there_is_is_refused_before_any_work(
     said = refusal(capsys, TOOL, scan, "--out", tmp_path / "out", "--up", "z")
     assert "which take the least, found 0.3 GB available; free some, or use a machine with more" in said
     assert not (tmp_path / "out").exists()
+
+
+def test_the_coordinate_system_stands_beside_the_mesh_and_not_that_of_an_earlier_run(
+    scan: Path, tmp_path: Path
+) -> None:
+    pytest.importorskip("pyproj", reason="pyproj is not installed (extra las)")
+    out, options = tmp_path / "out", ("--voxel-size", 0.12, "--up", "z", "--formats", "ply", "--overwrite")
+    assert exit_code(TOOL, scan, "--out", out, *options, "--crs", "EPSG:25832") == 0
+    assert (out / "mesh.prj").read_text().startswith('PROJCS["ETRS_1989_UTM_Zone_32N"')
+    assert json.loads((out / "report.json").read_text())["input"]["crs"]["name"] == "ETRS89 / UTM zone 32N"
+    assert exit_code(TOOL, scan, "--out", out, *options) == 0
+    assert not (out / "mesh.prj").exists()
+    assert exit_code(TOOL, scan, "--out", out, *options, "--crs", "my garden") == 2

@@ -83,7 +83,13 @@ def assemble(
         _require_memory(finished, settings.memory_bytes)
         per_voxel = settings.points_per_voxel
         world = whole_mesh(finished, points, frame, settings.chosen, per_voxel, report)
-        held = HeldMesh(world, finished.removed_pieces, points, frame, per_voxel)
+        held = HeldMesh(
+            world,
+            finished.removed_pieces,
+            points,
+            frame,
+            lambda mesh: with_errors(mesh, points, frame.voxels, per_voxel),
+        )
         return held.write(paths, folder.grid, settings.distances_m, report)
     rays = sampled_rays(points, frame.voxels.voxel_size_m)
     shell = shell_voxels(frame, settings.distances_m)

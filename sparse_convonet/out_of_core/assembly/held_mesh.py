@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +17,6 @@ from sparse_convonet.mesh.topology import keep_faces, mesh_statistics
 from sparse_convonet.metrics.coverage import counts_within
 from sparse_convonet.out_of_core.assembly.certified import caption_of, certificate_sums, certify
 from sparse_convonet.out_of_core.assembly.light_tiles import block_numbers
-from sparse_convonet.out_of_core.assembly.point_errors import with_errors
 from sparse_convonet.out_of_core.assembly.scan_sides import sampled_rays
 from sparse_convonet.out_of_core.assembly.tile_frame import TileFrame
 from sparse_convonet.out_of_core.assembly.tile_notes import PointSource
@@ -34,13 +33,13 @@ from sparse_convonet.tile_grid import TiledRows, TileGrid
 @dataclass(frozen=True)
 class HeldMesh:
     """world: the mesh, metres, z up, with normals, the errors expected and, where the points have some, colours.
-    removed_pieces: how many were taken away before.  points_per_voxel: of the scan, see mesh.expected_error.ScanScale."""
+    removed_pieces: how many were taken away before.  with_errors: gives a mesh in the world the errors expected of it."""
 
     world: Mesh
     removed_pieces: int
     points: PointSource
     frame: TileFrame
-    points_per_voxel: float
+    with_errors: Callable[[Mesh], Mesh]
 
     def write(
         self,
@@ -64,7 +63,7 @@ class HeldMesh:
             progress("light mesh", 0.0)
             blocks = block_numbers(self.frame, self.world.vertices)
             found = light_mesh(self.world, blocks, paths.light_error_m)
-            found = replace(found, mesh=with_errors(found.mesh, self.points, self.frame.voxels, self.points_per_voxel))
+            found = replace(found, mesh=self.with_errors(found.mesh))
             light = write_light(paths, found, self.frame.scan)
         progress("write", 0.0)
         placed = in_scan(self.world, self.frame.scan)
