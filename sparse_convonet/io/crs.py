@@ -30,11 +30,17 @@ def crs_of(paths: Sequence[Path], asked: str | None = None) -> str | None:
     if asked is not None:
         pyproj = require_package("pyproj", "las", "--crs")
         try:
-            return str(pyproj.CRS.from_user_input(asked).to_wkt())
+            system = pyproj.CRS.from_user_input(asked)
         except pyproj.exceptions.CRSError as error:
             raise ValueError(
                 f"--crs: expected a coordinate system such as EPSG:25832, found {asked!r}: {one_line(str(error), 80)}"
             ) from error
+        if system.is_geographic:
+            raise ValueError(
+                f"--crs: expected a system in units of length, found {system.name}, which is in degrees; name the "
+                "projected system of the scan, such as EPSG:25832"
+            )
+        return str(system.to_wkt())
     found: list[tuple[Path, Any]] = []
     for path in paths:
         system = _declared(path)
@@ -47,6 +53,12 @@ def crs_of(paths: Sequence[Path], asked: str | None = None) -> str | None:
                 "convert the files to one, or say --crs if they are in one after all"
             )
     return str(found[0][1].to_wkt()) if found else None
+
+
+def unit_of(wkt: str) -> float | None:
+    """Metres in a unit of x and y; None of systems that have no axes of length."""
+    axes = _level(importlib.import_module("pyproj").CRS.from_user_input(wkt)).axis_info
+    return float(axes[0].unit_conversion_factor) if axes and axes[0].unit_name != "degree" else None
 
 
 def name_of(wkt: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from sparse_convonet.clouds.units import require_scale
@@ -43,11 +44,11 @@ class ReconstructionSettings:
         require_scale(self.scale)
         if self.threshold is not None and not 0 < self.threshold < 1:
             raise ValueError(f"tau: expected a probability between 0 and 1, found {self.threshold}")
-        if self.observed_only_voxels is not None and not self.observed_only_voxels > 0:
+        if self.observed_only_voxels is not None and not 0 < self.observed_only_voxels < math.inf:
             raise ValueError(
                 f"observed-only: expected a positive distance in voxels, found {self.observed_only_voxels}"
             )
-        if self.observed_only_m is not None and not self.observed_only_m > 0:
+        if self.observed_only_m is not None and not 0 < self.observed_only_m < math.inf:
             raise ValueError(f"observed-only: expected a positive distance in metres, found {self.observed_only_m}")
         if self.observed_only_voxels is not None and self.observed_only_m is not None:
             raise ValueError("observed-only: expected a distance in voxels or in metres, found both; give one")

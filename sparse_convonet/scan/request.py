@@ -19,6 +19,7 @@ LIGHT_FORMATS = ("glb", "obj", "stl")
 _LIGHT_ERROR_CELLS = 0.25
 TILES_FOLDER = "tiles"
 PRJ_FILE = "mesh.prj"
+RESULT_NAMES = (*RESULT_FILES, *(f"mesh.{name}" for name in LIGHT_FORMATS), PAGE_FILE, PRJ_FILE, TILES_FOLDER)
 
 
 @dataclass(frozen=True)

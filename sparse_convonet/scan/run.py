@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import json
+import logging
+import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
+from dataclasses import replace
 from typing import Any
 
 from sparse_convonet.clouds.units import require_scale
 from sparse_convonet.cluster import runner_for
 from sparse_convonet.extract.compile_ahead import compile_ahead
-from sparse_convonet.io.crs import crs_of, prj_of, to_earth
+from sparse_convonet.io.crs import crs_of, name_of, prj_of, to_earth, unit_of
 from sparse_convonet.model.weights import TrainedModel, load_model
 from sparse_convonet.plan.plan import Plan, memory_budget, require_memory
 from sparse_convonet.plan.settings import ReconstructionSettings
@@ -21,7 +24,11 @@ from sparse_convonet.scan.gather import GatheredScan, gather
 from sparse_convonet.scan.messages import StageBars, tell_input, tell_model, tell_plan, tell_result
 from sparse_convonet.scan.page import PAGE_MESH, write_scan_page
 from sparse_convonet.scan.report import ScanInput, report_of
-from sparse_convonet.scan.request import PRJ_FILE, RESULT_FILES, TILES_FOLDER, ScanRequest
+from sparse_convonet.scan.request import PRJ_FILE, RESULT_FILES, RESULT_NAMES, TILES_FOLDER, ScanRequest
+
+_ALIKE = 1e-9  # units that differ by less are one; the feet differ by 2e-6
+
+logger = logging.getLogger(__name__)
 
 __all__ = ["RESULT_FILES", "TILES_FOLDER", "ScanRequest", "reconstruct_scan"]
 
@@ -37,6 +44,8 @@ def reconstruct_scan(request: ScanRequest) -> dict[str, Any]:
     watch = _StopWatch()
     _check(request)
     crs = crs_of(request.inputs, request.crs)
+    if crs is not None and request.crs is not None:
+        request = _in_units_of(request, crs)
     compile_ahead()
     trained = load_model(request.model, engine=request.engine, device=request.device)
     tell_model(trained, request.device)
@@ -48,7 +57,8 @@ def reconstruct_scan(request: ScanRequest) -> dict[str, Any]:
         report = _make(request, trained, gathered, crs, watch, bars)
     if gathered.work is not None:
         gathered.work.remove()
-    written = [request.out / name for name in (*request.result_files, *([PRJ_FILE] if crs else ()))]
+    prj = [] if report["input"]["crs"] is None else [PRJ_FILE]
+    written = [request.out / name for name in (*request.result_files, *prj)]
     tell_result(report, written, stations_named=bool(request.stations))
     return report
 
@@ -91,6 +101,27 @@ def _check(request: ScanRequest) -> None:
     require_writable(request.out)
 
 
+def _in_units_of(request: ScanRequest, crs: str) -> ScanRequest:
+    """A scan of which the user says the system is in its units."""
+    metres = unit_of(crs)
+    if metres is None or (request.scale is None and metres == 1):
+        return request
+    if request.scale is not None and abs(request.scale / metres - 1) > _ALIKE:
+        raise ValueError(
+            f"--crs: expected units of {request.scale:.9g} m, as --scale says, found {metres:.9g} m in {name_of(crs)}; "
+            "leave --scale away or name the system of the scan"
+        )
+    return replace(request, scale=metres)
+
+
+def _placed(crs: str | None, up: str) -> str | None:
+    """The system, where the axes of the scan are its own."""
+    if crs is None or up == "z":
+        return crs
+    logger.warning("place     not written: %s points up in the scan, so x and y are not those of %s", up, name_of(crs))
+    return None
+
+
 def _teller(
     request: ScanRequest, budget: int, bars: StageBars
 ) -> Callable[[ScanInput, ReconstructionSettings, Plan], None]:
@@ -118,14 +149,13 @@ def _make(
     found = gathered.scan.find_surface(progress)
     watch.told(found.seconds)
     request.out.mkdir(parents=True, exist_ok=True)
+    settings, crs = gathered.settings, _placed(crs, gathered.settings.up)
     light, pages, prj = request.light_files, request.page_files, (PRJ_FILE,) if crs is not None else ()
     names = RESULT_FILES[0], *light, *pages, *prj, *RESULT_FILES[1:]  # the last vouches for the others
     with atomic_paths([request.out / name for name in names]) as (mesh_path, *more, preview_path, report_path):
         light_paths, more = more[: len(light)], more[len(light) :]
         page_paths, prj_paths = more[: len(pages)], more[len(pages) :]
-        settings, to_ecef = gathered.settings, None
-        if crs is not None and settings.up == "z":  # else the axes of the scan are not those of the system
-            to_ecef = to_earth(crs, settings.metres_per_unit)
+        to_ecef = None if crs is None else to_earth(crs, settings.metres_per_unit)
         paths = request.paths(mesh_path, preview_path, light_paths, gathered.scan.plan.cell_size_m, to_ecef)
         mesh = gathered.scan.write(paths, progress)
         watch.lap("write")
@@ -140,6 +170,16 @@ def _make(
             assert crs is not None
             prj_path.write_text(prj_of(crs) + "\n", encoding="utf-8")
         report_path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
-    if not prj:
-        (request.out / PRJ_FILE).unlink(missing_ok=True)  # that of an earlier run is of another place
+    if request.overwrite:
+        _remove_others(request, [*names, TILES_FOLDER] if request.tiles else names)
     return report
+
+
+def _remove_others(request: ScanRequest, written: Sequence[str]) -> None:
+    """Remove the results of an earlier run that this one did not replace: report.json does not tell of them."""
+    for name in RESULT_NAMES:
+        path = request.out / name
+        if name not in written and path.is_dir():
+            shutil.rmtree(path)
+        elif name not in written:
+            path.unlink(missing_ok=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sparse_convonet.io.crs import crs_of, name_of, prj_of, to_earth
+from sparse_convonet.io.crs import crs_of, name_of, prj_of, to_earth, unit_of
 from sparse_convonet.out_of_core.assembly.tiles3d import TILESET, TilesetWriter
 from sparse_convonet.structures import Mesh
 from tests.oracles.tilesets import root_transform
@@ -51,6 +51,16 @@ def test_files_of_different_systems_are_refused_unless_the_user_says_one(tmp_pat
 def test_what_is_no_system_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="--crs: expected a coordinate system such as EPSG:25832, found 'my garden'"):
         crs_of([], "my garden")
+    with pytest.raises(
+        ValueError, match="--crs: expected a system in units of length, found WGS 84, which is in degrees"
+    ):
+        crs_of([], "EPSG:4326")
+
+
+def test_units_are_those_of_x_and_y() -> None:
+    assert unit_of(pyproj.CRS(UTM32).to_wkt()) == 1
+    assert unit_of(pyproj.CRS(OREGON_FEET).to_wkt()) == pytest.approx(0.3048)
+    assert unit_of(pyproj.CRS("EPSG:4326").to_wkt()) is None
 
 
 def test_by_keys_of_geotiff_too(tmp_path: Path) -> None:

@@ -212,6 +212,7 @@ def test_an_empty_kilometre_costs_no_memory() -> None:
         ({"scale": 0.0}, "scale: expected a positive number"),
         ({"threshold": 1.5}, "tau: expected a probability"),
         ({"observed_only_voxels": -1.0}, "observed-only: expected a positive distance"),
+        ({"observed_only_voxels": float("inf")}, "observed-only: expected a positive distance in voxels, found inf"),
         ({"observed_only_m": 0.0}, "observed-only: expected a positive distance in metres, found 0.0"),
         (
             {"observed_only_voxels": 1.0, "observed_only_m": 1.0},

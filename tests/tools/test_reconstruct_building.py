@@ -12,7 +12,9 @@ import pytest
 
 from sparse_convonet.io.meshes import read_mesh
 from sparse_convonet.io.points import write_points
+from sparse_convonet.out_of_core.assembly.tiles3d import TILESET
 from sparse_convonet.structures import PointCloud
+from tests.oracles.tilesets import root_transform
 from tests.synthetic_scan import room_points
 from tests.tools.running import exit_code, refusal
 
@@ -253,14 +255,30 @@ def test_more_memory_than_there_is_is_refused_before_any_work(
     assert not (tmp_path / "out").exists()
 
 
-def test_the_coordinate_system_stands_beside_the_mesh_and_not_that_of_an_earlier_run(
-    scan: Path, tmp_path: Path
+def test_the_coordinate_system_stands_beside_the_mesh_and_nothing_of_an_earlier_run_stays(
+    scan: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     pytest.importorskip("pyproj", reason="pyproj is not installed (extra las)")
-    out, options = tmp_path / "out", ("--voxel-size", 0.12, "--up", "z", "--formats", "ply", "--overwrite")
-    assert exit_code(TOOL, scan, "--out", out, *options, "--crs", "EPSG:25832") == 0
+    out, options = tmp_path / "out", ("--voxel-size", 0.12, "--up", "z", "--overwrite")
+    system = ("--crs", "EPSG:25832")
+    assert exit_code(TOOL, scan, "--out", out, *options, *system, "--tiles") == 0
     assert (out / "mesh.prj").read_text().startswith('PROJCS["ETRS_1989_UTM_Zone_32N"')
     assert json.loads((out / "report.json").read_text())["input"]["crs"]["name"] == "ETRS89 / UTM zone 32N"
-    assert exit_code(TOOL, scan, "--out", out, *options) == 0
-    assert not (out / "mesh.prj").exists()
-    assert exit_code(TOOL, scan, "--out", out, *options, "--crs", "my garden") == 2
+    assert np.linalg.norm(root_transform(out / "tiles" / TILESET)[:3, 3]) == pytest.approx(6.37e6, rel=0.01)
+    for more in (("--crs", "my garden"), ("--crs", "EPSG:2992", "--scale", "1")):  # the second is in feet
+        assert exit_code(TOOL, scan, "--out", out, *options, *more) == 2
+    assert (out / "tiles").is_dir()
+    assert exit_code(TOOL, scan, "--out", out, *options, *system, "--up", "y", "--formats", "ply") == 0
+    assert "y points up in the scan, so x and y are not those of ETRS89" in caplog.text
+    assert sorted(path.name for path in out.iterdir()) == ["mesh.ply", "preview.png", "report.json"]
+
+
+def test_a_system_in_feet_gives_the_scale(scan: Path, tmp_path: Path) -> None:
+    pytest.importorskip("pyproj", reason="pyproj is not installed (extra las)")
+    feet, out = tmp_path / "feet.npz", tmp_path / "out"
+    write_points(feet, PointCloud(room_points(8000) / 0.3048))
+    assert (
+        exit_code(TOOL, feet, "--out", out, "--voxel-size", 0.12, "--up", "z", "--crs", "EPSG:2992", "--formats", "ply")
+        == 0
+    )
+    assert json.loads((out / "report.json").read_text())["input"]["scale"] == pytest.approx(0.3048)
