@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
@@ -37,7 +38,8 @@ class Dropped:
 
     not_finite: NaN or inf.  no_return: at one place that a large share of
     the points repeat exactly, which is what some scanners write for rays without return.  far: far from all others.
-    duplicates: repeat an earlier point exactly.  The others are what their reader left out, see structures.LeftOut.
+    duplicates: repeat an earlier point exactly.  ghosts: were there only for a while, or never, see ghosts.py.  The others
+    are what their reader left out, see structures.LeftOut.
     """
 
     not_finite: int
@@ -47,19 +49,22 @@ class Dropped:
     withheld: int = 0
     noise: int = 0
     transparent: int = 0
+    ghosts: int = 0
 
     def total(self) -> int:
         """All of them together."""
         return sum(asdict(self).values())
 
 
-def clean_points(cloud: PointCloud) -> tuple[PointCloud, Dropped]:
+def clean_points(
+    cloud: PointCloud, take_ghosts: Callable[[PointCloud], PointCloud] | None = None
+) -> tuple[PointCloud, Dropped]:
     """The cloud without what Dropped lists, in the same order, and the counts.
 
     A point is far when two things hold: it lies outside the bulk (the box of the middle 80 % along each axis) by more
     than the bulk's longest edge, and its cluster, of points less than half that edge apart, is small.  So the end of a
     long corridor stays, as does another wing, while a few points at any distance go.  Whatever lies beyond 1e18, which
-    no unit explains, is far.
+    no unit explains, is far.  take_ghosts: gives the cloud without its ghosts, as without_ghosts does; None: they stay.
     Raises ValueError where fewer than 50 points are left, or all points are the same.
     """
     kept, not_finite = _without(cloud, ~finite_rows(cloud.points))
@@ -67,9 +72,11 @@ def clean_points(cloud: PointCloud) -> tuple[PointCloud, Dropped]:
     kept, no_return = _without(kept, is_no_return(kept.points))
     _require_surface(kept.points, len(cloud))
     kept, far = _without(kept, far_from_bulk(kept.points))
+    real = kept if take_ghosts is None else take_ghosts(kept)
+    ghosts, kept = len(kept) - len(real), real
     kept, duplicates = _without(kept, repeats_earlier(kept.points))
     _require_surface(kept.points, len(cloud))
-    dropped = Dropped(not_finite, no_return, far, duplicates, **asdict(cloud.left_out))
+    dropped = Dropped(not_finite, no_return, far, duplicates, **asdict(cloud.left_out), ghosts=ghosts)
     logger.info("%d points, of which dropped: %s", len(cloud) + cloud.left_out.total(), dropped)
     return (replace(kept, left_out=LeftOut()) if cloud.left_out.total() else kept), dropped
 

@@ -26,6 +26,12 @@ def common_unit(units: Iterable[LengthUnit | None]) -> LengthUnit | None:
     return next(iter(declared.values()), None)
 
 
+def likely_metres(asked: float | None, unit: LengthUnit | None) -> float:
+    """Metres per unit before anything is known of the points: as asked, as their file declares, or 1."""
+    declared = 1.0 if unit is None or not math.isfinite(unit.metres) else unit.metres
+    return declared if asked is None else asked
+
+
 def require_scale(asked: float | None) -> None:
     """Raise ValueError for a scale that is no length; None is not asked for."""
     if asked is not None and not (math.isfinite(asked) and asked > 0):

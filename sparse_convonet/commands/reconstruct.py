@@ -54,6 +54,9 @@ def main(arguments: list[str] | None = None) -> None:
         up=None if options.up == "auto" else options.up,
         scale=options.scale,
         stations=[station(text) for text in options.station],
+        trajectory=options.trajectory,
+        keep_ghosts=options.keep_ghosts,
+        removed=options.removed,
         model=options.model,
         engine=options.engine,
         device=chosen_device(options.device),
@@ -152,6 +155,19 @@ def _parser() -> argparse.ArgumentParser:
         metavar="X,Y,Z",
         help="where the scanner stood, in the frame and units of the scan : once, or once for each input",
     )
+    add(
+        "--trajectory",
+        type=Path,
+        metavar="FILE",
+        help="where a scanner was that moved: text with t x y z in each line, of the same clock as the GPS times of LAS",
+    )
+    add(
+        "--keep-ghosts",
+        action="store_true",
+        help="keep points that rays from elsewhere passed through (people who walked by, reflections); default: they are "
+        "left out where it is known where the scanner stood",
+    )
+    add("--removed", action="store_true", help="also write the points that were left out as ghosts: removed.ply")
     add(
         "--columns",
         metavar="x,y,z,...",

@@ -19,6 +19,7 @@ from sparse_convonet.io.ply import ply_chunks
 from sparse_convonet.io.point_chunk import CHUNK_POINTS, PointChunk
 from sparse_convonet.io.ptx import ptx_chunks
 from sparse_convonet.io.text import TEXT_SUFFIXES, text_chunks
+from sparse_convonet.io.trajectory import Trajectory, with_scanners
 from sparse_convonet.mesh.surface_sampling import sample_mesh
 from sparse_convonet.runtime.refusals import require_file
 from sparse_convonet.structures import Mesh, PointCloud
@@ -46,7 +47,12 @@ logger = logging.getLogger(__name__)
 
 
 def read_chunks(
-    path: Path | str, *, chunk_points: int = CHUNK_POINTS, seed: int = 0, columns: Sequence[str] | None = None
+    path: Path | str,
+    *,
+    chunk_points: int = CHUNK_POINTS,
+    seed: int = 0,
+    columns: Sequence[str] | None = None,
+    trajectory: Trajectory | None = None,
 ) -> Iterator[PointChunk]:
     """What read_points reads, at most `chunk_points` points at a time, in the same order and with the same errors.
 
@@ -57,7 +63,7 @@ def read_chunks(
     """
     if chunk_points < 1:
         raise ValueError(f"chunk: expected at least one point, found {chunk_points}")
-    found = open_points(Path(path), chunk_points, seed, None, columns)
+    found = open_points(Path(path), chunk_points, seed, None, columns, trajectory)
     return _parts(found, chunk_points) if isinstance(found, PointCloud) else found
 
 
@@ -67,11 +73,16 @@ def open_points(
     seed: int,
     sample_spacing_m: float | None,
     columns: Sequence[str] | None = None,
+    trajectory: Trajectory | None = None,
 ) -> Iterator[PointChunk] | PointCloud:
     """The chunks of a file, so many points each (None: as reading is fastest), or a cloud where it is not read in chunks.
 
-    seed, sample_spacing_m, columns, errors: as for points.read_points.
+    seed, sample_spacing_m, columns, trajectory, errors: as for points.read_points.
     """
+    if trajectory is not None:
+        found = open_points(path, chunk_points, seed, sample_spacing_m, columns)
+        every = _parts(found, max(1, len(found))) if isinstance(found, PointCloud) else found
+        return with_scanners(path, every, trajectory)
     suffix = path.suffix.lower()
     if columns is not None and suffix not in TABLE_READERS:
         raise ValueError(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import BinaryIO
 
@@ -85,6 +85,15 @@ def write_ply(path: Path, geometry: PointCloud | Mesh) -> None:
         file.write(_header_of({name: (rows.dtype, len(rows)) for name, rows in elements.items()}))
         for rows in elements.values():
             file.write(_packed(rows).data)
+
+
+def write_point_parts(path: Path, count: int, *, colours: bool, parts: Iterable[PointCloud]) -> None:
+    """As write_ply, of a cloud of `count` points that comes in parts: places, and colours where all have them."""
+    kinds = _vertex_type(False, colours, {})
+    with path.open("wb") as file:
+        file.write(_header_of({"vertex": (kinds, count)}))
+        for part in parts:
+            file.write(_packed(_vertex_rows(part.points, None, part.colours if colours else None, {})).data)
 
 
 class MeshParts:

@@ -25,6 +25,7 @@ class PointChunk:
     where all of its chunks have; the range of the colours follows from the largest of all, see columns.to_colours.
     scanners: (N, 3), where the scanner stood that measured each point, NaN where that is not known; None: nowhere.
     unit: that the file declares.  left_out: before the points of this chunk and behind those of the last.
+    times: (N,) seconds, when each point was measured, as the file counts them; None: it does not say.
     """
 
     points: np.ndarray
@@ -36,6 +37,7 @@ class PointChunk:
     scanners: np.ndarray | None = None
     unit: LengthUnit | None = None
     left_out: LeftOut = LeftOut()
+    times: np.ndarray | None = None
 
 
 def joined(chunks: Iterable[PointChunk]) -> PointCloud:

@@ -12,6 +12,7 @@ from sparse_convonet.io.npz import write_npz
 from sparse_convonet.io.ply import write_ply
 from sparse_convonet.io.point_chunk import joined
 from sparse_convonet.io.text import write_text
+from sparse_convonet.io.trajectory import Trajectory
 from sparse_convonet.runtime.atomic import atomic_path
 from sparse_convonet.structures import PointCloud
 
@@ -30,16 +31,18 @@ def read_points(
     seed: int = 0,
     sample_spacing_m: float | None = None,
     columns: Sequence[str] | None = None,
+    trajectory: Trajectory | None = None,
 ) -> PointCloud:
     """A point cloud from a file of any known format, a mesh, or the folder of a Matterport3D scan.
 
     Points come as they stand in the file: float64, its units and axes, NaN included.  Meshes are sampled uniformly by
     area, one point per `sample_spacing_m` squared (None: 2 cm), by a generator seeded with `seed`.
     columns: of a table (text, .npy), what each is: x, y, z, perhaps r, g, b and nx, ny, nz, and - for what is left out.
+    trajectory: of trajectory.read_trajectory, of the scanner that moved; LAS and LAZ say when each point was measured.
     Raises FileNotFoundError for a missing path, and ValueError, in one sentence, for an unknown suffix, a file that is
     not what its suffix says, a truncated one, one without points, and a missing optional package.
     """
-    found = open_points(Path(path), None, seed, sample_spacing_m, columns)
+    found = open_points(Path(path), None, seed, sample_spacing_m, columns, trajectory)
     return found if isinstance(found, PointCloud) else joined(found)
 
 

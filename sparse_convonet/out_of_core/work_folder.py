@@ -13,8 +13,9 @@ from pathlib import Path
 from sparse_convonet.clouds.cleaning import CloudSummary, Dropped
 from sparse_convonet.cluster import TaskRunner
 from sparse_convonet.encode.sparse_unet import SparseUNet
-from sparse_convonet.out_of_core.points.spool import Stations
-from sparse_convonet.out_of_core.points.store_points import PointStore, store_cloud, store_points
+from sparse_convonet.io.trajectory import Trajectory
+from sparse_convonet.out_of_core.points.origin import Stations
+from sparse_convonet.out_of_core.points.store_points import GHOSTS_FILE, PointStore, store_cloud, store_points
 from sparse_convonet.out_of_core.stored_scan import StoredScan
 from sparse_convonet.out_of_core.tiles.plan_tiles import TiledPlan
 from sparse_convonet.out_of_core.tiles.work_plan import ENCODED, MESHES, MODEL_FILE, PLAN_FILE, POINTS
@@ -58,6 +59,8 @@ class WorkFolder:
         seed: int,
         stations: Stations,
         columns: Sequence[str] | None,
+        trajectory: Trajectory | None,
+        take_ghosts: bool,
         progress: Progress,
     ) -> ReadPoints:
         """Bring the points of all inputs to the disk, cleaned; arguments and errors as store_points."""
@@ -69,9 +72,16 @@ class WorkFolder:
             seed=seed,
             stations=stations,
             columns=columns,
+            trajectory=trajectory,
+            take_ghosts=take_ghosts,
             progress=progress,
         )
         return ReadPoints(*found)
+
+    @property
+    def ghosts(self) -> Path:
+        """The file of the ghosts that were left out; there where scanners are known."""
+        return self.folder / POINTS / GHOSTS_FILE
 
     def take(
         self, cloud: PointCloud, settings: ReconstructionSettings, with_scanners: bool, progress: Progress

@@ -23,6 +23,7 @@ _LOWEST_CEILING_M = 1.8
 _CUT_M = 2.0  # walls are cut this high over the floor, ...
 _CUT_SHARE = 0.6  # ... in high halls at this share of their height, so that stairs show, ...
 _BELOW_CEILING_M = 0.15  # ... and lower if the ceiling hangs lower
+_OPEN_M = 6.0  # what rises so high over ground without a ceiling is open ground, and no storeys
 _SLAB_M = 0.35  # how much below its floor belongs to a storey
 
 
@@ -38,7 +39,8 @@ class Storey:
 def find_storeys(mesh: Mesh) -> tuple[Storey, ...]:
     """The storeys from the lowest up: heights with much upward-facing area and something standing on it.
 
-    A mesh lower than a storey (furniture, a part of a room), or one without level faces, is one storey, uncut.
+    A mesh lower than a storey (furniture, a part of a room), one without level faces, and open ground with what stands
+    around it (a court, a street with its facades) are one storey, uncut.
     """
     low, high = float(mesh.vertices[:, 2].min()), float(mesh.vertices[:, 2].max())
     return storeys_between(low, high, areas_between(mesh, low, high))
@@ -60,7 +62,7 @@ def storeys_between(low: float, high: float, areas: np.ndarray) -> tuple[Storey,
         return (whole,)
     levels = _AreaOverHeight(low, *areas)
     floors = _floors(levels)
-    if not floors:
+    if not floors or _is_open(levels, floors, high):
         return (whole,)
     storeys = []
     for n, floor in enumerate(floors):
@@ -113,6 +115,13 @@ def _floors(levels: _AreaOverHeight) -> list[float]:
         if all(abs(height - floor) >= _STOREY_M for floor in floors):
             floors.append(height)
     return sorted(floors)
+
+
+def _is_open(levels: _AreaOverHeight, floors: list[float], high: float) -> bool:
+    """Whether the largest floor has the sky above it, and much higher surroundings."""
+    area = _smoothed(levels.up)
+    ground = max(floors, key=lambda floor: area[levels.place(floor)])
+    return high - ground > _OPEN_M and not np.isfinite(_ceiling(levels, ground, high))
 
 
 def _ceiling(levels: _AreaOverHeight, floor: float, above: float) -> float:

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
 
 from sparse_convonet.clouds.cleaning import CloudSummary, Dropped, clean_points, describe
-from sparse_convonet.clouds.units import metres_per_unit, require_fine_steps
+from sparse_convonet.clouds.ghosts import without_ghosts
+from sparse_convonet.clouds.units import likely_metres, metres_per_unit, require_fine_steps
 from sparse_convonet.cluster import TaskRunner
 from sparse_convonet.io.expected_points import expected_points
+from sparse_convonet.io.ply import write_point_parts
+from sparse_convonet.io.trajectory import Trajectory, read_trajectory
 from sparse_convonet.model.weights import TrainedModel, weights_path
-from sparse_convonet.out_of_core.points.spool import Stations
+from sparse_convonet.out_of_core.points.origin import Stations
 from sparse_convonet.out_of_core.tiles.plan_tiles import plan_tiles
 from sparse_convonet.out_of_core.work_folder import WorkFolder
 from sparse_convonet.plan.plan import Plan, holds_points
@@ -21,6 +28,7 @@ from sparse_convonet.runtime.progress import Progress
 from sparse_convonet.scan.inputs import read_inputs
 from sparse_convonet.scan.report import ScanInput
 from sparse_convonet.scan.request import ScanRequest
+from sparse_convonet.structures import PointCloud
 
 WORK_FOLDER = "work"
 Tell = Callable[[ScanInput, ReconstructionSettings, Plan], None]  # and refuse
@@ -29,12 +37,14 @@ Tell = Callable[[ScanInput, ReconstructionSettings, Plan], None]  # and refuse
 @dataclass(frozen=True)
 class GatheredScan:
     """given: what the points are like.  settings: with the axis and scale that the scan turned out to have.  work: the
-    folder that holds it; None: it is in memory."""
+    folder that holds it; None: it is in memory.  write_removed: writes the points that are left out as ghosts to a file.
+    """
 
     given: ScanInput
     settings: ReconstructionSettings
     scan: PlannedScan
     work: WorkFolder | None
+    write_removed: Callable[[Path], None]
 
 
 def gather(
@@ -46,15 +56,28 @@ def gather(
     """
     points = sum(expected_points(path) for path in request.inputs)
     gathered = None
+    trajectory = None if request.trajectory is None else read_trajectory(request.trajectory)
     if not request.asks_for_tiles and holds_points(points, budget):
-        gathered = _in_memory(request, trained, budget, tell)
-    return gathered or _on_disk(request, trained, budget, runner, tell, progress)
+        gathered = _in_memory(request, trained, budget, trajectory, tell)
+    return gathered or _on_disk(request, trained, budget, trajectory, runner, tell, progress)
 
 
-def _in_memory(request: ScanRequest, trained: TrainedModel, budget: int, tell: Tell) -> GatheredScan | None:
+def _in_memory(
+    request: ScanRequest, trained: TrainedModel, budget: int, trajectory: Trajectory | None, tell: Tell
+) -> GatheredScan | None:
     """None where the plan says that it would take too much."""
-    cloud, points_read = read_inputs(request.inputs, request.seed, _stations(request), request.columns)
-    cloud, dropped = clean_points(cloud)
+    cloud, points_read = read_inputs(request.inputs, request.seed, _stations(request), request.columns, trajectory)
+    ghosts = cloud.select(np.zeros(0, dtype=np.int64))
+
+    def take_ghosts(cloud: PointCloud) -> PointCloud:
+        nonlocal ghosts
+        kept, ghosts = without_ghosts(cloud, likely_metres(request.scale, cloud.unit))
+        return kept
+
+    def write_removed(path: Path) -> None:
+        write_point_parts(path, len(ghosts), colours=ghosts.colours is not None, parts=[ghosts])
+
+    cloud, dropped = clean_points(cloud, None if request.keep_ghosts else take_ghosts)
     summary = describe(cloud)
     settings = _settings(request, summary, dropped)
     plan = plan_in_memory(cloud, settings, trained)
@@ -62,11 +85,17 @@ def _in_memory(request: ScanRequest, trained: TrainedModel, budget: int, tell: T
         return None
     given = ScanInput(points_read, len(cloud), dropped, summary, request.up is None)
     tell(given, settings, plan)
-    return GatheredScan(given, settings, WholeScan(cloud, settings, trained, plan), None)
+    return GatheredScan(given, settings, WholeScan(cloud, settings, trained, plan), None, write_removed)
 
 
 def _on_disk(
-    request: ScanRequest, trained: TrainedModel, budget: int, runner: TaskRunner, tell: Tell, progress: Progress
+    request: ScanRequest,
+    trained: TrainedModel,
+    budget: int,
+    trajectory: Trajectory | None,
+    runner: TaskRunner,
+    tell: Tell,
+    progress: Progress,
 ) -> GatheredScan:
     is_new, work = not request.out.exists(), WorkFolder(request.work or request.out / WORK_FOLDER)
     try:
@@ -77,6 +106,8 @@ def _on_disk(
             seed=request.seed,
             stations=_stations(request),
             columns=request.columns,
+            trajectory=trajectory,
+            take_ghosts=not request.keep_ghosts,
             progress=progress,
         )
         settings = _settings(request, read.summary, read.dropped)
@@ -91,7 +122,14 @@ def _on_disk(
         raise
     weights, unet = weights_path(request.model), trained.sparse.unet
     scan = work.prepare(tiles, settings, weights, read.store, unet, runner, memory_bytes=budget)
-    return GatheredScan(given, settings, scan, work)
+
+    def write_removed(path: Path) -> None:
+        if work.ghosts.exists():
+            shutil.copyfile(work.ghosts, path)
+        else:
+            write_point_parts(path, 0, colours=read.store.has_colours, parts=[])
+
+    return GatheredScan(given, settings, scan, work, write_removed)
 
 
 def _stations(request: ScanRequest) -> Stations:

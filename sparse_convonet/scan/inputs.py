@@ -10,19 +10,24 @@ import numpy as np
 
 from sparse_convonet.clouds.units import common_unit
 from sparse_convonet.io.points import read_points
-from sparse_convonet.out_of_core.points.spool import Stations
+from sparse_convonet.io.trajectory import Trajectory
+from sparse_convonet.out_of_core.points.origin import Stations
 from sparse_convonet.structures import LeftOut, PointCloud
 
 
 def read_inputs(
-    inputs: Sequence[Path], seed: int, stations: Stations, columns: Sequence[str] | None = None
+    inputs: Sequence[Path],
+    seed: int,
+    stations: Stations,
+    columns: Sequence[str] | None = None,
+    trajectory: Trajectory | None = None,
 ) -> tuple[PointCloud, int]:
     """All files as one cloud, and how many points they have: colours where all files have them, scanners where one has.
 
-    stations: where the scanner of each input stood, whatever the files say; none: what they say.  columns, errors: as of
-    read_points.
+    stations: where the scanner of each input stood, whatever the files say; none: what they say.  columns, trajectory,
+    errors: as of read_points.
     """
-    clouds = [read_points(path, seed=seed, columns=columns) for path in inputs]
+    clouds = [read_points(path, seed=seed, columns=columns, trajectory=trajectory) for path in inputs]
     colours = [cloud.colours for cloud in clouds if cloud.colours is not None]
     if stations:
         pairs = zip(clouds, stations, strict=True)

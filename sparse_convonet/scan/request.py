@@ -10,7 +10,7 @@ from pathlib import Path
 from sparse_convonet.config.models import EngineName
 from sparse_convonet.io.crs import ToEarth
 from sparse_convonet.out_of_core.assembly.written_mesh import ResultPaths
-from sparse_convonet.out_of_core.points.spool import Stations
+from sparse_convonet.out_of_core.points.origin import Stations
 from sparse_convonet.plan.settings import ReconstructionSettings
 from sparse_convonet.scan.page import PAGE_FILE, PAGE_MESH
 
@@ -19,7 +19,9 @@ LIGHT_FORMATS = ("glb", "obj", "stl")
 _LIGHT_ERROR_CELLS = 0.25
 TILES_FOLDER = "tiles"
 PRJ_FILE = "mesh.prj"
-RESULT_NAMES = (*RESULT_FILES, *(f"mesh.{name}" for name in LIGHT_FORMATS), PAGE_FILE, PRJ_FILE, TILES_FOLDER)
+REMOVED_FILE = "removed.ply"
+_LIGHT_FILES = tuple(f"mesh.{name}" for name in LIGHT_FORMATS)
+RESULT_NAMES = (*RESULT_FILES, *_LIGHT_FILES, PAGE_FILE, PRJ_FILE, REMOVED_FILE, TILES_FOLDER)
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,10 @@ class ScanRequest:
 
     up: None for the axis that the points show.  scale: metres per unit of the scan; None for what its files declare, or
     metres, refused where its size says otherwise.  stations: where the scanner of each input stood, or of all of them,
-    in their frame and units; none: where the files say.  model: a name or a file.  columns: of tables, as of read_points.
-    crs: the coordinate system of the scan ("EPSG:25832"); None: what its files declare.
+    in their frame and units; none: where the files say.  trajectory: a table of where a scanner was that moved, see
+    io/trajectory.py.  keep_ghosts: keep what rays from elsewhere passed through (clouds/ghosts.py), which is left out where
+    scanners are known.  removed: write what is left out so to removed.ply.  model: a name or a file.  columns: of tables,
+    as of read_points.  crs: the coordinate system of the scan ("EPSG:25832"); None: what its files declare.
     work: where points and tiles are kept while a scan is reconstructed through the disk; None: a folder in `out`.
     cluster: "local" or the address of Ray, for the tiles.  tiles: write a folder of 3D Tiles as well.
     light: formats (LIGHT_FORMATS) of a mesh with few faces beside mesh.ply.  light_error_m: how far it may be from that
@@ -43,6 +47,9 @@ class ScanRequest:
     up: str | None = None
     scale: float | None = None
     stations: Stations = ()
+    trajectory: Path | None = None
+    keep_ghosts: bool = False
+    removed: bool = False
     model: str | Path = "building"
     engine: EngineName | None = None
     device: str = "cpu"
@@ -84,6 +91,11 @@ class ScanRequest:
         return (PAGE_FILE,) if self.page else ()
 
     @property
+    def removed_files(self) -> tuple[str, ...]:
+        """The points that are left out, if they are asked for."""
+        return (REMOVED_FILE,) if self.removed else ()
+
+    @property
     def asks_for_tiles(self) -> bool:
         """Whether it goes through the disk however small it is."""
         return bool(self.work or self.cluster or self.tiles)
@@ -95,6 +107,7 @@ class ScanRequest:
             RESULT_FILES[0],
             *self.light_files,
             *self.page_files,
+            *self.removed_files,
             *RESULT_FILES[1:],
             *([TILES_FOLDER] if self.tiles else []),
         )

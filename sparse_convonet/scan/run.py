@@ -6,9 +6,10 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from sparse_convonet.clouds.units import require_scale
@@ -91,6 +92,8 @@ def _check(request: ScanRequest) -> None:
             f"--station: expected one, or one for each input ({len(request.inputs)}), found {len(request.stations)}; "
             "say it once for all inputs, or once for each in their order"
         )
+    if request.stations and request.trajectory is not None:
+        raise ValueError("--trajectory: expected no --station beside it, found both; give one")
     require_scale(request.scale)
     existing = [name for name in request.result_files if (request.out / name).exists()]
     if existing and not request.overwrite:
@@ -151,10 +154,10 @@ def _make(
     request.out.mkdir(parents=True, exist_ok=True)
     settings, crs = gathered.settings, _placed(crs, gathered.settings.up)
     light, pages, prj = request.light_files, request.page_files, (PRJ_FILE,) if crs is not None else ()
-    names = RESULT_FILES[0], *light, *pages, *prj, *RESULT_FILES[1:]  # the last vouches for the others
+    removed = request.removed_files
+    names = RESULT_FILES[0], *light, *pages, *prj, *removed, *RESULT_FILES[1:]  # the last vouches for the others
     with atomic_paths([request.out / name for name in names]) as (mesh_path, *more, preview_path, report_path):
-        light_paths, more = more[: len(light)], more[len(light) :]
-        page_paths, prj_paths = more[: len(pages)], more[len(pages) :]
+        light_paths, page_paths, prj_paths, removed_paths = _split(more, len(light), len(pages), len(prj), len(removed))
         to_ecef = None if crs is None else to_earth(crs, settings.metres_per_unit)
         paths = request.paths(mesh_path, preview_path, light_paths, gathered.scan.plan.cell_size_m, to_ecef)
         mesh = gathered.scan.write(paths, progress)
@@ -169,10 +172,20 @@ def _make(
         for prj_path in prj_paths:
             assert crs is not None
             prj_path.write_text(prj_of(crs) + "\n", encoding="utf-8")
+        for removed_path in removed_paths:
+            gathered.write_removed(removed_path)
         report_path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     if request.overwrite:
         _remove_others(request, [*names, TILES_FOLDER] if request.tiles else names)
     return report
+
+
+def _split(paths: Sequence[Path], *sizes: int) -> Iterator[Sequence[Path]]:
+    """The first so many, then the next, and so on."""
+    start = 0
+    for size in sizes:
+        yield paths[start : start + size]
+        start += size
 
 
 def _remove_others(request: ScanRequest, written: Sequence[str]) -> None:

@@ -62,7 +62,8 @@ def build_store(
             kept = int(cells.begins[-1])
             require_surface(kept, None, clean.spool.count)
             dropped = Dropped(
-                clean.not_finite, clean.no_return, clean.far, clean.count - kept, **asdict(clean.spool.left_out)
+                clean.not_finite, clean.no_return, clean.far, clean.count - kept, **asdict(clean.spool.left_out),
+                ghosts=clean.ghosts,
             )  # fmt: skip
             cells.save(cells_path)
             points_read = clean.spool.count + clean.spool.left_out.total()

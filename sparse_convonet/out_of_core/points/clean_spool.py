@@ -21,8 +21,10 @@ from sparse_convonet.clouds.cleaning import (
     too_large,
 )
 from sparse_convonet.clouds.coincidence import place_keys
+from sparse_convonet.clouds.ghosts import GhostCells, find_ghosts
 from sparse_convonet.out_of_core.points.spool import CHUNK_POINTS, PointSpool, chunks_of
 from sparse_convonet.runtime.progress import Progress, untold
+from sparse_convonet.structures import PointCloud
 
 _PENDING_CELLS = 1 << 20
 
@@ -33,13 +35,14 @@ class Kept:
 
     no_return: ascending keys of the places of rays without return.  any_too_large: whether there are coordinates that
     no unit explains.  bulk: what points are far from, None where none are.  far_cells: ascending keys of the bulk's
-    cells whose points are far where they lie beyond it.
+    cells whose points are far where they lie beyond it.  ghosts: the cells whose points are, None where none is sought.
     """
 
     no_return: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
     any_too_large: bool = False
     bulk: Bulk | None = None
     far_cells: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
+    ghosts: GhostCells | None = None
 
     def rows(self, points: np.ndarray) -> np.ndarray:
         """(N, 3) -> (n,) int64, those that stay."""
@@ -52,6 +55,8 @@ class Kept:
             beyond = np.flatnonzero(self.bulk.beyond(points[rows]))
             far = np.isin(cell_keys(self.bulk.cells(points[rows[beyond]])), self.far_cells)
             rows = np.delete(rows, beyond[far])
+        if self.ghosts is not None:
+            rows = rows[~self.ghosts.hold(points[rows])]
         return rows
 
 
@@ -59,7 +64,7 @@ class Kept:
 class CleanSpool:
     """A spool without unwanted points, but with repeated ones.
 
-    count: points that stay.  low, high: (3,) their extremes.  not_finite, no_return, far: how many points do not.
+    count: points that stay.  low, high: (3,) their extremes.  not_finite, no_return, far, ghosts: how many points do not.
     """
 
     spool: PointSpool
@@ -70,10 +75,44 @@ class CleanSpool:
     not_finite: int
     no_return: int
     far: int
+    ghosts: int = 0
 
     def chunks(self, chunk_points: int = CHUNK_POINTS) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """((n,) int64 index in the spool, ascending, (n, 3) float64 points), one part after the other."""
         return _kept_chunks(self.spool, self.kept, chunk_points)
+
+    def ghost_parts(self) -> Iterator[PointCloud]:
+        """The ghosts with their colours, one part after the other, as they stand in the spool."""
+        found, rest = self.kept.ghosts, replace(self.kept, ghosts=None)
+        for start, points in chunks_of(self.spool) if found is not None and self.ghosts else ():
+            rows = rest.rows(points)
+            rows = rows[found.hold(points[rows])] if found is not None else rows
+            colours = self.spool.values("colour", start, start + len(points))[rows] if self.has_colours else None
+            yield PointCloud(points[rows], colours)
+
+    @property
+    def has_colours(self) -> bool:
+        return "colour" in self.spool.columns
+
+
+@dataclass(frozen=True)
+class _MeasuredSpool:
+    """What find_ghosts asks, of the points of a spool that are kept so far."""
+
+    spool: PointSpool
+    kept: Kept
+    chunk_points: int
+
+    @property
+    def parts(self) -> int:
+        return -(-self.spool.count // self.chunk_points)
+
+    def part(self, number: int) -> tuple[np.ndarray, np.ndarray]:
+        start = number * self.chunk_points
+        stop = min(start + self.chunk_points, self.spool.count)
+        points = self.spool.points(start, stop)
+        rows = self.kept.rows(points)
+        return points[rows], self.spool.values("scanner", start, stop)[rows]
 
 
 @dataclass(frozen=True)
@@ -90,9 +129,12 @@ def clean_spool(
     spool: PointSpool,
     *,
     chunk_points: int = CHUNK_POINTS,
+    ghost_scale: float | None = None,
     progress: Progress = untold,
 ) -> CleanSpool:
     """Find what clean_points would drop, repeated points aside; the same points, counts and errors.
+
+    ghost_scale: metres per unit of the points, by which ghosts are sought where scanners are known; None: they stay.
 
     A few passes over the spool.  What is held between them does not grow with the points, but for the cells of half
     the bulk's edge that hold points, where there are any beyond it.
@@ -118,12 +160,18 @@ def clean_spool(
     if measured.count:
         kept = _find_far(spool, kept, measured, chunk_points)
     if len(kept.far_cells):
-        measured = measure(kept, 0.9)
+        measured = measure(kept, 0.8)
+    near = measured
+    if ghost_scale is not None and "scanner" in spool.columns and measured.count:
+        asked = _MeasuredSpool(spool, kept, chunk_points)
+        kept = replace(kept, ghosts=find_ghosts(asked, measured.low, measured.high, ghost_scale))
+        measured = measure(kept, 0.95)
     progress("clean", 1.0)
     require_surface(measured.count, None, given)
     return CleanSpool(
         spool, kept, measured.count, measured.low, measured.high,
-        not_finite=given - finite.count, no_return=finite.count - returned, far=returned - measured.count,
+        not_finite=given - finite.count, no_return=finite.count - returned, far=returned - near.count,
+        ghosts=near.count - measured.count,
     )  # fmt: skip
 
 

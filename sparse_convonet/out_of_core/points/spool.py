@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import Any, BinaryIO, Protocol
+from typing import BinaryIO, Protocol
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from sparse_convonet.clouds.units import common_unit
 from sparse_convonet.io.chunks import read_chunks
 from sparse_convonet.io.columns import largest_colour, to_colours
 from sparse_convonet.io.point_chunk import PointChunk, scanners_of
+from sparse_convonet.io.trajectory import Trajectory
+from sparse_convonet.out_of_core.points.origin import Stations, origin_of, require_same_origin
 from sparse_convonet.runtime.atomic import atomic_paths
 from sparse_convonet.runtime.progress import Progress, untold
 from sparse_convonet.runtime.refusals import reading_work, unreadable
@@ -22,7 +24,6 @@ from sparse_convonet.structures import LeftOut, LengthUnit, PointCloud
 CHUNK_POINTS = 1 << 19  # points in memory at a time: some 50 MB with what is computed of them
 POINTS, COLOURS, SCANNERS, CONTENT = "points.raw", "colours.raw", "scanners.raw", "content.json"
 _POINT_BYTES = 24
-Stations = Sequence[tuple[float, float, float]]
 _TITLE, _SCANNERS_TITLE = b"colours\n", b"scanners\n"  # so that a file without any is not empty
 
 
@@ -166,6 +167,7 @@ def spool_points(
     seed: int = 0,
     stations: Stations = (),
     columns: Sequence[str] | None = None,
+    trajectory: Trajectory | None = None,
     chunk_points: int = CHUNK_POINTS,
     progress: Progress = untold,
 ) -> Spool:
@@ -173,12 +175,12 @@ def spool_points(
 
     The points are those that read_points gives, one file after the other; colours where all files have them, scanners
     where one has.  stations: where the scanner of each input stood, whatever the files say; none: what they say.
-    columns: of tables, as of read_points.
+    columns: of tables, as of read_points.  trajectory: of the scanner, where it moved.
     Raises ValueError where the folder holds other inputs or older versions of them, and as read_points.
     """
     if not inputs:
         raise ValueError("inputs: expected at least one file, found none; name the scan")
-    origin = origin_of(inputs, seed, stations, columns)
+    origin = origin_of(inputs, seed, stations, columns, trajectory)
     if (folder / CONTENT).exists():
         require_same_origin(folder, folder / CONTENT, origin)
         return Spool.open(folder)
@@ -202,7 +204,7 @@ def spool_points(
                     path,
                     stations[number] if stations else None,
                     sections[-1].stop if sections else 0,
-                    (chunk_points, seed, columns),
+                    (chunk_points, seed, columns, trajectory),
                     lambda share, done=number: progress("read points", (done + share) / len(inputs)),  # type: ignore[misc]
                 )
                 sections.append(section)
@@ -230,7 +232,7 @@ def _append(
     path: Path,
     station: tuple[float, float, float] | None,
     start: int,
-    reading: tuple[int, int, Sequence[str] | None],  # points at a time, seed, columns
+    reading: tuple[int, int, Sequence[str] | None, Trajectory | None],  # points at a time, seed, columns
     tell: Callable[[float], None],
 ) -> tuple[Section, LengthUnit | None, LeftOut]:
     """Add the points of one input, their colours as the file has them, and their scanners; station: that of all.
@@ -240,7 +242,8 @@ def _append(
     stop, offset, kind, largest = start, colours_file.tell(), "", -np.inf
     coloured, lit = True, False
     unit, left_out = None, LeftOut()
-    for chunk in read_chunks(path, chunk_points=reading[0], seed=reading[1], columns=reading[2]):
+    size, seed, columns, trajectory = reading
+    for chunk in read_chunks(path, chunk_points=size, seed=seed, columns=columns, trajectory=trajectory):
         points_file.write(np.ascontiguousarray(chunk.points).data)
         if station is not None:
             chunk = replace(chunk, scanners=np.broadcast_to(station, chunk.points.shape))
@@ -267,30 +270,3 @@ def _add_scanners(file: BinaryIO, chunk: PointChunk, before: int) -> None:
     for start in range(0, 0 if begun else before, CHUNK_POINTS):
         file.write(np.full((min(CHUNK_POINTS, before - start), 3), np.nan).data)
     file.write(np.ascontiguousarray(scanners_of(chunk), dtype=np.float64).data)
-
-
-def origin_of(
-    inputs: Sequence[Path], seed: int, stations: Stations, columns: Sequence[str] | None = None
-) -> dict[str, Any]:
-    """What tells whether a folder of work belongs to these inputs: their paths, sizes and times of change."""
-    files = [[str(path.resolve()), *_size_and_time(path)] for path in inputs]
-    told = {"inputs": files, "seed": seed, "stations": [list(station) for station in stations]}
-    return told if columns is None else {**told, "columns": list(columns)}
-
-
-def _size_and_time(path: Path) -> tuple[int, int]:
-    files = sorted(file for file in path.rglob("*") if file.is_file()) if path.is_dir() else [path]
-    found = [file.stat() for file in files if file.exists()]  # a missing file is refused where it is read
-    return sum(each.st_size for each in found), max((each.st_mtime_ns for each in found), default=0)
-
-
-def require_same_origin(folder: Path, content: Path, expected: dict[str, Any]) -> None:
-    """Raise ValueError where the work in a folder, of which `content` tells, is of other inputs."""
-    with reading_work(content):
-        found = json.loads(content.read_text(encoding="utf-8"))["origin"]
-    if found != expected:
-        names = ", ".join(Path(entry[0]).name for entry in expected["inputs"])
-        raise ValueError(
-            f"{folder}: expected the points of {names}, found those of other files, of other versions of them or "
-            "another --seed, --station or --columns, or of another version of this program; remove the folder or name one"
-        )

@@ -12,21 +12,18 @@ import numpy as np
 
 from sparse_convonet.clouds.cleaning import Dropped
 from sparse_convonet.clouds.summary import CloudSummary
-from sparse_convonet.clouds.units import metres_per_unit
+from sparse_convonet.clouds.units import likely_metres, metres_per_unit
 from sparse_convonet.coordinates import up_rotation
+from sparse_convonet.io.ply import write_point_parts
+from sparse_convonet.io.trajectory import Trajectory
 from sparse_convonet.out_of_core.points.build_store import CONTENT, REPEATS, build_store
 from sparse_convonet.out_of_core.points.clean_spool import CleanSpool, Kept, clean_spool
 from sparse_convonet.out_of_core.points.describe_store import describe_store
+from sparse_convonet.out_of_core.points.origin import Stations, origin_of, require_same_origin
 from sparse_convonet.out_of_core.points.point_store import PointStore, StoredPoints, place_store
-from sparse_convonet.out_of_core.points.spool import (
-    CloudSpool,
-    Stations,
-    origin_of,
-    require_same_origin,
-    spool_points,
-)
+from sparse_convonet.out_of_core.points.spool import CloudSpool, spool_points
 from sparse_convonet.out_of_core.points.stored_cells import StoredCells
-from sparse_convonet.runtime.atomic import atomic_path
+from sparse_convonet.runtime.atomic import atomic_path, atomic_paths
 from sparse_convonet.runtime.progress import Progress, untold
 from sparse_convonet.runtime.refusals import reading_work
 from sparse_convonet.structures import PointCloud
@@ -34,6 +31,7 @@ from sparse_convonet.structures import PointCloud
 __all__ = ["PointStore", "StoredPoints", "store_cloud", "store_points"]
 
 _SPOOL, _SUMMARY = "spool", "summary.json"
+GHOSTS_FILE, _SOUGHT = "ghosts.ply", "ghosts.json"
 
 
 def store_points(
@@ -45,28 +43,43 @@ def store_points(
     seed: int = 0,
     stations: Stations = (),
     columns: Sequence[str] | None = None,
+    trajectory: Trajectory | None = None,
+    take_ghosts: bool = False,
     progress: Progress = untold,
 ) -> tuple[PointStore, CloudSummary, Dropped, int]:
     """The store of all inputs in `folder`, what they are like, what was dropped, and how many points were read.
 
     The points, counts, summary and errors are those of read_points, clean_points and describe.  up: None for the axis
     guessed.  scale: metres per unit of the inputs; None: what units.metres_per_unit says of them, which may refuse.
-    stations, columns: of spool_points.  progress: called with a stage and the share of it that is done.
+    stations, columns, trajectory: of spool_points.  take_ghosts: leave out ghosts where scanners are known, and write them
+    to ghosts.ply in the folder.  progress: called with a stage and the share of it that is done.
 
     What an earlier run has finished in the folder is not done again: reading, then sorting, then describing.  Only
-    the store stays; it does not depend on the up axis and scale, which may be others the next time.  On the way the
-    disk holds some 100 bytes for each point, in the end 35.
-    Raises ValueError where the folder holds the points of other inputs.
+    the store stays; it does not depend on the up axis and scale, which may be others the next time, unless ghosts were
+    sought by the scale.  On the way the disk holds some 100 bytes for each point, in the end 35.
+    Raises ValueError where the folder holds the points of other inputs, or without other ghosts.
     """
     if up is not None:
         up_rotation(up)
-    origin = origin_of(inputs, seed, stations, columns)
+    origin = origin_of(inputs, seed, stations, columns, trajectory)
     if (folder / CONTENT).exists():
         require_same_origin(folder, folder / CONTENT, origin)
+        _require_same_ghosts(folder, take_ghosts, scale)
     if not (folder / CONTENT).exists() or not (folder / _SUMMARY).exists():
         folder.mkdir(parents=True, exist_ok=True)
-        spool = spool_points(inputs, folder / _SPOOL, seed=seed, stations=stations, columns=columns, progress=progress)
-        clean = clean_spool(spool, progress=progress)
+        spool = spool_points(
+            inputs,
+            folder / _SPOOL,
+            seed=seed,
+            stations=stations,
+            columns=columns,
+            trajectory=trajectory,
+            progress=progress,
+        )
+        clean = clean_spool(
+            spool, ghost_scale=likely_metres(scale, spool.unit) if take_ghosts else None, progress=progress
+        )
+        _save_ghosts(clean, folder, take_ghosts, scale)
         if not (folder / CONTENT).exists():
             build_store(clean, folder, origin, progress=progress)
         _save_summary(folder / _SUMMARY, describe_store(StoredCells.load(folder), clean, progress=progress))
@@ -78,6 +91,27 @@ def store_points(
     summary = _load_summary(folder / _SUMMARY)
     store = place_store(folder, up or summary.up, metres_per_unit(summary, scale))
     return store, summary, dropped, points_read
+
+
+def _save_ghosts(clean: CleanSpool, folder: Path, take_ghosts: bool, scale: float | None) -> None:
+    """The ghosts, and by what they were sought, where scanners are known."""
+    if "scanner" not in clean.spool.columns:
+        return
+    with atomic_paths([folder / GHOSTS_FILE, folder / _SOUGHT]) as (ghosts_path, sought_path):
+        write_point_parts(ghosts_path, clean.ghosts, colours=clean.has_colours, parts=clean.ghost_parts())
+        sought_path.write_text(json.dumps({"take_ghosts": take_ghosts, "scale": scale}), encoding="utf-8")
+
+
+def _require_same_ghosts(folder: Path, take_ghosts: bool, scale: float | None) -> None:
+    if not (folder / _SOUGHT).exists():
+        return
+    with reading_work(folder / _SOUGHT):
+        found = json.loads((folder / _SOUGHT).read_text(encoding="utf-8"))
+    if found["take_ghosts"] != take_ghosts or (take_ghosts and found["scale"] != scale):
+        raise ValueError(
+            f"{folder}: expected points of a run with the same --scale and --keep-ghosts, by which ghosts were sought, "
+            "found those of another; remove the folder or name one"
+        )
 
 
 def store_cloud(

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from sparse_convonet.clouds.cleaning import Dropped, clean_points
+from sparse_convonet.clouds.ghosts import without_ghosts
 from sparse_convonet.clouds.summary import describe
 from sparse_convonet.io.points import write_points
 from sparse_convonet.out_of_core.points.build_store import build_store
@@ -21,6 +22,7 @@ from sparse_convonet.out_of_core.points.describe_store import describe_store
 from sparse_convonet.out_of_core.points.spool import spool_points
 from sparse_convonet.out_of_core.points.stored_cells import StoredCells
 from sparse_convonet.structures import PointCloud
+from tests.walked_room import walked_room
 
 
 def spool_and_clean(points: np.ndarray, folder: Path, chunk_points: int) -> CleanSpool:
@@ -126,3 +128,27 @@ def test_rows_are_those_of_the_spool(tmp_path: Path, rng: np.random.Generator) -
     assert np.array_equal(index, np.flatnonzero(np.arange(500) % 7))
     assert np.array_equal(np.concatenate([part for _, part in clean.chunks(41)]), points[index])
     assert clean.count == len(index) and np.array_equal(clean.low, points[index].min(axis=0))
+
+
+@pytest.mark.parametrize("chunk_points", [7919, 1 << 19])
+def test_ghosts_are_found_in_any_parts_and_repeats_do_not_count(tmp_path: Path, chunk_points: int) -> None:
+    cloud, _ = walked_room(60_000)
+    again = cloud.select(
+        np.concatenate([np.arange(len(cloud)), np.arange(0, len(cloud), 7)])
+    )  # scanned twice, it seems
+    write_points(tmp_path / "a.npz", again)
+    taken: list[PointCloud] = []
+
+    def take_ghosts(points: PointCloud) -> PointCloud:
+        kept, ghosts = without_ghosts(points)
+        taken.append(ghosts)
+        return kept
+
+    expected, dropped = clean_points(again, take_ghosts)
+    spool = spool_points([tmp_path / "a.npz"], tmp_path / "spool", chunk_points=chunk_points)
+    clean = clean_spool(spool, chunk_points=chunk_points, ghost_scale=1.0)
+    assert build_store(clean, tmp_path, {}) == dropped and dropped.ghosts > 300 and dropped.duplicates > 10_000
+    cells = StoredCells.load(tmp_path)
+    rows = np.sort(cells.rows(0, int(cells.begins[-1])), order="index")
+    assert np.array_equal(rows["point"], expected.points)
+    assert np.array_equal(np.concatenate([part.points for part in clean.ghost_parts()]), taken[0].points)

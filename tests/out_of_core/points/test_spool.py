@@ -129,5 +129,5 @@ def test_scanners_stand_in_the_spool_as_read_points_gives_them(
     stations = [(1.0, 2.0, 3.0), (4.0, 5.0, 6.0), (7.0, 8.0, 9.0)]  # said by the user: whatever the files say
     named = spool_points(inputs, tmp_path / "named", chunk_points=chunk_points, stations=stations)
     np.testing.assert_array_equal(named.values("scanner", 10, 75), np.repeat(stations, (30, 40, 20), axis=0)[10:75])
-    with pytest.raises(ValueError, match="another --seed, --station or --columns"):
+    with pytest.raises(ValueError, match="another --seed, --station, --trajectory or --columns"):
         spool_points(inputs, tmp_path / "named", chunk_points=chunk_points)

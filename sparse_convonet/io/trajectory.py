@@ -1,0 +1,105 @@
+"""Where a scanner was while it moved: a table of times and places, matched with the times of the points."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from sparse_convonet.io.column_names import POSITION, known_names, plain_name
+from sparse_convonet.io.number_text import parse_table
+from sparse_convonet.io.point_chunk import PointChunk
+from sparse_convonet.io.text_layout import TextLayout, inspect, split_cells
+from sparse_convonet.runtime.refusals import no_points, require_file, unreadable
+
+_TIME_NAMES = {"t", "time", "times", "timestamp", "gps_time", "gpstime", "gps time", "%time", "sec", "secs", "seconds"}
+_BEYOND_S = 1.0  # before the first time and behind the last, the nearest place stands for others
+_LONGEST_GAP_S = 5.0  # between two times, unless the scanner stood
+_STANDING_M = 0.5
+
+
+@dataclass(frozen=True)
+class Trajectory:
+    """Where a scanner was: (T,) float64 seconds, ascending, and (T, 3) float64 places in the frame of its points.
+
+    path: of the file, for messages.
+    """
+
+    path: Path
+    times: np.ndarray
+    places: np.ndarray
+
+    def places_at(self, times: np.ndarray) -> np.ndarray:
+        """(n,) seconds -> (n, 3) float64, between those known on a straight way; NaN where nothing near is known."""
+        found = np.stack([np.interp(times, self.times, values) for values in self.places.T], axis=1)
+        following = np.clip(np.searchsorted(self.times, times), 1, max(1, len(self.times) - 1))
+        if len(self.times) > 1:
+            ways = np.linalg.norm(np.diff(self.places, axis=0), axis=1)
+            lost = (np.diff(self.times) > _LONGEST_GAP_S) & (ways > _STANDING_M)
+            found[lost[following - 1] & (times > self.times[0]) & (times < self.times[-1])] = np.nan
+        found[~((times >= self.times[0] - _BEYOND_S) & (times <= self.times[-1] + _BEYOND_S))] = np.nan
+        return found
+
+
+def read_trajectory(path: Path) -> Trajectory:
+    """Text with a line for each time: t x y z, or columns that a header names so; what else it has is left out.
+
+    Times in seconds, places in the frame and units of the points.  Raises FileNotFoundError, and ValueError, in one
+    sentence, for what is no such table.
+    """
+    require_file(path)
+    text = path.read_text(encoding="utf-8-sig", errors="replace")
+    layout = inspect(path, text)
+    if layout is None:
+        raise no_points(path)
+    lines = text.splitlines(keepends=True)
+    columns = _columns(path, lines[: layout.skipped], layout)
+    table = parse_table(layout.plain("".join(lines[layout.skipped :]).encode()), layout.separator)
+    if table is None or table.shape[1] <= max(columns):
+        raise unreadable(path, "a trajectory, with t x y z in each line", f"other lines, as {layout.first_line!r}")
+    table = table[:, columns]
+    if not np.isfinite(table).all():
+        raise unreadable(path, "a trajectory of finite numbers", "NaN or infinite ones")
+    table = table[np.argsort(table[:, 0], kind="stable")]
+    return Trajectory(path, np.ascontiguousarray(table[:, 0]), np.ascontiguousarray(table[:, 1:]))
+
+
+def _columns(path: Path, header: list[str], layout: TextLayout) -> list[int]:
+    """Where t, x, y and z stand among the columns of numbers."""
+    for line in reversed(header):
+        names = [plain_name(name) for name in split_cells(line.strip().lstrip("#/! "), layout.separator)]
+        known = known_names(names)
+        if set(POSITION) <= set(known):
+            times = [place for place, name in enumerate(names) if name in _TIME_NAMES]
+            if not times or times[0] in layout.words:
+                found = "times that are no numbers" if times else ", ".join(names)
+                raise unreadable(path, "a trajectory with a column t or time, in seconds", found)
+            wanted = [times[0], *(known.index(axis) for axis in POSITION)]
+            return [place - sum(word < place for word in layout.words) for place in wanted]
+    return [0, 1, 2, 3]
+
+
+def with_scanners(path: Path, chunks: Iterable[PointChunk], trajectory: Trajectory) -> Iterator[PointChunk]:
+    """The chunks of a file with the place of the scanner at the time of each point; path: for messages.
+
+    Raises ValueError where the points have no times, and, behind the last chunk, where no time is near the trajectory's.
+    """
+    low, high, any_known = math.inf, -math.inf, False
+    for chunk in chunks:
+        if chunk.times is None:
+            raise ValueError(
+                f"{path}: --trajectory: expected points with the time of each, found none; give LAS or LAZ with GPS times"
+            )
+        scanners = trajectory.places_at(chunk.times)
+        any_known = any_known or bool(np.isfinite(scanners[:, 0]).any())
+        low, high = min(low, chunk.times.min(initial=low)), max(high, chunk.times.max(initial=high))
+        yield replace(chunk, scanners=scanners)
+    if not any_known:
+        raise ValueError(
+            f"{path}: --trajectory: expected times within {trajectory.times[0]:.3f} to {trajectory.times[-1]:.3f} s, those "
+            f"of {trajectory.path}, found {low:.3f} to {high:.3f}; LAS counts seconds of the GPS week, or those since 1980 "
+            "less 1e9: write the trajectory with the same clock"
+        )
