@@ -31,6 +31,7 @@ COMMANDS = (
     Command("score", "score_scan", "score a mesh against the surfaces that a scanner saw"),
     Command("export", "export_model", "the weights of a run in half the size, to ship"),
     Command("import-official", "import_official", "a published checkpoint of ConvONet or ONet to a weights file"),
+    Command("completion", "completion", "a script with which bash, zsh or fish completes commands and options"),
     Command("data rooms", "make_rooms", "make the papers' rooms, or rooms and buildings in metres"),
     Command("data objects", "make_objects", "single objects from the furniture pack"),
     Command("data views", "render_views", "pictures of meshes from all around, with cameras"),
