@@ -4,7 +4,7 @@ VENV ?= .venv
 RUN := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-demo demo test check bench gpu fuzz reliability format clean
+.PHONY: help setup setup-demo demo test check bench gpu fuzz reliability docs format clean
 
 help:
 	@echo "make demo    set up, scan a synthetic two-storey building and reconstruct it: out/demo/preview.png"
@@ -13,6 +13,7 @@ help:
 	@echo "make gpu     set up, then on a CUDA device test, train and export for MINUTES=10 and report: docs/GPU.md"
 	@echo "make fuzz    set up, feed 200,000 damaged files to each reader (hours; resumes): out/fuzz/; COUNT=2000 for minutes"
 	@echo "make reliability  set up, kill tools and the training at 20 random moments and more (long)"
+	@echo "make docs    set up, then the documentation as a site: out/docs/index.html"
 	@echo "make setup   set up only, MinkowskiEngine included"
 	@echo "make format  write the formatting that make test asks for"
 	@echo "make clean   remove results and caches (the environment in $(VENV) stays)"
@@ -48,6 +49,10 @@ fuzz: setup
 
 reliability: setup
 	$(RUN) -m pytest -q --long -m long tests
+
+docs: setup-demo
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
+	@echo "Open out/docs/index.html in a browser; its search needs a server: python3 -m http.server --directory out/docs"
 
 format: setup-demo
 	$(RUN) -m ruff format .
