@@ -18,7 +18,7 @@ from tests.docs.pages import ROOT, Page, shell_words
 _TOOL = re.compile(r"(?:\.?/?|\S*/)tools/(\w+)\.py")
 _MODULE = re.compile(r"tests\.(benchmarks|fuzz)")
 _MAKE_VARIABLE = re.compile(r"([A-Z_]+)=\S*")
-_OF_THE_PROGRAM = (["--version"], ["--help"], ["-h"], [])
+_OF_THE_PROGRAM: tuple[list[str], ...] = (["--version"], ["--help"], ["-h"], [])
 
 
 def wrong_lines(page: Page) -> list[str]:
