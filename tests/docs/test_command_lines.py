@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
 
+from sparse_convonet.commands.listing import COMMANDS
 from tests.docs.command_lines import wrong_lines
-from tests.docs.pages import Page, documentation, parse_page, shell_words
+from tests.docs.pages import ROOT, Page, documentation, parse_page, shell_words
 
 PAGES = documentation()
 
@@ -63,6 +65,12 @@ def test_the_checker_finds_what_no_parser_reads(text: str, message: str) -> None
 )
 def test_the_checker_lets_pass_what_is_right(text: str) -> None:
     assert wrong_lines(parse_page(Path("x.md"), text)) == []
+
+
+def test_the_page_of_commands_has_a_row_for_each_with_its_script() -> None:
+    text = (ROOT / "docs" / "COMMANDS.md").read_text(encoding="utf-8")
+    for command in COMMANDS:
+        assert re.search(rf"^\| `{command.name}[ `][^|]*\| `{command.tool}\.py` \| \S", text, re.M), command.name
 
 
 def test_a_line_is_taken_apart_as_a_shell_does() -> None:
