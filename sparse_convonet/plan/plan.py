@@ -14,12 +14,17 @@ from sparse_convonet.clouds.cloud_places import CloudPlaces
 from sparse_convonet.clouds.surface_sample import SurfaceSample, sample_surface
 from sparse_convonet.coordinates import VoxelFrame, pack_keys
 from sparse_convonet.plan.error_law import ExpectedError, shipped_law
+from sparse_convonet.plan.surface_cells import COARSE_VOXELS, count_around
 from sparse_convonet.plan.voxel_choice import VoxelChoice, choose
 from sparse_convonet.runtime.memory import available_memory_bytes
 
-# Upper bounds over whole runs of tools/reconstruct_building.py on two cores, 10k to 3.6M voxels (docs/MEASURED.md).
-_BASE_BYTES, _BYTES_PER_POINT, _BYTES_PER_VOXEL = 0.9e9, 170, 2300
-_BASE_SECONDS, _SECONDS_PER_POINT, _SECONDS_PER_VOXEL = 2.0, 6e-7, 1.7e-5
+# Over whole runs with a light mesh, 10k to 760k voxels (docs/MEASURED.md): upper bounds of the memory, ...
+_BASE_BYTES, _BYTES_PER_POINT, _BYTES_PER_VOXEL, _BYTES_PER_CELL = 0.8e9, 170, 1500, 12_600
+# ... and times between those of fast and of slow machines; cells are those of surface_cells.py.
+_BASE_SECONDS, _SECONDS_PER_POINT, _SECONDS_PER_CELL = 3.0, 7e-6, 2.8e-4
+_BASE_ENCODE_SECONDS, _ENCODE_SECONDS_PER_CELL = 0.3, 2.6e-5  # of these; with cells of the mesh of any size
+_READ_SECONDS = 0.5  # of these, beside those of the points
+_MACHINES = 2.0  # a machine may be faster or slower by this
 _REFERENCE_CELL_SHARE = 0.5
 TILE_EDGES = (2048, 1536, 1024, 768, 512, 384, 256, 192, 128)  # voxels; smaller ones are all halo
 _SHARE_OF_AVAILABLE = 0.9
@@ -29,8 +34,9 @@ _SHARE_OF_AVAILABLE = 0.9
 class Plan:
     """The sizes chosen, why, and what they will cost (on two CPU cores; memory at the peak).
 
-    tile_voxels: edge of the tiles, at most; None: the scan in one piece.  tiles: how many are encoded.
-    expected: the error, as it was measured on scans like this one; None where the voxel size was asked for.
+    seconds: in the middle of seconds_range, between a fast machine and a slow one, of which read_seconds and encode_seconds
+    go before the surface is sought.  tile_voxels: edge of the tiles, at most; None: the scan in one piece.  tiles: how many
+    are encoded.  expected: the error, as it was measured on scans like this one; None where the voxel size was asked for.
     """
 
     voxel_size_m: float
@@ -42,6 +48,13 @@ class Plan:
     tile_voxels: int | None = None
     tiles: int = 1
     expected: ExpectedError | None = None
+    read_seconds: float = 0.0
+    encode_seconds: float = 0.0
+
+    @property
+    def seconds_range(self) -> tuple[float, float]:
+        """On a fast machine, and on a slow one."""
+        return self.seconds / _MACHINES, self.seconds * _MACHINES
 
 
 def memory_amount(text: str) -> int:
@@ -107,6 +120,10 @@ class Density(Protocol):
         """How many voxels of that size are occupied."""
         ...
 
+    def surface_cells(self, voxel_size_m: float) -> int:
+        """How many cells of four voxels are occupied or beside such (surface_cells.count_around)."""
+        ...
+
 
 @dataclass(frozen=True)
 class CloudDensity:
@@ -122,10 +139,16 @@ class CloudDensity:
         return sample_surface(CloudPlaces(self.points_world))
 
     def voxels(self, voxel_size_m: float) -> int:
-        frame = VoxelFrame.around(self.points_world, voxel_size_m)
-        index = np.floor(frame.to_voxels(self.points_world)).astype(np.int64)
+        index = self._index(voxel_size_m)
         batched = np.concatenate([np.zeros((len(index), 1), dtype=np.int64), index], axis=1)
         return len(torch.unique(pack_keys(torch.from_numpy(batched))))
+
+    def surface_cells(self, voxel_size_m: float) -> int:
+        return count_around(self._index(voxel_size_m) // COARSE_VOXELS)
+
+    def _index(self, voxel_size_m: float) -> np.ndarray:
+        frame = VoxelFrame.around(self.points_world, voxel_size_m)
+        return np.floor(frame.to_voxels(self.points_world)).astype(np.int64)
 
 
 def choose_voxel_size(density: Density) -> VoxelChoice:
@@ -150,16 +173,19 @@ def make_plan(density: Density, voxel_size_m: float | None, cell_size_m: float |
         raise ValueError(
             f"cell size: expected more than 0 and at most the voxel size ({voxel_size_m} m), found {cell_size_m} m"
         )
-    voxels = density.voxels(voxel_size_m)
+    voxels, cells = density.voxels(voxel_size_m), density.surface_cells(voxel_size_m)
     finer = finer_cells(voxel_size_m, cell_size_m)
+    surface_bytes = max(_BYTES_PER_VOXEL * voxels, _BYTES_PER_CELL * cells * finer)
     return Plan(
         voxel_size_m=voxel_size_m,
         cell_size_m=cell_size_m,
         reason=reason,
         voxels=voxels,
-        memory_bytes=int(_BASE_BYTES + _BYTES_PER_POINT * density.points + _BYTES_PER_VOXEL * voxels * max(1.0, finer)),
-        seconds=_BASE_SECONDS + _SECONDS_PER_POINT * density.points + _SECONDS_PER_VOXEL * voxels * finer,
+        memory_bytes=int(_BASE_BYTES + _BYTES_PER_POINT * density.points + surface_bytes),
+        seconds=_BASE_SECONDS + _SECONDS_PER_POINT * density.points + _SECONDS_PER_CELL * cells * finer,
         expected=expected,
+        read_seconds=_READ_SECONDS + _SECONDS_PER_POINT * density.points,
+        encode_seconds=_BASE_ENCODE_SECONDS + _ENCODE_SECONDS_PER_CELL * cells,
     )
 
 

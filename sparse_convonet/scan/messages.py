@@ -17,6 +17,7 @@ from sparse_convonet.metrics.sides import SCAN_START_M, WRONG_SIDE_VOXELS
 from sparse_convonet.model.weights import TrainedModel
 from sparse_convonet.plan.plan import Plan
 from sparse_convonet.plan.settings import ReconstructionSettings
+from sparse_convonet.scan import forecast
 from sparse_convonet.scan.request import LIGHT_FORMATS
 
 _SURE_OF_UP = 0.2  # confidence; below it other axes are as likely
@@ -28,6 +29,7 @@ def show_messages(of_module: str = __name__) -> None:
     """For tools: what a module says goes to stdout as it is; of the rest, warnings only."""
     logging.basicConfig(level=logging.WARNING, format="%(message)s", stream=sys.stdout)
     logging.getLogger(of_module).setLevel(logging.INFO)
+    logging.getLogger(forecast.__name__).setLevel(logging.INFO)
 
 
 class StageBars:
@@ -104,8 +106,8 @@ def tell_plan(plan: Plan, budget: int, *, tiles_asked: bool) -> None:
     logger.info("voxels    %.3g m: %s", plan.voxel_size_m, plan.reason)
     logger.info("cells     %.3g m of the mesh", plan.cell_size_m)
     logger.info(
-        "expect    %d voxels, about %.1f GB of memory and %.0f s on two cores",
-        plan.voxels, plan.memory_bytes / 1e9, plan.seconds,
+        "expect    %d voxels, up to %.1f GB of memory and %.0f to %.0f s on two cores, by the machine",
+        plan.voxels, plan.memory_bytes / 1e9, *plan.seconds_range,
     )  # fmt: skip
     if plan.tile_voxels is not None:
         why = "as asked" if tiles_asked else f"one piece would take more than the {budget / 1e9:.1f} GB allowed"

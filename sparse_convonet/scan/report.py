@@ -69,7 +69,11 @@ def report_of(
         "threshold": found.threshold,
         "levels": [{"stride": stride, "cells": cells} for stride, cells in found.level_cells.items()],
         "tiles": {"count": plan.tiles, "edge_voxels": plan.tile_voxels},
-        "predicted": {"seconds": plan.seconds, "memory_bytes": plan.memory_bytes},
+        "predicted": {
+            "seconds": round(plan.seconds, 1),
+            "seconds_range": [round(seconds, 1) for seconds in plan.seconds_range],
+            "memory_bytes": plan.memory_bytes,
+        },
         "seconds": {name: round(value, 3) for name, value in seconds.items()},
         "peak_memory_bytes": peak_memory_bytes(),
         "mesh": {

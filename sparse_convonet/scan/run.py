@@ -21,6 +21,7 @@ from sparse_convonet.plan.plan import Plan, memory_budget, require_memory
 from sparse_convonet.plan.settings import ReconstructionSettings
 from sparse_convonet.runtime.atomic import atomic_paths, require_writable
 from sparse_convonet.runtime.progress import Progress
+from sparse_convonet.scan.forecast import SecondForecast
 from sparse_convonet.scan.gather import GatheredScan, gather
 from sparse_convonet.scan.messages import StageBars, tell_input, tell_model, tell_plan, tell_result
 from sparse_convonet.scan.page import PAGE_MESH, write_scan_page
@@ -149,6 +150,8 @@ def _make(
     progress: Progress,
 ) -> dict[str, Any]:
     """Find the surface, and write it with its picture and the report; all three appear together."""
+    if request.device == "cpu":
+        progress = SecondForecast(progress, gathered.scan.plan)
     found = gathered.scan.find_surface(progress)
     watch.told(found.seconds)
     request.out.mkdir(parents=True, exist_ok=True)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from scipy.ndimage import binary_dilation
 
 from sparse_convonet.plan import plan
 from sparse_convonet.plan.plan import (
@@ -16,6 +17,7 @@ from sparse_convonet.plan.plan import (
     memory_budget,
     require_memory,
 )
+from sparse_convonet.plan.surface_cells import count_around
 from tests.synthetic_scan import room_points
 
 
@@ -50,6 +52,28 @@ def test_prediction_grows_with_the_number_of_cells() -> None:
     finer_cells = make_plan(CloudDensity(points), 0.05, 0.0125, 0.5)
     assert coarse.memory_bytes < fine.memory_bytes < finer_cells.memory_bytes
     assert coarse.seconds < fine.seconds < finer_cells.seconds
+
+
+def test_cells_around_are_those_that_touch() -> None:
+    assert count_around(np.array([[0, 0, 0], [0, 0, 0]])) == 27
+    assert count_around(np.array([[0, 0, 0], [0, 0, 1]])) == 36
+    cells = np.random.default_rng(0).integers(-40, 40, (300, 3))
+    grid = np.zeros((90, 90, 90), dtype=bool)
+    grid[tuple((cells + 45).T)] = True
+    assert count_around(cells) == binary_dilation(grid, np.ones((3, 3, 3))).sum()
+
+
+def test_a_sparse_scan_costs_what_its_surface_costs_not_its_few_voxels() -> None:
+    rng = np.random.default_rng(1)
+    ground = np.concatenate(
+        [rng.uniform(0, 60, (20_000, 2)), np.zeros((20_000, 1))], axis=1
+    )  # points half a metre apart
+    made = make_plan(CloudDensity(ground), 0.1, None, 0.5)
+    room = make_plan(CloudDensity(rng.uniform(0, 1, (20_000, 3)) * [14, 14, 0]), 0.1, None, 0.5)
+    assert 0.9 < made.voxels / room.voxels < 1.1 or made.voxels > room.voxels
+    assert made.seconds > 4 * room.seconds and made.memory_bytes > 1.5 * room.memory_bytes
+    low, high = made.seconds_range
+    assert low < made.seconds < high and made.encode_seconds + made.read_seconds < made.seconds
 
 
 def test_a_plan_beyond_the_memory_is_refused_with_a_size_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,13 +19,15 @@ from sparse_convonet.out_of_core.tiles.encoding import stages
 from sparse_convonet.out_of_core.tiles.work_plan import WorkPlan
 from sparse_convonet.plan.plan import TILE_EDGES, Plan, finer_cells, make_plan
 from sparse_convonet.plan.settings import ReconstructionSettings
+from sparse_convonet.plan.surface_cells import COARSE_VOXELS, count_around
 from sparse_convonet.tile_grid import TiledRows, TileGrid, TileName
 
 # Upper bounds over runs in tiles on two cores (docs/MEASURED.md): Python and its packages, ...
 _BASE_BYTES = 0.7e9
 _BYTES_PER_LOADED_VOXEL, _BYTES_PER_LOADED_POINT = 900, 130  # ... of a tile of the encoding and the cells around, ...
 _BYTES_PER_SEARCHED_VOXEL = 2500  # ... of what is searched and meshed at once, with cells of half a voxel
-_SECONDS_PER_VOXEL, _SECONDS_PER_POINT = 5e-5, 4e-6
+_SECONDS_PER_VOXEL, _SECONDS_PER_POINT = 1.3e-4, 1.2e-5  # between those of fast and of slow machines
+_VOXELS_PER_CELL = 3.0  # of plan.surface_cells, in dense scans; where there are fewer, the mesh closes their gaps
 # On the disk: points twice, then features, searches, meshes and the result.
 _DISK_BYTES_PER_POINT, _DISK_BYTES_PER_VOXEL = 70, 2500
 
@@ -47,6 +49,7 @@ class StoreDensity:
     store: PointStore
     stride: int
     _counted: dict[float, CoarseCells] = field(default_factory=dict)
+    _around: dict[float, int] = field(default_factory=dict)
 
     @property
     def points(self) -> int:
@@ -57,6 +60,12 @@ class StoreDensity:
 
     def voxels(self, voxel_size_m: float) -> int:
         return int(self.coarse_cells(voxel_size_m).voxels.sum())
+
+    def surface_cells(self, voxel_size_m: float) -> int:
+        if voxel_size_m not in self._around:
+            cells, _, _ = count_voxels(self.store, self.frame(voxel_size_m), COARSE_VOXELS)
+            self._around[voxel_size_m] = count_around(cells)
+        return self._around[voxel_size_m]
 
     def frame(self, voxel_size_m: float) -> VoxelFrame:
         return VoxelFrame.from_lowest(self.store.low, voxel_size_m)
@@ -116,6 +125,7 @@ def plan_tiles(
     cell = plan.cell_size_m / plan.voxel_size_m
     finest_per_seed = finest_cells_per_seed(cell)
     finer = max(1.0, finer_cells(plan.voxel_size_m, plan.cell_size_m))
+    finer *= max(1.0, _VOXELS_PER_CELL * density.surface_cells(plan.voxel_size_m) / plan.voxels)
     meshing, search_bytes = _meshing(cells, unet, finest_per_seed * cell, finer, budget_bytes)
     frame = density.frame(plan.voxel_size_m)
     x, y, z = frame.origin_world.tolist()
