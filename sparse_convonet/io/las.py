@@ -48,12 +48,11 @@ def las_chunks(path: Path, chunk_points: int | None) -> Iterator[PointChunk]:
         for start in range(0, max(1, len(points)), step):
             part = slice(start, start + step)
             share = (done + len(records) * min(1.0, part.stop / max(1, len(points)))) / count
-            # The format may have the fields though the scan has no colours: all black.
             some = None if colours is None else colours[part]
             unit = None if units is None else units.across
             marked = left_out if start == 0 else LeftOut()
             when = None if times is None else times[part]
-            yield PointChunk(points[part], some, None, share, count, True, unit=unit, left_out=marked, times=when)
+            yield PointChunk(points[part], some, None, share, count, unit=unit, left_out=marked, times=when)
     if kept == 0:
         raise ValueError(
             f"{path}: expected points that are neither withheld nor noise (classes 7 and 18), found none of {count}; "

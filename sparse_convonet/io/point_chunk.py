@@ -21,8 +21,9 @@ class PointChunk:
 
     points: (N, 3) float64, as they stand in the file.  colours, normals: (N, 3) numbers as the file has them, or None.
     share: how much of the file is read with this chunk, in (0, 1].  count: the points of all chunks together, or more,
-    where that is known before.  black_is_none: a file that is all black has no colours.  A file has colours and normals
-    where all of its chunks have; the range of the colours follows from the largest of all, see columns.to_colours.
+    where that is known before.  A file has colours and normals where all of its chunks have, and colours only where not
+    all are black, which is how files say that there are none; the range of the colours follows from the largest of all,
+    see columns.to_colours.
     scanners: (N, 3), where the scanner stood that measured each point, NaN where that is not known; None: nowhere.
     unit: that the file declares.  left_out: before the points of this chunk and behind those of the last.
     times: (N,) seconds, when each point was measured, as the file counts them; None: it does not say.
@@ -33,7 +34,6 @@ class PointChunk:
     normals: np.ndarray | None
     share: float
     count: int | None = None
-    black_is_none: bool = False
     scanners: np.ndarray | None = None
     unit: LengthUnit | None = None
     left_out: LeftOut = LeftOut()
@@ -56,7 +56,7 @@ def joined(chunks: Iterable[PointChunk]) -> PointCloud:
         has_scanners = has_scanners or chunk.scanners is not None
         coloured, directed = coloured and chunk.colours is not None, directed and chunk.normals is not None
         if coloured and chunk.colours is not None:
-            lit = lit or not chunk.black_is_none or bool(chunk.colours.any())
+            lit = lit or bool(np.nan_to_num(chunk.colours).any())
             largest = max(largest, largest_colour(chunk.colours))
             colours.add(chunk.colours, chunk.count)
         if directed and chunk.normals is not None:

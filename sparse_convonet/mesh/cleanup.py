@@ -238,9 +238,13 @@ def _without_small_patches(mesh: Mesh, cut: np.ndarray, min_diameter: float) -> 
     return without, int(large.sum())
 
 
-def no_surface() -> ValueError:
+class NoSurfaceError(ValueError):
+    """Of a scan no surface is left."""
+
+
+def no_surface() -> NoSurfaceError:
     """The error for a scan of which no surface is left."""
-    return ValueError(
+    return NoSurfaceError(
         "the result has no surface: expected points on surfaces of a building, metres apart at most by "
         "centimetres; check --scale, or choose larger voxels with --voxel-size"
     )

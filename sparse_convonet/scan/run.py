@@ -16,6 +16,7 @@ from sparse_convonet.clouds.units import require_scale
 from sparse_convonet.cluster import runner_for
 from sparse_convonet.extract.compile_ahead import compile_ahead
 from sparse_convonet.io.crs import crs_of, name_of, prj_of, to_earth, unit_of
+from sparse_convonet.mesh.cleanup import NoSurfaceError
 from sparse_convonet.model.weights import TrainedModel, load_model
 from sparse_convonet.plan.plan import Plan, memory_budget, require_memory
 from sparse_convonet.plan.settings import ReconstructionSettings
@@ -56,7 +57,14 @@ def reconstruct_scan(request: ScanRequest) -> dict[str, Any]:
         tell = _teller(request, budget, bars)
         gathered = gather(request, trained, budget, runner, tell, bars)
         watch.lap("read")
-        report = _make(request, trained, gathered, crs, watch, bars)
+        try:
+            report = _make(request, trained, gathered, crs, watch, bars)
+        except NoSurfaceError:  # there is nothing to go on with
+            if gathered.work is not None and request.work is None:
+                gathered.work.remove()
+            if request.out.is_dir() and not any(request.out.iterdir()):
+                request.out.rmdir()
+            raise
     if gathered.work is not None:
         gathered.work.remove()
     prj = [] if report["input"]["crs"] is None else [PRJ_FILE]

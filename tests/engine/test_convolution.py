@@ -144,6 +144,7 @@ def test_output_can_be_asked_for_on_the_map_of_another_tensor(engine: ModuleType
 @pytest.mark.parametrize("kind", ["k3", "k2s2", "transposed", "generative", "expand"])
 def test_gradients_of_float64_equal_finite_differences(native: ModuleType, voxels: torch.Tensor, kind: str) -> None:
     cells = torch.unique(voxels[:12], dim=0) * torch.tensor([1, 2, 2, 2], dtype=torch.int32)
+    cells = cells[:5] if kind == "expand" else cells  # each output of which is tried against each input
     base = native.SparseTensor(_features(len(cells), 2, torch.float64), coordinates=cells, tensor_stride=2)
     layers = {
         "k3": native.MinkowskiConvolution(2, 3, kernel_size=3, bias=True),

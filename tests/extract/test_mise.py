@@ -117,7 +117,7 @@ def test_one_point_suffices_to_find_a_whole_thin_wall() -> None:
     )
 
 
-@hypothesis_settings(max_examples=30)
+@hypothesis_settings(max_examples=15)  # each search is slow
 @given(
     seed=st.integers(0, 10_000),
     levels=st.integers(0, 4),

@@ -242,12 +242,13 @@ def test_a_line_without_an_end_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
         list(read_chunks(tmp_path / "a.xyz"))
 
 
-def test_las_that_is_black_has_no_colours_and_one_lit_point_gives_them(tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", [".las", ".ply", ".xyz"])
+def test_what_is_all_black_has_no_colours_and_one_lit_point_gives_them(tmp_path: Path, suffix: str) -> None:
     cloud = PointCloud(np.arange(90.0).reshape(30, 3), np.zeros((30, 3), dtype=np.uint8))
-    path = write(tmp_path, cloud, ".las")
+    path = write(tmp_path, cloud, suffix)
     assert joined(read_chunks(path, chunk_points=4)).colours is None
     cloud.colours[29, 1] = 7  # type: ignore[index]
-    path = write(tmp_path, cloud, ".las")
+    path = write(tmp_path, cloud, suffix)
     assert np.array_equal(joined(read_chunks(path, chunk_points=4)).colours, cloud.colours)  # type: ignore[arg-type]
 
 

@@ -87,7 +87,7 @@ def test_random_damage_gives_points_or_one_sentence(tmp_path: Path, rng: np.rand
         damaged[rng.integers(0, min(len(content), 500), 3)] = rng.integers(0, 256, 3)
         path.write_bytes(damaged.tobytes())
         try:
-            assert len(read_points(path)) > 0
+            assert len(read_points(path, sample_spacing_m=0.5)) > 0  # damaged corners lie far apart
         except ValueError as error:
             assert "expected " in str(error) and "\n" not in str(error)
 

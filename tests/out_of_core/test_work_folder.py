@@ -211,6 +211,18 @@ def test_a_scan_too_large_for_the_memory_goes_through_the_disk_unasked(
     assert sorted(path.name for path in request.out.iterdir()) == ["mesh.glb", "mesh.ply", "preview.png", "report.json"]
 
 
+@pytest.mark.parametrize("fits", [True, False])
+def test_where_no_surface_is_left_nothing_is(
+    request_on_disk: ScanRequest, fits: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(SETTINGS, smallest_piece_m2=1e6, voxel_size_m=0.3)
+    request = replace(request_on_disk, settings=settings, work=None, out=request_on_disk.out / "new")
+    monkeypatch.setattr("sparse_convonet.scan.gather.holds_points", lambda points, budget: fits)
+    with pytest.raises(ValueError, match="the result has no surface"):
+        reconstruct_scan(request)
+    assert not request.out.exists()
+
+
 def test_3d_tiles_stand_beside_the_mesh(request_on_disk: ScanRequest) -> None:
     request = replace(request_on_disk, work=None, tiles=True)
     reconstruct_scan(request)
