@@ -15,7 +15,7 @@ _PARTS = 16  # of the faces; their sums are added up in order, so that threads c
 
 
 @njit
-def _scaled_normal(vertices, faces, face):  # type: ignore[no-untyped-def]
+def scaled_normal(vertices, faces, face):  # type: ignore[no-untyped-def]
     """The normal times twice the area."""
     a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
     x, y, z = vertices[a, 0], vertices[a, 1], vertices[a, 2]
@@ -37,7 +37,7 @@ def _add_areas(  # type: ignore[no-untyped-def]
     end,
 ):
     for face in range(begin, end):
-        nx, ny, nz = _scaled_normal(vertices, faces, face)
+        nx, ny, nz = scaled_normal(vertices, faces, face)
         length = math.sqrt(nx * nx + ny * ny + nz * nz)
         kind = -1
         if abs(nz) < upright_cosine * length:
@@ -55,7 +55,7 @@ def _add_areas(  # type: ignore[no-untyped-def]
 def _add_turns(vertices, faces, upright_cosine, sums, begin, end):  # type: ignore[no-untyped-def]
     """Add to sums (3,) float64: cosine and sine of four times each upright face's turn, by area, and the area."""
     for face in range(begin, end):
-        nx, ny, nz = _scaled_normal(vertices, faces, face)
+        nx, ny, nz = scaled_normal(vertices, faces, face)
         across = nx * nx + ny * ny
         length = math.sqrt(across + nz * nz)
         if abs(nz) < upright_cosine * length:
@@ -104,7 +104,7 @@ def _spread_areas(  # type: ignore[no-untyped-def]
 ):
     last = areas.shape[2] - 1
     for face in range(begin, end):
-        nx, ny, nz = _scaled_normal(vertices, faces, face)
+        nx, ny, nz = scaled_normal(vertices, faces, face)
         area = math.sqrt(nx * nx + ny * ny + nz * nz) / 2
         a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
         low = min(vertices[a, 2], vertices[b, 2], vertices[c, 2])

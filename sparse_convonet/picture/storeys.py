@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from sparse_convonet.picture.face_sums import area_over_height
+from sparse_convonet.picture.open_ground import columns_of, is_open_ground
 from sparse_convonet.structures import Mesh
 
 _BIN_M = 0.05
@@ -23,7 +24,7 @@ _LOWEST_CEILING_M = 1.8
 _CUT_M = 2.0  # walls are cut this high over the floor, ...
 _CUT_SHARE = 0.6  # ... in high halls at this share of their height, so that stairs show, ...
 _BELOW_CEILING_M = 0.15  # ... and lower if the ceiling hangs lower
-_OPEN_M = 6.0  # what rises so high over ground without a ceiling is open ground, and no storeys
+_OPEN_M = 6.0  # what is lower and has no ceilings is rooms without them
 _SLAB_M = 0.35  # how much below its floor belongs to a storey
 
 
@@ -40,10 +41,10 @@ def find_storeys(mesh: Mesh) -> tuple[Storey, ...]:
     """The storeys from the lowest up: heights with much upward-facing area and something standing on it.
 
     A mesh lower than a storey (furniture, a part of a room), one without level faces, and open ground with what stands
-    around it (a court, a street with its facades) are one storey, uncut.
+    on it are one storey, uncut.
     """
     low, high = float(mesh.vertices[:, 2].min()), float(mesh.vertices[:, 2].max())
-    return storeys_between(low, high, areas_between(mesh, low, high))
+    return storeys_between(low, high, areas_between(mesh, low, high), columns_of(mesh))
 
 
 def areas_between(mesh: Mesh, low: float, high: float) -> np.ndarray:
@@ -55,14 +56,14 @@ def areas_between(mesh: Mesh, low: float, high: float) -> np.ndarray:
     return area_over_height(mesh, low, _BIN_M, count, _LEVEL_COSINE, _UPRIGHT_COSINE)
 
 
-def storeys_between(low: float, high: float, areas: np.ndarray) -> tuple[Storey, ...]:
-    """find_storeys from the areas (3, B) of areas_between."""
+def storeys_between(low: float, high: float, areas: np.ndarray, columns: np.ndarray) -> tuple[Storey, ...]:
+    """find_storeys from the areas (3, B) of areas_between and the columns (C, 4) of open_ground.columns_of."""
     whole = Storey(floor_z=low, bottom_z=low - _BIN_M, cut_z=high + _BIN_M)
-    if high - low < _STOREY_M:
+    if high - low < _STOREY_M or (high - low > _OPEN_M and is_open_ground(columns)):
         return (whole,)
     levels = _AreaOverHeight(low, *areas)
     floors = _floors(levels)
-    if not floors or _is_open(levels, floors, high):
+    if not floors:
         return (whole,)
     storeys = []
     for n, floor in enumerate(floors):
@@ -115,13 +116,6 @@ def _floors(levels: _AreaOverHeight) -> list[float]:
         if all(abs(height - floor) >= _STOREY_M for floor in floors):
             floors.append(height)
     return sorted(floors)
-
-
-def _is_open(levels: _AreaOverHeight, floors: list[float], high: float) -> bool:
-    """Whether the largest floor has the sky above it, and much higher surroundings."""
-    area = _smoothed(levels.up)
-    ground = max(floors, key=lambda floor: area[levels.place(floor)])
-    return high - ground > _OPEN_M and not np.isfinite(_ceiling(levels, ground, high))
 
 
 def _ceiling(levels: _AreaOverHeight, floor: float, above: float) -> float:

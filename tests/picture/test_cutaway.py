@@ -10,6 +10,7 @@ from PIL import Image
 from sparse_convonet.picture.camera import ParallelCamera, heading_off_walls, lay_out
 from sparse_convonet.picture.cutaway import ends_of, render_cutaway
 from sparse_convonet.picture.framing import Framing
+from sparse_convonet.picture.open_ground import columns_of, is_open_ground, merged_columns
 from sparse_convonet.picture.shading import PAGE
 from sparse_convonet.picture.storeys import Storey, find_storeys
 from sparse_convonet.structures import Mesh
@@ -149,6 +150,23 @@ def test_walls_of_a_high_hall_are_cut_at_a_share_of_its_height() -> None:
 def test_walls_without_a_ceiling_are_cut_at_two_metres() -> None:
     (storey,) = find_storeys(_boxes([(box, GREY) for box in _room((0, 0, 0), (12, 8, 5.0), wall=0.2)[:-1]]))
     assert 1.9 < storey.cut_z < 2.1
+
+
+def test_a_court_is_shown_whole_and_a_building_around_one_is_cut() -> None:
+    walls = [(0, 0, 0, 20, 0.4, 9), (0, 15.6, 0, 20, 16, 9), (0, 0, 0, 0.4, 16, 9), (19.6, 0, 0, 20, 16, 9)]
+    court = [(0, 0, -0.3, 20, 16, 0.0), *walls, (6, 5, 3.0, 9, 8, 6.0), (6, 5, 0.0, 9, 8, 0.5)]  # a tree above a bed
+    (storey,) = find_storeys(_boxes([(box, GREY) for box in court]))
+    assert storey.cut_z > 9 and storey.bottom_z < -0.3
+    rooms = [box for z in (0.0, 3.0, 6.0) for box in _room((0, 0, z), (12, 8, z + 2.6), wall=0.2)]
+    beside = [(12.0, 0.0, -0.2, 16.0, 8.0, 0.0)]  # a third of the ground
+    assert len(find_storeys(_boxes([(box, GREY) for box in [*rooms, *beside]]))) == 3
+
+
+def test_columns_of_parts_merge_to_those_of_the_whole() -> None:
+    mesh = _boxes([(box, GREY) for box in _room((-3, -2, 0), (12, 8, 5.0), wall=0.2)])
+    parts = [Mesh(mesh.vertices, mesh.faces[start::3]) for start in range(3)]
+    np.testing.assert_array_equal(merged_columns([columns_of(part) for part in parts]), columns_of(mesh))
+    assert len(columns_of(Mesh(mesh.vertices, mesh.faces[:0]))) == 0 and not is_open_ground(merged_columns([]))
 
 
 def test_furniture_is_shown_whole() -> None:

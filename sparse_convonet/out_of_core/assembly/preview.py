@@ -37,7 +37,7 @@ class ViewPlan:
 
     @classmethod
     def of(cls, sums: SurfaceSums) -> ViewPlan:
-        storeys = storeys_between(sums.low_z, sums.high_z, sums.levels)
+        storeys = storeys_between(sums.low_z, sums.high_z, sums.levels, sums.columns)
         camera = ParallelCamera.looking_down(heading_of(sums.walls, sums.outline), ELEVATION_DEG)
         ends = sums.low_z, sums.high_z
         return cls(storeys, camera, Framing.around(sums.outline, *ends, slabs_of(storeys), plane_axes(camera)))

@@ -32,6 +32,7 @@ from sparse_convonet.out_of_core.assembly.tile_notes import (
     tiles_within,
 )
 from sparse_convonet.picture.camera import wall_sums
+from sparse_convonet.picture.open_ground import columns_of, merged_columns
 from sparse_convonet.picture.storeys import areas_between
 from sparse_convonet.runtime.progress import Progress
 from sparse_convonet.structures import Mesh
@@ -59,8 +60,8 @@ class TileSurface:
 class SurfaceSums:
     """Of the whole mesh.  area: square metres.  edges, closed: as mesh.topology.check_edges.
 
-    low_z, high_z: metres.  levels: picture.storeys.areas_between.  walls: picture.camera.wall_sums.  outline: (H, 3)
-    world, vertices that reach as far as all do in level directions.
+    low_z, high_z: metres.  levels: picture.storeys.areas_between.  columns: picture.open_ground.columns_of.  walls:
+    picture.camera.wall_sums.  outline: (H, 3) world, vertices that reach as far as all do in level directions.
     """
 
     area: float
@@ -69,6 +70,7 @@ class SurfaceSums:
     low_z: float
     high_z: float
     levels: np.ndarray
+    columns: np.ndarray
     walls: np.ndarray
     outline: np.ndarray
 
@@ -104,7 +106,7 @@ class Surfaces:
         self.tag = tag_of(
             pieces.kept, pieces.piece_of, pieces.areas, frame.voxels.origin_world, frame.voxels.voxel_size_m,
             frame.cell_voxels, frame.scan.up, frame.scan.scale, points.count, self.coloured, shell_voxels,
-            tiles.has_gradients, str(shipped_error_model()), points_per_voxel,
+            tiles.has_gradients, str(shipped_error_model()), points_per_voxel, "columns",
         )  # fmt: skip
         self._survey = survey_notes(folder)
         self._notes = TileNotes(folder, "surface.npz", self.tag)
@@ -114,12 +116,12 @@ class Surfaces:
         for name in reporting(progress, "normals and colours" if self.coloured else "normals", self.names):
             if not self._notes.has(name):
                 self._notes.write(name, self._dress(name))
-        fields = ("area", "edges", "closed", "levels", "walls", "outline")
+        fields = ("area", "edges", "closed", "levels", "columns", "walls", "outline")
         found = [self._notes.read(name, *fields) for name in self.names]
-        area, edges, closed, levels, walls, outline = zip(*found, strict=True)
+        area, edges, closed, levels, columns, walls, outline = zip(*found, strict=True)
         return SurfaceSums(
             float(np.sum(area)), int(np.sum(edges)), all(bool(each) for each in closed), self.low_z, self.high_z,
-            np.sum(levels, axis=0), np.sum(walls, axis=0), _outline(np.concatenate(outline)),
+            np.sum(levels, axis=0), merged_columns(columns), np.sum(walls, axis=0), _outline(np.concatenate(outline)),
         )  # fmt: skip
 
     def load(self, name: TileName) -> TileSurface:
@@ -217,6 +219,7 @@ class Surfaces:
         return {
             "area": face_areas(world).sum(),
             "levels": areas_between(upright, self.low_z, self.high_z),
+            "columns": columns_of(upright),
             "walls": wall_sums(upright),
             "outline": _outline(upright.vertices[stays]),
         }
