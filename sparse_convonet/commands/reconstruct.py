@@ -70,6 +70,7 @@ def main(arguments: list[str] | None = None) -> None:
         light=light_formats(options.formats),
         light_error_m=light_error_m(options.light_error),
         page=options.page,
+        floor_plan=options.floor_plan,
     )
     reconstruct_scan(request)
 
@@ -204,6 +205,11 @@ def _parser() -> argparse.ArgumentParser:
         help="error that the light mesh may have (5mm); default: a quarter of a cell",
     )
     add("--page", action="store_true", help="also write page.html: the result to look at in a browser, in one file")
+    add(
+        "--floor-plan",
+        action="store_true",
+        help="also write a plan of every storey: floor_plan_1.svg, ..., floor_plan.dxf and rooms.json",
+    )
     add("--refine", type=int, default=0, metavar="STEPS", help="steps that move vertices onto the surface")
     add(
         "--memory",

@@ -58,20 +58,45 @@ def atomic_paths(paths: Sequence[Path | str]) -> Iterator[tuple[Path, ...]]:
     The last path is the commit marker: its file is removed before the first is replaced and comes back after all of
     them.  So where it exists the others are of the same run; a process killed in between leaves a set without it.
     """
+    with atomic_group(paths) as group:
+        yield tuple(group.temporaries)
+
+
+@contextmanager
+def atomic_group(paths: Sequence[Path | str]) -> Iterator[AtomicGroup]:
+    """atomic_paths for a set of files that may grow meanwhile."""
     with ExitStack() as stack:
-        targets = [_target(Path(path)) for path in paths]
-        temporaries = tuple(
-            stack.enter_context(_temporary(target, Path(path))) for target, path in zip(targets, paths, strict=True)
-        )
-        yield temporaries
-        for temporary, path in zip(temporaries, paths, strict=True):
-            with _naming(Path(path)):
+        group = AtomicGroup(stack, [Path(path) for path in paths])
+        yield group
+        for temporary, path in zip(group.temporaries, group.paths, strict=True):
+            with _naming(path):
                 _flush(temporary)
-        if len(targets) == 1:
-            _rename(temporaries, targets)
+        if len(group.targets) == 1:
+            _rename(group.temporaries, group.targets)
             return
         with _signals_later():
-            _rename(temporaries, targets)
+            _rename(group.temporaries, group.targets)
+
+
+class AtomicGroup:
+    """paths, and the temporaries to write to in their stead; the last is the commit marker.  Made by atomic_group."""
+
+    def __init__(self, stack: ExitStack, paths: Sequence[Path]) -> None:
+        self._stack = stack
+        self.paths = list(paths)
+        self.targets = [_target(path) for path in self.paths]
+        self.temporaries = [self._enter(target, path) for target, path in zip(self.targets, self.paths, strict=True)]
+
+    def add(self, path: Path) -> Path:
+        """The temporary of one more file, which comes before the commit marker; raises as atomic_path."""
+        target = _target(path)
+        temporary = self._enter(target, path)
+        for members, member in ((self.paths, path), (self.targets, target), (self.temporaries, temporary)):
+            members.insert(-1, member)
+        return temporary
+
+    def _enter(self, target: Path, path: Path) -> Path:
+        return self._stack.enter_context(_temporary(target, path))
 
 
 @contextmanager

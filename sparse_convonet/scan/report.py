@@ -45,8 +45,12 @@ def report_of(
     written: WrittenMesh,
     seconds: Mapping[str, float],
     trained: TrainedModel,
+    floor_plans: Sequence[Mapping[str, Any]] | None = None,
 ) -> dict[str, Any]:
-    """What report.json says of a run.  crs: WKT of the coordinate system, if it is known.  seconds: by stage."""
+    """What report.json says of a run.  crs: WKT of the coordinate system, if it is known.  seconds: by stage.
+
+    floor_plans: what floor_plan.rooms_json.summary_of says of the storeys; None where none were drawn.
+    """
     mesh = written.statistics
     return {
         "input": {
@@ -91,6 +95,7 @@ def report_of(
         },
         "sides": None if written.sides is None else _rounded(written.sides),
         "certificate": _certificate(written.certificate),
+        "floor_plans": None if floor_plans is None else list(floor_plans),
         "engine": trained.sparse.unet.engine.name,
         "model": {"name": trained.name, "file_threshold": trained.threshold, **trained.record},
         "versions": versions(),

@@ -12,6 +12,7 @@ from sparse_convonet.io.crs import ToEarth
 from sparse_convonet.out_of_core.assembly.written_mesh import ResultPaths
 from sparse_convonet.out_of_core.points.origin import Stations
 from sparse_convonet.plan.settings import ReconstructionSettings
+from sparse_convonet.scan.floor_plans import DXF_FILE, ROOMS_FILE, drawings_in
 from sparse_convonet.scan.page import PAGE_FILE, PAGE_MESH
 
 RESULT_FILES = ("mesh.ply", "preview.png", "report.json")  # the last says that the others are of one run
@@ -20,8 +21,16 @@ _LIGHT_ERROR_CELLS = 0.25
 TILES_FOLDER = "tiles"
 PRJ_FILE = "mesh.prj"
 REMOVED_FILE = "removed.ply"
-_LIGHT_FILES = tuple(f"mesh.{name}" for name in LIGHT_FORMATS)
-RESULT_NAMES = (*RESULT_FILES, *_LIGHT_FILES, PAGE_FILE, PRJ_FILE, REMOVED_FILE, TILES_FOLDER)
+RESULT_NAMES = (
+    *RESULT_FILES,
+    *(f"mesh.{name}" for name in LIGHT_FORMATS),
+    PAGE_FILE,
+    PRJ_FILE,
+    DXF_FILE,
+    ROOMS_FILE,
+    REMOVED_FILE,
+    TILES_FOLDER,
+)
 
 
 @dataclass(frozen=True)
@@ -38,7 +47,7 @@ class ScanRequest:
     cluster: "local" or the address of Ray, for the tiles.  tiles: write a folder of 3D Tiles as well.
     light: formats (LIGHT_FORMATS) of a mesh with few faces beside mesh.ply.  light_error_m: how far it may be from that
     (mesh.collapse.collapse_edges); None: a quarter of a cell.  page: write a page that shows the result as well, which
-    takes a light mesh.glb.
+    takes a light mesh.glb.  floor_plan: write the plan of every storey as well.
     """
 
     inputs: Sequence[Path]
@@ -63,6 +72,7 @@ class ScanRequest:
     light: Sequence[str] = ("glb",)
     light_error_m: float | None = None
     page: bool = False
+    floor_plan: bool = False
 
     def __post_init__(self) -> None:
         unknown = [name for name in self.light if name not in LIGHT_FORMATS]
@@ -108,6 +118,12 @@ class ScanRequest:
             *self.light_files,
             *self.page_files,
             *self.removed_files,
+            *([DXF_FILE, ROOMS_FILE] if self.floor_plan else []),
             *RESULT_FILES[1:],
             *([TILES_FOLDER] if self.tiles else []),
         )
+
+    @property
+    def earlier_files(self) -> list[str]:
+        """Results of any run that `out` holds."""
+        return [*(name for name in RESULT_NAMES if (self.out / name).exists()), *drawings_in(self.out)]

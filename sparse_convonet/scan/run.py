@@ -20,14 +20,23 @@ from sparse_convonet.mesh.cleanup import NoSurfaceError
 from sparse_convonet.model.weights import TrainedModel, load_model
 from sparse_convonet.plan.plan import Plan, memory_budget, require_memory
 from sparse_convonet.plan.settings import ReconstructionSettings
-from sparse_convonet.runtime.atomic import atomic_paths, require_writable
+from sparse_convonet.runtime.atomic import atomic_group, require_writable
 from sparse_convonet.runtime.progress import Progress
+from sparse_convonet.scan.floor_plans import (
+    DXF_FILE,
+    ROOMS_FILE,
+    drawing_file,
+    drawings_in,
+    make_floor_plans,
+    require_floor_plans,
+    write_floor_plans,
+)
 from sparse_convonet.scan.forecast import SecondForecast
 from sparse_convonet.scan.gather import GatheredScan, gather
 from sparse_convonet.scan.messages import StageBars, tell_input, tell_model, tell_plan, tell_result
 from sparse_convonet.scan.page import PAGE_MESH, write_scan_page
 from sparse_convonet.scan.report import ScanInput, report_of
-from sparse_convonet.scan.request import PRJ_FILE, RESULT_FILES, RESULT_NAMES, TILES_FOLDER, ScanRequest
+from sparse_convonet.scan.request import PRJ_FILE, RESULT_FILES, TILES_FOLDER, ScanRequest
 
 _ALIKE = 1e-9  # units that differ by less are one; the feet differ by 2e-6
 
@@ -68,7 +77,8 @@ def reconstruct_scan(request: ScanRequest) -> dict[str, Any]:
     if gathered.work is not None:
         gathered.work.remove()
     prj = [] if report["input"]["crs"] is None else [PRJ_FILE]
-    written = [request.out / name for name in (*request.result_files, *prj)]
+    drawings = drawings_in(request.out) if request.floor_plan else []
+    written = [request.out / name for name in (*request.result_files, *drawings, *prj)]
     tell_result(report, written, stations_named=bool(request.stations))
     return report
 
@@ -104,7 +114,10 @@ def _check(request: ScanRequest) -> None:
     if request.stations and request.trajectory is not None:
         raise ValueError("--trajectory: expected no --station beside it, found both; give one")
     require_scale(request.scale)
+    if request.floor_plan:
+        require_floor_plans()
     existing = [name for name in request.result_files if (request.out / name).exists()]
+    existing += drawings_in(request.out) if request.floor_plan else []
     if existing and not request.overwrite:
         found = f"{request.out}: holds {', '.join(existing)} already"
         if RESULT_FILES[-1] not in existing:
@@ -167,15 +180,23 @@ def _make(
     light, pages, prj = request.light_files, request.page_files, (PRJ_FILE,) if crs is not None else ()
     removed = request.removed_files
     names = RESULT_FILES[0], *light, *pages, *prj, *removed, *RESULT_FILES[1:]  # the last vouches for the others
-    with atomic_paths([request.out / name for name in names]) as (mesh_path, *more, preview_path, report_path):
+    with atomic_group([request.out / name for name in names]) as group:
+        mesh_path, *more, preview_path, report_path = group.temporaries
         light_paths, page_paths, prj_paths, removed_paths = _split(more, len(light), len(pages), len(prj), len(removed))
         to_ecef = None if crs is None else to_earth(crs, settings.metres_per_unit)
         paths = request.paths(mesh_path, preview_path, light_paths, gathered.scan.plan.cell_size_m, to_ecef)
         mesh = gathered.scan.write(paths, progress)
         watch.lap("write")
+        drawn = None
+        if request.floor_plan:
+            plans = make_floor_plans(gathered.scan, mesh.floors_z, found.threshold, progress)
+            plan_names = [*(drawing_file(plan.number) for plan in plans), DXF_FILE, ROOMS_FILE]
+            plan_paths = {name: group.add(request.out / name) for name in plan_names}
+            drawn = write_floor_plans(plans, settings.scan_frame, crs, paths.title, plan_paths)
+            watch.lap("floor_plan")
         seconds = {**watch.seconds, "total": watch.total}
         plan = gathered.scan.plan
-        report = report_of(request.inputs, crs, gathered.given, settings, plan, found, mesh, seconds, trained)
+        report = report_of(request.inputs, crs, gathered.given, settings, plan, found, mesh, seconds, trained, drawn)
         for page_path in page_paths:
             progress("page", 0.0)
             glb = light_paths[light.index(PAGE_MESH)]
@@ -187,7 +208,8 @@ def _make(
             gathered.write_removed(removed_path)
         report_path.write_text(json.dumps(report, indent=2) + "\n", encoding="utf-8")
     if request.overwrite:
-        _remove_others(request, [*names, TILES_FOLDER] if request.tiles else names)
+        written = [path.name for path in group.paths]
+        _remove_others(request, [*written, TILES_FOLDER] if request.tiles else written)
     return report
 
 
@@ -201,7 +223,7 @@ def _split(paths: Sequence[Path], *sizes: int) -> Iterator[Sequence[Path]]:
 
 def _remove_others(request: ScanRequest, written: Sequence[str]) -> None:
     """Remove the results of an earlier run that this one did not replace: report.json does not tell of them."""
-    for name in RESULT_NAMES:
+    for name in request.earlier_files:
         path = request.out / name
         if name not in written and path.is_dir():
             shutil.rmtree(path)

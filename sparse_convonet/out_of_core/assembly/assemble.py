@@ -138,7 +138,8 @@ def assemble(
         facts = write_light(paths, found, frame.scan)
     statistics = _statistics(surfaces, finished.pieces, sums, frame)
     shares = coverage.shares(), finished.removed_pieces, rays.shares()
-    return WrittenMesh(statistics, *shares, certified, facts)
+    floors = tuple(storey.floor_z for storey in plan.storeys)
+    return WrittenMesh(statistics, *shares, certified, floors, facts)
 
 
 def _as_written(surface: TileSurface, frame: TileFrame) -> Mesh:

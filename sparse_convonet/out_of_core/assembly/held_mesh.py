@@ -80,7 +80,8 @@ class HeldMesh:
         if paths.tiles is not None and grid is not None:
             with atomic_folder(paths.tiles) as temporary:
                 self._write_tiles(upright, temporary, grid, paths.to_earth)
-        return WrittenMesh(statistics, coverage, self.removed_pieces, rays.shares(), certificate, light)
+        floors = tuple(storey.floor_z for storey in storeys)
+        return WrittenMesh(statistics, coverage, self.removed_pieces, rays.shares(), certificate, floors, light)
 
     def _coverage(self, distances_m: Sequence[float], progress: Progress) -> tuple[float, ...]:
         """The share of all points within each distance."""

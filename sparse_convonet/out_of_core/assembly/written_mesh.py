@@ -51,13 +51,15 @@ class LightFacts:
 class WrittenMesh:
     """statistics: of the whole mesh, in the units of the scan, as mesh_statistics.  coverage: the share of the points
     within each of the distances asked for.  removed_pieces: connected pieces that were too small or had too few points.
-    sides: None where no scanner is known.  certificate: what error is expected.  light: None where none was asked for."""
+    sides: None where no scanner is known.  certificate: what error is expected.  floors_z: of the storeys, ascending,
+    metres, z up.  light: None where none was asked for."""
 
     statistics: MeshStatistics
     coverage: tuple[float, ...]
     removed_pieces: int
     sides: ScanSideShares | None
     certificate: Certificate
+    floors_z: tuple[float, ...]
     light: LightFacts | None = None
 
 

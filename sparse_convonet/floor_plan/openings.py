@@ -1,0 +1,97 @@
+"""Stage floor_plan: doors, windows and passages, which are where two labels of free space meet."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import map_coordinates
+
+from sparse_convonet.floor_plan.sections import Sections
+from sparse_convonet.floor_plan.segmentation import DOOR_M, OUTSIDE, Segmentation, borders_between, pieces_of
+
+_DIRECTIONS = 72  # tried over half a turn
+_WIDEST_M = 6.0  # an opening that is wider has no width
+_NARROWEST_M = 0.25  # what is narrower is a crack
+
+
+@dataclass(frozen=True)
+class Opening:
+    """kind: "door", "window" (solid below) or "passage" (wider than a door).  ends: (2, 2) metres, on the jambs.
+    between: labels of segmentation on its two sides, ascending."""
+
+    kind: str
+    ends: np.ndarray
+    between: tuple[int, int]
+
+    @property
+    def width_m(self) -> float:
+        return float(np.linalg.norm(self.ends[1] - self.ends[0]))
+
+    @property
+    def centre(self) -> np.ndarray:
+        """(2,) metres."""
+        return np.asarray(self.ends.mean(axis=0))
+
+
+def find_openings(sections: Sections, segmentation: Segmentation) -> list[Opening]:
+    """All between rooms, and between rooms and the outside; each is measured across its narrowest place."""
+    raster, labels = sections.raster, segmentation.labels
+    borders = borders_between(labels)
+    pieces = pieces_of(borders)
+    found: list[Opening] = []
+    places = np.argwhere(borders)
+    order = np.argsort(pieces[borders], kind="stable")
+    starts = np.flatnonzero(np.diff(pieces[borders][order], prepend=0))
+    for rows in np.split(order, starts[1:]) if len(order) else []:
+        piece = places[rows]
+        names = labels[tuple(piece.T)]
+        for pair in _pairs(labels, piece):
+            here = piece[np.isin(names, pair)]
+            ends = _narrowest(segmentation.wall, here.mean(axis=0), raster.step_m)
+            if ends is None or np.linalg.norm(ends[1] - ends[0]) * raster.step_m < _NARROWEST_M:
+                continue
+            width = float(np.linalg.norm(ends[1] - ends[0])) * raster.step_m
+            kind = "window" if _is_sill(sections.low, ends) else ("door" if width < DOOR_M else "passage")
+            found.append(Opening(kind, raster.to_world(ends), pair))
+    return sorted(found, key=lambda opening: (opening.between, *np.round(opening.centre, 2)))
+
+
+def _pairs(labels: np.ndarray, piece: np.ndarray) -> list[tuple[int, int]]:
+    """Which labels meet in a piece (P, 2) of a border."""
+    pairs = set()
+    for shift in ((1, 0), (0, 1), (-1, 0), (0, -1)):
+        beside = np.clip(piece + shift, 0, np.array(labels.shape) - 1)
+        for a, b in set(zip(labels[tuple(piece.T)].tolist(), labels[tuple(beside.T)].tolist(), strict=True)):
+            if a != b and a >= OUTSIDE and b >= OUTSIDE:
+                pairs.add((min(a, b), max(a, b)))
+    return sorted(pairs)
+
+
+def _narrowest(wall: np.ndarray, centre: np.ndarray, step_m: float) -> np.ndarray | None:
+    """Ends (2, 2), in places, of the shortest chord through a free place from wall to wall; None: there is none."""
+    angles = np.arange(2 * _DIRECTIONS) * (np.pi / _DIRECTIONS)
+    reach = np.arange(0, _WIDEST_M / step_m, 0.5)
+    ways = np.column_stack([np.cos(angles), np.sin(angles)])
+    along = centre[:, None, None] + ways.T[:, :, None] * reach
+    logits = map_coordinates(wall, along, order=1, mode="constant", cval=-1.0)
+    solid = logits > 0
+    first = solid.argmax(axis=1)
+    if solid[:, 0].any():
+        return None
+    rows = np.arange(len(first))
+    before, after = logits[rows, np.maximum(first - 1, 0)], logits[rows, first]
+    share = np.divide(before, before - after, out=np.zeros(len(first)), where=solid.any(axis=1))
+    length = np.where(solid.any(axis=1), (np.maximum(first - 1, 0) + share) * 0.5, np.inf)
+    chords = length[:_DIRECTIONS] + length[_DIRECTIONS:]
+    best = int(np.argmin(chords))
+    if not np.isfinite(chords[best]):
+        return None
+    return np.stack([centre + ways[k] * length[k] for k in (best, best + _DIRECTIONS)])
+
+
+def _is_sill(low: np.ndarray, ends: np.ndarray) -> bool:
+    """Whether the places between the ends are mostly solid at the low section."""
+    share = np.linspace(0.15, 0.85, 21)[:, None]
+    places = np.round(ends[0] * (1 - share) + ends[1] * share).astype(int)
+    return bool(low[tuple(places.T)].mean() > 0.5)

@@ -1,0 +1,196 @@
+"""Stage floor_plan: free space split into rooms where it narrows to a door, or where a wall goes on above or below.
+
+The maxima of the distance to the nearest wall are the seeds of a watershed (Bormann et al., "Room segmentation: survey,
+implementation, and analysis", ICRA 2016, section III.B compares such methods); basins that meet in a wide place are one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.ndimage import binary_dilation, distance_transform_edt
+from skimage.feature import peak_local_max
+from skimage.measure import label
+from skimage.morphology import remove_small_holes, remove_small_objects
+from skimage.segmentation import watershed
+
+from sparse_convonet.floor_plan.sections import Sections
+
+WALL, OUTSIDE = 0, 1  # labels; rooms follow
+DOOR_M = 1.3  # wider places do not part rooms, unless a lintel or a window's sill does
+_NARROWER = 0.75  # a door is narrower than this share of what lies on both sides of it
+_LINTEL_NARROWER = 0.85  # a lintel parts rooms where the opening below is narrower than this; a beam does not
+_THINNEST_WALL_M = 0.7  # what is thinner may be a wall, a lintel or a sill; more is a lowered ceiling or furniture
+_COARSE_M = 0.05  # between places by which thickness is told
+_SEED_M = 0.3  # seeds are this far from walls and from each other
+_SMALLEST_WALL_M2 = 0.015  # smaller pieces are noise
+_SMALLEST_ROOM_M2 = 1.0  # smaller pockets belong to the walls
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """labels: (X, Y) int32, WALL, OUTSIDE, and one for each room from 2 on; openings belong to what is nearer.
+
+    wall: (X, Y) float32, the sections' without noise and with its pockets filled.  in_opening: (X, Y) bool, free places
+    in doors and windows, under a lintel or over a sill.
+    """
+
+    labels: np.ndarray
+    wall: np.ndarray
+    in_opening: np.ndarray
+
+    @property
+    def rooms(self) -> range:
+        """Their labels."""
+        return range(OUTSIDE + 1, int(self.labels.max()) + 1)
+
+
+def find_rooms(sections: Sections) -> Segmentation:
+    """Split the free space of a storey; what reaches the border of the raster is outside."""
+    step = sections.raster.step_m
+    wall = _without_noise(sections.wall, step)
+    free = wall <= 0
+    barrier = _thin(sections.low, step)
+    for lintel in sections.lintels:
+        barrier |= _thin(lintel, step)
+    barrier &= free
+    inner = distance_transform_edt(free & ~barrier) * step
+    seeds = peak_local_max(
+        inner, min_distance=max(1, round(_SEED_M / step)), threshold_abs=_SEED_M, exclude_border=False
+    )
+    markers = np.zeros(free.shape, dtype=np.int32)
+    markers[tuple(seeds.T)] = np.arange(1, len(seeds) + 1)
+    basins = watershed(-inner, markers, mask=free & ~barrier)
+    basins = _merged(basins, inner, lambda saddle, peak: 2 * saddle >= DOOR_M or saddle >= _NARROWER * peak)
+    # Through lintels and sills: seen without them, is there an opening at all?
+    outer = distance_transform_edt(free) * step
+    basins = watershed(-outer, basins, mask=free)
+    at_barrier = binary_dilation(barrier, iterations=2)  # basins meet in the middle of one, or at its edge
+    basins = _merged(
+        basins, np.where(at_barrier, outer, 0.0), lambda saddle, peak: saddle >= _LINTEL_NARROWER * peak, peaks=outer,
+        apart=_border_labels(basins),
+    )  # fmt: skip
+    labels = _numbered(basins, step)
+    wall = np.where((labels == WALL) & free, np.float32(np.abs(wall).max()), wall)
+    return Segmentation(labels, wall, barrier & _near_borders(labels, step))
+
+
+def _without_noise(wall: np.ndarray, step: float) -> np.ndarray:
+    """Logits (X, Y) without small pieces of wall, and without small holes in them."""
+    solid = wall > 0
+    places = max(1, round(_SMALLEST_WALL_M2 / step**2))
+    kept = remove_small_objects(solid, max_size=places)
+    filled = remove_small_holes(kept, max_size=places)
+    wall = np.where(solid & ~kept, -np.abs(wall) - np.float32(0.1), wall)
+    return np.where(filled & ~kept, np.abs(wall) + np.float32(0.1), wall)
+
+
+def _thin(solid: np.ndarray, step: float) -> np.ndarray:
+    """(X, Y) bool: solid places where no disc of a diameter of _THINNEST_WALL_M fits; told by every n-th place."""
+    every = max(1, round(_COARSE_M / step))
+    coarse = solid[::every, ::every]
+    radius = _THINNEST_WALL_M / 2 / (step * every)
+    core = distance_transform_edt(coarse) > radius
+    if not core.any():
+        return solid.copy()
+    thick = distance_transform_edt(~core) <= radius + 1
+    thick = np.repeat(np.repeat(thick, every, axis=0), every, axis=1)[: solid.shape[0], : solid.shape[1]]
+    return solid & ~thick
+
+
+def _merged(
+    basins: np.ndarray,
+    distance: np.ndarray,
+    is_one: Callable[[float, float], bool],
+    *,
+    peaks: np.ndarray | None = None,
+    apart: np.ndarray | None = None,
+) -> np.ndarray:
+    """Basins (X, Y) joined, widest places first, where is_one(distance at the widest place between them, the lesser of
+    their largest distances).  apart: labels of basins that stay as they are."""
+    count = int(basins.max()) + 1
+    peak = np.zeros(count)
+    np.maximum.at(peak, basins.ravel(), (distance if peaks is None else peaks).ravel())
+    first, second, saddle = _saddles(basins, distance)
+    parent = np.arange(count)
+
+    def root(basin: int) -> int:
+        while parent[basin] != basin:
+            parent[basin] = parent[parent[basin]]
+            basin = parent[basin]
+        return basin
+
+    stays = np.zeros(count, dtype=bool)
+    if apart is not None:
+        stays[apart] = True
+    for pair in np.argsort(-saddle, kind="stable"):
+        a, b = root(int(first[pair])), root(int(second[pair]))
+        if a != b and not (stays[a] or stays[b]) and is_one(float(saddle[pair]), float(min(peak[a], peak[b]))):
+            parent[b] = a
+            peak[a] = max(peak[a], peak[b])
+    roots = np.array([root(basin) for basin in range(count)])
+    return roots[basins].astype(np.int32)
+
+
+def _saddles(basins: np.ndarray, distance: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Pairs of basins that touch, (P,) and (P,), and the largest distance (P,) of places where they do; without zeros."""
+    count = int(basins.max()) + 1
+    keys, values = [], []
+    for one, other in ((np.s_[1:, :], np.s_[:-1, :]), (np.s_[:, 1:], np.s_[:, :-1])):
+        a, b = basins[one], basins[other]
+        meets = (a != b) & (a > 0) & (b > 0)
+        low, high = np.minimum(a[meets], b[meets]).astype(np.int64), np.maximum(a[meets], b[meets])
+        keys.append(low * count + high)
+        values.append(np.minimum(distance[one][meets], distance[other][meets]))
+    key, value = np.concatenate(keys), np.concatenate(values)
+    key, value = key[value > 0], value[value > 0]
+    names, inverse = np.unique(key, return_inverse=True)
+    largest = np.zeros(len(names))
+    np.maximum.at(largest, inverse, value)
+    return names // count, names % count, largest
+
+
+def _border_labels(basins: np.ndarray) -> np.ndarray:
+    """Labels that reach the border of the raster."""
+    border = np.concatenate([basins[0], basins[-1], basins[:, 0], basins[:, -1]])
+    return np.unique(border[border > 0])
+
+
+def _numbered(basins: np.ndarray, step: float) -> np.ndarray:
+    """Labels: OUTSIDE, then rooms from the upper left, row by row of some metres; pockets become WALL."""
+    area = np.bincount(basins.ravel()) * step**2
+    outside = _border_labels(basins)
+    rooms = np.setdiff1d(np.flatnonzero(area >= _SMALLEST_ROOM_M2), [WALL, *outside])
+    places = np.argwhere(basins > 0)
+    sums = np.stack([np.bincount(basins[basins > 0], places[:, axis], len(area)) for axis in (0, 1)])
+    centre = sums[:, rooms] / np.maximum(np.bincount(basins.ravel(), minlength=len(area))[rooms], 1) * step
+    rooms = rooms[np.lexsort((centre[0], -np.floor(centre[1] / 3.0)))]
+    labels = np.zeros(len(area), dtype=np.int32)
+    labels[outside] = OUTSIDE
+    labels[rooms] = np.arange(len(rooms)) + OUTSIDE + 1
+    return labels[basins]
+
+
+def _near_borders(labels: np.ndarray, step: float) -> np.ndarray:
+    """(X, Y) bool: not farther than a wall is thick from where two labels of free space meet."""
+    border = borders_between(labels)
+    if not border.any():
+        return border
+    return np.asarray(distance_transform_edt(~border) * step <= _THINNEST_WALL_M / 2)
+
+
+def borders_between(labels: np.ndarray) -> np.ndarray:
+    """(X, Y) bool: free places beside free places of another label."""
+    border = np.zeros(labels.shape, dtype=bool)
+    for one, other in ((np.s_[1:, :], np.s_[:-1, :]), (np.s_[:, 1:], np.s_[:, :-1])):
+        meets = (labels[one] != labels[other]) & (labels[one] > 0) & (labels[other] > 0)
+        border[one] |= meets
+        border[other] |= meets
+    return border
+
+
+def pieces_of(mask: np.ndarray) -> np.ndarray:
+    """(X, Y) int: connected pieces of a mask, corners count, from 1 on."""
+    return np.asarray(label(mask, connectivity=2))
