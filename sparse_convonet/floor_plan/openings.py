@@ -11,13 +11,16 @@ from sparse_convonet.floor_plan.sections import Sections
 from sparse_convonet.floor_plan.segmentation import DOOR_M, OUTSIDE, Segmentation, borders_between, pieces_of
 
 _DIRECTIONS = 72  # tried over half a turn
+_AROUND, _BESIDE_M = 12, 0.25  # places around one without a chord
 _WIDEST_M = 6.0  # an opening that is wider has no width
+_LONGER, _SLACK_M = 1.2, 0.3  # an opening is hardly longer than the border in it; or the border ends in free space
 _NARROWEST_M = 0.25  # what is narrower is a crack
 
 
 @dataclass(frozen=True)
 class Opening:
-    """kind: "door", "window" (solid below) or "passage" (wider than a door).  ends: (2, 2) metres, on the jambs.
+    """kind: "door", "window" (solid below), "passage" (wider than a door) or "gap", as wide, and nothing above or below:
+    the scan ends there.  ends: (2, 2) metres, on the jambs.
     between: labels of segmentation on its two sides, ascending."""
 
     kind: str
@@ -48,12 +51,9 @@ def find_openings(sections: Sections, segmentation: Segmentation) -> list[Openin
         names = labels[tuple(piece.T)]
         for pair in _pairs(labels, piece):
             here = piece[np.isin(names, pair)]
-            ends = _narrowest(segmentation.wall, here.mean(axis=0), raster.step_m)
-            if ends is None or np.linalg.norm(ends[1] - ends[0]) * raster.step_m < _NARROWEST_M:
-                continue
-            width = float(np.linalg.norm(ends[1] - ends[0])) * raster.step_m
-            kind = "window" if _is_sill(sections.low, ends) else ("door" if width < DOOR_M else "passage")
-            found.append(Opening(kind, raster.to_world(ends), pair))
+            ends = _narrowest_near(segmentation.wall, here.mean(axis=0), raster.step_m)
+            if ends is not None and _is_opening(ends, here, raster.step_m):
+                found.append(Opening(_kind(sections, segmentation, pair, ends), raster.to_world(ends), pair))
     return sorted(found, key=lambda opening: (opening.between, *np.round(opening.centre, 2)))
 
 
@@ -66,6 +66,23 @@ def _pairs(labels: np.ndarray, piece: np.ndarray) -> list[tuple[int, int]]:
             if a != b and a >= OUTSIDE and b >= OUTSIDE:
                 pairs.add((min(a, b), max(a, b)))
     return sorted(pairs)
+
+
+def _is_opening(ends: np.ndarray, border: np.ndarray, step_m: float) -> bool:
+    """Whether the border (P, 2) of two labels goes from wall to wall between the ends (2, 2) of a chord, all in places."""
+    width, extent = np.linalg.norm(ends[1] - ends[0]), np.linalg.norm(np.ptp(border, axis=0))
+    return bool(width * step_m >= _NARROWEST_M and width <= _LONGER * extent + _SLACK_M / step_m)
+
+
+def _narrowest_near(wall: np.ndarray, centre: np.ndarray, step_m: float) -> np.ndarray | None:
+    """_narrowest, or that of places around where there is none: a border may lie just before its opening."""
+    ends = _narrowest(wall, centre, step_m)
+    if ends is not None:
+        return ends
+    angles = np.arange(_AROUND) * (2 * np.pi / _AROUND)
+    around = centre + _BESIDE_M / step_m * np.column_stack([np.cos(angles), np.sin(angles)])
+    found = [ends for place in around if (ends := _narrowest(wall, place, step_m)) is not None]
+    return min(found, key=lambda ends: float(np.linalg.norm(ends[1] - ends[0])), default=None)
 
 
 def _narrowest(wall: np.ndarray, centre: np.ndarray, step_m: float) -> np.ndarray | None:
@@ -90,8 +107,12 @@ def _narrowest(wall: np.ndarray, centre: np.ndarray, step_m: float) -> np.ndarra
     return np.stack([centre + ways[k] * length[k] for k in (best, best + _DIRECTIONS)])
 
 
-def _is_sill(low: np.ndarray, ends: np.ndarray) -> bool:
-    """Whether the places between the ends are mostly solid at the low section."""
+def _kind(sections: Sections, segmentation: Segmentation, pair: tuple[int, int], ends: np.ndarray) -> str:
+    """Of an opening between two labels, with its ends at two places (2, 2)."""
     share = np.linspace(0.15, 0.85, 21)[:, None]
-    places = np.round(ends[0] * (1 - share) + ends[1] * share).astype(int)
-    return bool(low[tuple(places.T)].mean() > 0.5)
+    places = tuple(np.round(ends[0] * (1 - share) + ends[1] * share).astype(int).T)
+    if sections.low[places].mean() > 0.5:
+        return "window"
+    if np.linalg.norm(ends[1] - ends[0]) * sections.raster.step_m < DOOR_M:
+        return "door"
+    return "gap" if OUTSIDE in pair and segmentation.in_opening[places].mean() < 0.5 else "passage"

@@ -13,12 +13,11 @@ SECTION_M = 1.1  # over the floor: the height at which the plan is drawn
 WALL_HEIGHTS_M = (SECTION_M, 1.55, 2.0)  # a wall is solid at all of them, furniture is not
 LOW_M = 0.4  # solid below a window, free in a door
 LINTEL_HEIGHTS_M = (2.15, 2.3, 2.45)  # over doors and windows a wall goes on
-FLOOR_DEPTHS_M = (0.05, 0.15)  # under the floor, where it is solid unless it is open to the storey below
 _BELOW_NEXT_FLOOR_M = 0.3  # nothing nearer to the next floor belongs to this storey
 _BLOCK = 128  # places along an edge: with all heights about as many queries as are worked on at once
 _BLOCKS_TOGETHER = 4  # blocks of such a square come after each other, so that a tile of a stored field is read once
 REACH_M = 0.5  # from points that may be of a wall; what is solid farther away nobody saw
-_OPENING_STEP, _FLOOR_STEP = 2, 4  # only each n-th place is asked for what is not measured
+_OPENING_STEP = 2  # only each n-th place is asked for what is not measured
 MOST_PLACES = 12_000_000  # of a raster, some 0.7 GB in all; a wider building gets larger steps
 MARGIN_M = 1.0  # around what was scanned
 _LOGIT_LIMIT = 4.0  # farther from the surface the field only says "solid" or "free"
@@ -62,7 +61,6 @@ class Sections:
 
     wall: float32 logits, the least of all WALL_HEIGHTS_M, within _LOGIT_LIMIT: walls are where it is above 0.
     section: solid at SECTION_M.  low: solid at LOW_M.  lintels: solid at each of LINTEL_HEIGHTS_M below the next storey.
-    floor: solid just under the floor.
     """
 
     raster: Raster
@@ -70,7 +68,6 @@ class Sections:
     section: np.ndarray
     low: np.ndarray
     lintels: tuple[np.ndarray, ...]
-    floor: np.ndarray
 
 
 def cut_sections(ask: Ask, raster: Raster, floor_z: float, next_floor_z: float, seen_m: np.ndarray) -> Sections:
@@ -83,15 +80,14 @@ def cut_sections(ask: Ask, raster: Raster, floor_z: float, next_floor_z: float, 
     highest = next_floor_z - floor_z - _BELOW_NEXT_FLOOR_M
     lintel_heights = [height for height in LINTEL_HEIGHTS_M if height < highest]
     wall = np.full(raster.shape, -_LOGIT_LIMIT, dtype=np.float32)
-    section, low, floor = (np.zeros(raster.shape, dtype=bool) for _ in range(3))
+    section, low = (np.zeros(raster.shape, dtype=bool) for _ in range(2))
     lintels = tuple(np.zeros(raster.shape, dtype=bool) for _ in lintel_heights)
     for block in raster.blocks():
         places = [
             _places(block, 1, near),
             _places(block, _OPENING_STEP, near),
-            _places(block, _FLOOR_STEP, None),
         ]
-        heights = [list(WALL_HEIGHTS_M), [LOW_M, *lintel_heights], [-depth for depth in FLOOR_DEPTHS_M]]
+        heights = [list(WALL_HEIGHTS_M), [LOW_M, *lintel_heights]]
         queries = [_at(raster.to_world(plane), floor_z, over) for plane, over in zip(places, heights, strict=True)]
         answers = np.split(ask(np.concatenate(queries)), np.cumsum([len(each) for each in queries])[:-1])
         logits = [answer.reshape(len(over), -1) for answer, over in zip(answers, heights, strict=True)]
@@ -100,15 +96,14 @@ def cut_sections(ask: Ask, raster: Raster, floor_z: float, next_floor_z: float, 
         section[here] = logits[0][0] > 0
         for solid, values in zip((low, *lintels), logits[1], strict=True):
             _fill(solid, places[1], _OPENING_STEP, values > 0)
-        _fill(floor, places[2], _FLOOR_STEP, (logits[2] > 0).any(axis=0))
-    return Sections(raster, wall, section, low, lintels, floor)
+    return Sections(raster, wall, section, low, lintels)
 
 
-def _places(block: tuple[slice, slice], every: int, chosen: np.ndarray | None) -> np.ndarray:
+def _places(block: tuple[slice, slice], every: int, chosen: np.ndarray) -> np.ndarray:
     """(N, 2) int64 places of a block, each n-th along both axes, where `chosen` (X, Y) holds."""
     x, y = (np.arange(-(-part.start // every) * every, part.stop, every) for part in block)
     places = np.stack(np.meshgrid(x, y, indexing="ij"), axis=-1).reshape(-1, 2)
-    return places if chosen is None else places[chosen[tuple(places.T)]]
+    return places[chosen[tuple(places.T)]]
 
 
 def _at(plane_world: np.ndarray, floor_z: float, heights: Sequence[float]) -> np.ndarray:

@@ -2,53 +2,76 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt
+from skimage.morphology import remove_small_holes, remove_small_objects
 
 from sparse_convonet.floor_plan.sections import Raster
 
-_BAND_M = (0.3, 2.1)  # over the floor, where points show walls
-_COLUMN_M = (-0.3, 2.6)  # where points show that a room was scanned at all
+_WALL_M = (0.3, 2.1)  # over the floor, where points show walls
+_FLOOR_M = (-0.3, 0.25)  # where they show the floor
+_CEILING_M = 2.0  # above, where they show a ceiling, or a roof
+_BELOW_NEXT_FLOOR_M = 0.15  # where a storey ends
+_NEAR_M = 0.25  # from points, seen from above, something was seen; less than rooms' seeds are from walls
+_SMALLEST_M2 = 1.0  # of what is indoors, and of holes in it
+_CEILING_SHARE = 0.2  # of the floor; with less ceiling than that the scan has none
 
 
 @dataclass(frozen=True)
 class SeenPlaces:
-    """(X, Y) float32 metres to the nearest point, seen from above.
+    """What points show of a storey, all (X, Y).
 
-    wall: of the points between _BAND_M over the floor.  room: of all points of the storey.
+    wall_m: float32 metres to the nearest point that may be of a wall, seen from above.  floor: points of the floor are
+    near.  storey: any points of the storey are near.  indoors: there is something of the storey and a ceiling above it;
+    None where the scan has no ceilings.
     """
 
-    wall: np.ndarray
-    room: np.ndarray
+    wall_m: np.ndarray
+    floor: np.ndarray
+    storey: np.ndarray
+    indoors: np.ndarray | None
 
 
 class PointPlaces:
     """Collects points, part by part, for storeys that stand on floors_z, ascending."""
 
-    def __init__(self, raster: Raster, floors_z: Iterable[float]) -> None:
+    def __init__(self, raster: Raster, floors_z: Sequence[float]) -> None:
         self._raster = raster
-        self._floors = list(floors_z)
-        self._band = [np.zeros(raster.shape, dtype=bool) for _ in self._floors]
-        self._column = [np.zeros(raster.shape, dtype=bool) for _ in self._floors]
+        self._floors = np.asarray(floors_z, dtype=np.float64)
+        next_floors = np.append(self._floors[1:], np.inf)
+        self._ranges = [
+            (_WALL_M, _FLOOR_M, (_FLOOR_M[0], next_floor - floor - _BELOW_NEXT_FLOOR_M), (_CEILING_M, np.inf))
+            for floor, next_floor in zip(self._floors, next_floors, strict=True)
+        ]
+        self._masks = [[np.zeros(raster.shape, dtype=bool) for _ in ranges] for ranges in self._ranges]
 
     def add(self, points_world: np.ndarray) -> None:
         """(N, 3) metres, z up, within the raster."""
         places = np.round(self._raster.to_places(points_world[:, :2])).astype(np.int64)
-        for floor, band, column in zip(self._floors, self._band, self._column, strict=True):
+        for floor, ranges, masks in zip(self._floors, self._ranges, self._masks, strict=True):
             height = points_world[:, 2] - floor
-            for mask, (low, high) in ((band, _BAND_M), (column, _COLUMN_M)):
+            for mask, (low, high) in zip(masks, ranges, strict=True):
                 chosen = places[(height > low) & (height < high)]
                 mask[chosen[:, 0], chosen[:, 1]] = True
 
     def of_storey(self, number: int) -> SeenPlaces:
         """From the lowest, 0, up."""
-        return SeenPlaces(*(_distance_m(mask[number], self._raster.step_m) for mask in (self._band, self._column)))
+        step = self._raster.step_m
+        wall_m, *others = (_distance_m(mask, step) for mask in self._masks[number])
+        floor, storey, ceiling = (distance <= _NEAR_M for distance in others)
+        if ceiling.sum() < _CEILING_SHARE * floor.sum():
+            return SeenPlaces(wall_m, floor, storey, None)
+        smallest = max(1, round(_SMALLEST_M2 / step**2))
+        closed = distance_transform_edt(storey & ceiling) * step > _NEAR_M - step  # it ends where the last points are
+        indoors = remove_small_holes(remove_small_objects(closed, max_size=smallest), max_size=smallest)
+        return SeenPlaces(wall_m, floor, storey, indoors)
 
 
 def _distance_m(mask: np.ndarray, step_m: float) -> np.ndarray:
+    """(X, Y) float32 to the nearest place of a mask."""
     if not mask.any():
         return np.full(mask.shape, np.inf, dtype=np.float32)
     return (distance_transform_edt(~mask) * step_m).astype(np.float32)

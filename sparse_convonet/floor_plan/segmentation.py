@@ -22,7 +22,8 @@ WALL, OUTSIDE = 0, 1  # labels; rooms follow
 DOOR_M = 1.3  # wider places do not part rooms, unless a lintel or a window's sill does
 _NARROWER = 0.75  # a door is narrower than this share of what lies on both sides of it
 _LINTEL_NARROWER = 0.85  # a lintel parts rooms where the opening below is narrower than this; a beam does not
-_THINNEST_WALL_M = 0.7  # what is thinner may be a wall, a lintel or a sill; more is a lowered ceiling or furniture
+_LINTEL_SHARE = 0.6  # of the line between two rooms
+_THICKEST_WALL_M = 0.7  # what is thinner may be a wall, a lintel or a sill; more is a lowered ceiling or furniture
 _COARSE_M = 0.05  # between places by which thickness is told
 _SEED_M = 0.3  # seeds are this far from walls and from each other
 _SMALLEST_WALL_M2 = 0.015  # smaller pieces are noise
@@ -47,34 +48,50 @@ class Segmentation:
         return range(OUTSIDE + 1, int(self.labels.max()) + 1)
 
 
-def find_rooms(sections: Sections) -> Segmentation:
-    """Split the free space of a storey; what reaches the border of the raster is outside."""
+def find_rooms(sections: Sections, indoors: np.ndarray | None) -> Segmentation:
+    """Split the free space of a storey.  indoors: (X, Y) bool, the rest is outside; None: what reaches the border is.
+
+    First wherever a sill, a lintel or low furniture stands between, or a door's width.  Then what only furniture parted,
+    or a beam, is one again; through windows nothing becomes one with the outside.
+    """
     step = sections.raster.step_m
     wall = _without_noise(sections.wall, step)
     free = wall <= 0
-    barrier = _thin(sections.low, step)
-    for lintel in sections.lintels:
-        barrier |= _thin(lintel, step)
-    barrier &= free
+    lintel = np.zeros_like(free)
+    for solid in sections.lintels:
+        lintel |= _thin(solid, step)
+    lintel &= free
+    barrier = lintel | (_thin(sections.low, step) & free)
     inner = distance_transform_edt(free & ~barrier) * step
     seeds = peak_local_max(
-        inner, min_distance=max(1, round(_SEED_M / step)), threshold_abs=_SEED_M, exclude_border=False
+        inner if indoors is None else inner * indoors,
+        min_distance=max(1, round(_SEED_M / step)),
+        threshold_abs=_SEED_M,
+        exclude_border=False,
     )
     markers = np.zeros(free.shape, dtype=np.int32)
-    markers[tuple(seeds.T)] = np.arange(1, len(seeds) + 1)
+    if indoors is not None:
+        markers[free & ~barrier & ~indoors] = OUTSIDE
+    markers[tuple(seeds.T)] = np.arange(len(seeds)) + OUTSIDE + 1
     basins = watershed(-inner, markers, mask=free & ~barrier)
-    basins = _merged(basins, inner, lambda saddle, peak: 2 * saddle >= DOOR_M or saddle >= _NARROWER * peak)
-    # Through lintels and sills: seen without them, is there an opening at all?
+    basins = _merged(basins, inner, _is_one, apart=np.array([OUTSIDE]))
     outer = distance_transform_edt(free) * step
     basins = watershed(-outer, basins, mask=free)
-    at_barrier = binary_dilation(barrier, iterations=2)  # basins meet in the middle of one, or at its edge
-    basins = _merged(
-        basins, np.where(at_barrier, outer, 0.0), lambda saddle, peak: saddle >= _LINTEL_NARROWER * peak, peaks=outer,
-        apart=_border_labels(basins),
-    )  # fmt: skip
-    labels = _numbered(basins, step)
+    at_lintel = binary_dilation(lintel, iterations=2)  # basins meet in the middle of one, or at its edge
+    basins = _merged(basins, outer, _is_one, lintel=at_lintel, apart=_border_labels(basins))
+    labels = _numbered(_without_pockets(basins, outer, step), step)
     wall = np.where((labels == WALL) & free, np.float32(np.abs(wall).max()), wall)
-    return Segmentation(labels, wall, barrier & _near_borders(labels, step))
+    at_outside = borders_between(np.where(labels == WALL, WALL, 1 + (labels == OUTSIDE)))
+    in_opening = (lintel & _near(borders_between(labels), step)) | (barrier & _near(at_outside, step))
+    return Segmentation(labels, wall, in_opening)
+
+
+def _is_one(saddle_m: float, peak_m: float, has_lintel: bool) -> bool:
+    """Whether two basins are one room, from the distance to the walls at the widest place between them, the lesser of
+    their largest distances, and whether a lintel parts them."""
+    if has_lintel:
+        return saddle_m >= _LINTEL_NARROWER * peak_m
+    return 2 * saddle_m >= DOOR_M or saddle_m >= _NARROWER * peak_m
 
 
 def _without_noise(wall: np.ndarray, step: float) -> np.ndarray:
@@ -88,10 +105,10 @@ def _without_noise(wall: np.ndarray, step: float) -> np.ndarray:
 
 
 def _thin(solid: np.ndarray, step: float) -> np.ndarray:
-    """(X, Y) bool: solid places where no disc of a diameter of _THINNEST_WALL_M fits; told by every n-th place."""
+    """(X, Y) bool: solid places where no disc of a diameter of _THICKEST_WALL_M fits; told by every n-th place."""
     every = max(1, round(_COARSE_M / step))
     coarse = solid[::every, ::every]
-    radius = _THINNEST_WALL_M / 2 / (step * every)
+    radius = _THICKEST_WALL_M / 2 / (step * every)
     core = distance_transform_edt(coarse) > radius
     if not core.any():
         return solid.copy()
@@ -103,17 +120,18 @@ def _thin(solid: np.ndarray, step: float) -> np.ndarray:
 def _merged(
     basins: np.ndarray,
     distance: np.ndarray,
-    is_one: Callable[[float, float], bool],
+    is_one: Callable[[float, float, bool], bool],
     *,
-    peaks: np.ndarray | None = None,
+    lintel: np.ndarray | None = None,
     apart: np.ndarray | None = None,
 ) -> np.ndarray:
-    """Basins (X, Y) joined, widest places first, where is_one(distance at the widest place between them, the lesser of
-    their largest distances).  apart: labels of basins that stay as they are."""
-    count = int(basins.max()) + 1
-    peak = np.zeros(count)
-    np.maximum.at(peak, basins.ravel(), (distance if peaks is None else peaks).ravel())
-    first, second, saddle = _saddles(basins, distance)
+    """Basins (X, Y) joined, widest places first, where is_one.  distance: (X, Y) metres to walls.  lintel: (X, Y) bool.
+    apart: labels of basins that stay as they are."""
+    count = max(int(basins.max()), OUTSIDE) + 1
+    peak, stays = np.zeros(count), np.zeros(count, dtype=bool)
+    np.maximum.at(peak, basins.ravel(), distance.ravel())
+    if apart is not None:
+        stays[apart] = True
     parent = np.arange(count)
 
     def root(basin: int) -> int:
@@ -122,45 +140,57 @@ def _merged(
             basin = parent[basin]
         return basin
 
-    stays = np.zeros(count, dtype=bool)
-    if apart is not None:
-        stays[apart] = True
+    first, second, saddle, lintel_share = _saddles(basins, distance, lintel)
     for pair in np.argsort(-saddle, kind="stable"):
         a, b = root(int(first[pair])), root(int(second[pair]))
-        if a != b and not (stays[a] or stays[b]) and is_one(float(saddle[pair]), float(min(peak[a], peak[b]))):
+        has_lintel = bool(lintel_share[pair] >= _LINTEL_SHARE)
+        if a != b and not (stays[a] or stays[b]) and is_one(float(saddle[pair]), min(peak[a], peak[b]), has_lintel):
             parent[b] = a
             peak[a] = max(peak[a], peak[b])
     roots = np.array([root(basin) for basin in range(count)])
     return roots[basins].astype(np.int32)
 
 
-def _saddles(basins: np.ndarray, distance: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Pairs of basins that touch, (P,) and (P,), and the largest distance (P,) of places where they do; without zeros."""
+def _saddles(
+    basins: np.ndarray, distance: np.ndarray, lintel: np.ndarray | None
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Pairs of basins that touch, (P,) and (P,), the largest distance (P,) of places where they do, and the share (P,) of
+    those under a lintel."""
     count = int(basins.max()) + 1
-    keys, values = [], []
+    keys, values, under = [], [], []
     for one, other in ((np.s_[1:, :], np.s_[:-1, :]), (np.s_[:, 1:], np.s_[:, :-1])):
         a, b = basins[one], basins[other]
         meets = (a != b) & (a > 0) & (b > 0)
         low, high = np.minimum(a[meets], b[meets]).astype(np.int64), np.maximum(a[meets], b[meets])
         keys.append(low * count + high)
         values.append(np.minimum(distance[one][meets], distance[other][meets]))
-    key, value = np.concatenate(keys), np.concatenate(values)
-    key, value = key[value > 0], value[value > 0]
-    names, inverse = np.unique(key, return_inverse=True)
+        under.append(np.zeros(len(low), dtype=bool) if lintel is None else lintel[one][meets])
+    names, inverse = np.unique(np.concatenate(keys), return_inverse=True)
     largest = np.zeros(len(names))
-    np.maximum.at(largest, inverse, value)
-    return names // count, names % count, largest
+    np.maximum.at(largest, inverse, np.concatenate(values))
+    share = np.bincount(inverse, np.concatenate(under), len(names)) / np.bincount(inverse, minlength=len(names))
+    return names // count, names % count, largest, share
 
 
 def _border_labels(basins: np.ndarray) -> np.ndarray:
-    """Labels that reach the border of the raster."""
+    """OUTSIDE, and labels that reach the border of the raster."""
     border = np.concatenate([basins[0], basins[-1], basins[:, 0], basins[:, -1]])
-    return np.unique(border[border > 0])
+    return np.unique(np.append(border[border > 0], OUTSIDE))
+
+
+def _without_pockets(basins: np.ndarray, distance: np.ndarray, step: float) -> np.ndarray:
+    """Basins (X, Y) of which those too small for a room belong to what is beside them, or to none."""
+    area = np.bincount(basins.ravel(), minlength=OUTSIDE + 1) * step**2
+    small = area < _SMALLEST_ROOM_M2
+    small[_border_labels(basins)] = False
+    if not small[basins].any():
+        return basins
+    return watershed(-distance, np.where(small[basins], 0, basins), mask=distance > 0)
 
 
 def _numbered(basins: np.ndarray, step: float) -> np.ndarray:
     """Labels: OUTSIDE, then rooms from the upper left, row by row of some metres; pockets become WALL."""
-    area = np.bincount(basins.ravel()) * step**2
+    area = np.bincount(basins.ravel(), minlength=OUTSIDE + 1) * step**2
     outside = _border_labels(basins)
     rooms = np.setdiff1d(np.flatnonzero(area >= _SMALLEST_ROOM_M2), [WALL, *outside])
     places = np.argwhere(basins > 0)
@@ -173,12 +203,11 @@ def _numbered(basins: np.ndarray, step: float) -> np.ndarray:
     return labels[basins]
 
 
-def _near_borders(labels: np.ndarray, step: float) -> np.ndarray:
-    """(X, Y) bool: not farther than a wall is thick from where two labels of free space meet."""
-    border = borders_between(labels)
+def _near(border: np.ndarray, step: float) -> np.ndarray:
+    """(X, Y) bool: not farther from a border than half of a wall."""
     if not border.any():
         return border
-    return np.asarray(distance_transform_edt(~border) * step <= _THINNEST_WALL_M / 2)
+    return np.asarray(distance_transform_edt(~border) * step <= _THICKEST_WALL_M / 2)
 
 
 def borders_between(labels: np.ndarray) -> np.ndarray:

@@ -19,9 +19,8 @@ _TOLERANCE_CELLS = 0.25  # of straightening
 _SEEN_VOXELS = (
     1.0  # a face of a wall was seen where points are so near; the back of most walls is farther from their front
 )
-_SCANNED_M = 0.25  # a room was scanned where points are so near, seen from above ...
-_SCANNED_SHARE = 0.5  # ... in at least this share of it
-_FLOOR_SHARE = 0.4  # a room with less floor is open to the storey below
+_SCANNED_SHARE = 0.5  # of a room that was scanned
+_FLOOR_SHARE = 0.35  # a room of which less floor was seen is open to the storey below
 _SMALLEST_FURNITURE_M2 = 0.02
 
 
@@ -73,7 +72,7 @@ def plan_storey(
 ) -> StoreyPlan:
     """Find the rooms of a storey, and draw the outlines of what stands in it."""
     raster, tolerance_m = sections.raster, _TOLERANCE_CELLS * cell_size_m
-    segmentation = find_rooms(sections)
+    segmentation = find_rooms(sections, seen.indoors)
     names = _room_numbers(segmentation, seen)
     near_m = _SEEN_VOXELS * voxel_size_m
     rooms = []
@@ -86,8 +85,8 @@ def plan_storey(
                 Room(
                     room_number,
                     outline,
-                    bool(sections.floor[mask].mean() >= _FLOOR_SHARE),
-                    float((seen.room[mask] <= _SCANNED_M).mean()),
+                    bool(seen.floor[mask].mean() >= _FLOOR_SHARE),
+                    float(seen.storey[mask].mean()),
                     tuple(_renamed_face(face, names) for face in faces),
                 )
             )
@@ -115,7 +114,7 @@ def _room_numbers(segmentation: Segmentation, seen: SeenPlaces) -> dict[int, int
     names, last = {0: UNKNOWN_ROOM, OUTSIDE: OUTSIDE_ROOM}, 0
     for label in segmentation.rooms:
         mask = (segmentation.labels == label) & ~segmentation.in_opening
-        if mask.any() and (seen.room[mask] <= _SCANNED_M).mean() >= _SCANNED_SHARE:
+        if mask.any() and seen.storey[mask].mean() >= _SCANNED_SHARE:
             last += 1
             names[label] = last
         else:
@@ -139,7 +138,7 @@ def _guessed(walls: MultiPolygon, seen: SeenPlaces, sections: Sections, near_m: 
         for ring in (polygon.exterior, *polygon.interiors):
             line = np.asarray(ring.segmentize(near_m).coords)
             places = np.clip(np.round(raster.to_places(line)).astype(int), 0, np.array(raster.shape) - 1)
-            far = seen.wall[tuple(places.T)] > near_m
+            far = seen.wall_m[tuple(places.T)] > near_m
             for run in np.split(np.arange(len(line)), np.flatnonzero(np.diff(far)) + 1):
                 if far[run[0]] and len(run) > 1:
                     parts.append(line[run])

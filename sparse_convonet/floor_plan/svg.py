@@ -17,7 +17,7 @@ from sparse_convonet.floor_plan.storey_plan import Room, StoreyPlan
 
 _ROOMS = ("#eef3f8", "#f5f1e6", "#edf5ec", "#f7eef0", "#f0eef7", "#eaf4f4")
 _WALL, _GUESSED, _FURNITURE, _INK = "#2b2b2b", "#d9822b", "#c9c9c9", "#1a1a1a"
-_OPENINGS = {"door": "#1f6fb2", "passage": "#1f6fb2", "window": "#3a9bb5"}
+_OPENINGS = {"door": "#1f6fb2", "passage": "#1f6fb2", "window": "#3a9bb5", "gap": _GUESSED}
 _LEAST_WIDTH_M = 8.0  # of the sheet, so that its words fit
 _PIXELS_PER_METRE = 50.0  # on a screen, at most ...
 _MOST_PIXELS = 2400.0  # ... of the longer side
@@ -91,7 +91,7 @@ class _Sheet:
         across = np.array([-way[1], way[0]]) / max(float(np.linalg.norm(way)), 1e-9) * _PANE_M
         for shift in (across, -across) if opening.kind == "window" else (np.zeros(2),):
             (x1, y1), (x2, y2) = (self._place(end + shift) for end in opening.ends)
-            dash = f' stroke-dasharray="{self._letter / 2:.3f}"' if opening.kind == "passage" else ""
+            dash = f' stroke-dasharray="{self._letter / 2:.3f}"' if opening.kind in ("passage", "gap") else ""
             yield (
                 f'<line class="{opening.kind}" x1="{x1:.3f}" y1="{y1:.3f}" x2="{x2:.3f}" y2="{y2:.3f}" '
                 f'stroke="{_OPENINGS[opening.kind]}" stroke-width="{self._letter / 5:.3f}"{dash}/>'

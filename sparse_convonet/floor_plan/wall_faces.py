@@ -72,10 +72,10 @@ def _face(
     has_wall = np.isfinite(enters) & (enters < 4 * step)
     if has_wall.mean() < 0.5:
         return None
-    here_seen = _at(seen.wall, samples, raster) <= near_m
+    here_seen = _at(seen.wall_m, samples, raster) <= near_m
     through = has_wall & np.isfinite(leaves)
     back = samples + np.where(through, leaves, 0.0)[:, None] * outward
-    both = through & here_seen & (_at(seen.wall, back, raster) <= near_m)
+    both = through & here_seen & (_at(seen.wall_m, back, raster) <= near_m)
     thickness = float(np.median((leaves - enters)[both])) if both.sum() >= max(2, 0.25 * count) else None
     behind = _at(segmentation.labels, back + _BEHIND_M * outward, raster)[through]
     most = int(np.bincount(behind).argmax()) if len(behind) else WALL

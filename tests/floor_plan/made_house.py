@@ -59,15 +59,17 @@ class MadeHouse:
         """(N, 3) of the house."""
         return np.asarray(points) @ _turn(self.yaw).T + self.shift
 
-    def seen_points(self, unseen: Box | None = None) -> np.ndarray:
-        """(N, 3) in the world: on the floor and walls of what is free, and around the bench, but in a box unseen."""
+    def seen_points(self, unseen: Box | None = None, *, ceiling: bool = True) -> np.ndarray:
+        """(N, 3) in the world: on floor, walls and ceiling of what is free, and around the bench, but in a box unseen."""
         points = []
-        for x0, y0, _, x1, y1, _ in (*self.free, BENCH):
+        for x0, y0, _, x1, y1, top in (*self.free, BENCH):
             x, y = np.meshgrid(
                 np.linspace(x0, x1, int((x1 - x0) / 0.05) + 2), np.linspace(y0, y1, int((y1 - y0) / 0.05) + 2)
             )
             is_edge = (x == x0) | (x == x1) | (y == y0) | (y == y1)
             points.append(np.column_stack([x.ravel(), y.ravel(), np.where(is_edge, 1.0, 0.0).ravel()]))
+            if ceiling:
+                points.append(np.column_stack([x.ravel(), y.ravel(), np.full(x.size, top)]))
         found = np.concatenate(points)
         if unseen is not None:
             found = found[_depth(found, (unseen,)) < -0.05]
@@ -112,7 +114,7 @@ def plan_of(house: MadeHouse, points: np.ndarray | None = None) -> StoreyPlan:
     places = PointPlaces(raster, [floor_z])
     places.add(points)
     seen = places.of_storey(0)
-    sections = cut_sections(house.ask, raster, floor_z, np.inf, seen.wall)
+    sections = cut_sections(house.ask, raster, floor_z, np.inf, seen.wall_m)
     return plan_storey(1, floor_z, sections, seen, cell_size_m=CELL_M, voxel_size_m=VOXEL_M)
 
 

@@ -12,7 +12,6 @@ from sparse_convonet.floor_plan.storey_plan import OUTSIDE_ROOM, UNKNOWN_ROOM, R
 from tests.floor_plan.made_house import (
     BENCH,
     CELL_M,
-    GROUND,
     NORTH,
     ROOM_AREAS_M2,
     SOUTH,
@@ -108,9 +107,9 @@ def test_a_room_that_was_not_scanned_is_not_invented() -> None:
 
 
 def test_a_room_that_was_not_scanned_is_counted_where_walls_close_it_off() -> None:
-    """Points are on its walls, where others might have seen them through a door, and none on its floor."""
+    """Points are on its walls, as seen through a door, and none on its floor; the scan has no ceilings."""
     house = furnished_house()
-    points = house.seen_points()
+    points = house.seen_points(ceiling=False)
     local = (points - house.shift) @ _turned(house.yaw)
     in_north = ((local > np.array(NORTH[:3]) + [0.1, 0.1, -1]) & (local < np.array(NORTH[3:]) - [0.1, 0.1, 0])).all(
         axis=1
@@ -128,16 +127,26 @@ def test_a_wide_opening_joins_rooms_and_a_beam_does_not_part_one() -> None:
     assert len(plan_of(beam).rooms) == 3
 
 
-def test_what_is_enclosed_on_three_sides_is_outside() -> None:
-    house = furnished_house().with_free((6.1, -0.3, 0.0, 10.0, 0.1, 2.6))
-    assert set(places(plan_of(house))) == {"west", "north"}
+def test_where_a_scan_ends_a_room_ends_with_a_gap_and_without_a_ceiling_it_is_outside() -> None:
+    house = furnished_house(lintels=False).with_free(
+        (6.1, -0.3, 0.0, 10.0, 0.1, 2.6)
+    )  # the south room has no south wall
+    open_room = plan_of(house)
+    rooms = places(open_room)
+    assert set(rooms) == {"west", "south", "north"}
+    assert rooms["south"].outline.area == pytest.approx(ROOM_AREAS_M2[1], rel=0.15)
+    gaps = [each for each in open_room.openings if each.kind == "gap"]
+    assert [each.between for each in gaps] == [(OUTSIDE_ROOM, rooms["south"].number)]
+    assert gaps[0].width_m == pytest.approx(3.9, abs=0.05)
+    assert set(places(plan_of(house, house.seen_points(ceiling=False)))) == {"west", "north"}
 
 
-def test_a_room_without_a_floor_is_open_to_the_storey_below() -> None:
+def test_a_room_in_which_no_floor_is_seen_is_open_to_the_storey_below() -> None:
     house = furnished_house()
-    ground = tuple(box for box in house.standing if box != GROUND)
-    slab = (-1.5, -1.5, -0.4, 6.0, 7.5, 0.0)
-    rooms = places(plan_of(replace(house, standing=(*ground, slab))))
+    points = house.seen_points()
+    local = (points - house.shift) @ _turned(house.yaw)
+    kept = (local[:, 0] < 6.0) | (local[:, 2] > 0.5)
+    rooms = places(plan_of(house, points[kept]))
     assert rooms["west"].has_floor and not rooms["south"].has_floor and not rooms["north"].has_floor
 
 

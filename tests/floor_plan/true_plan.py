@@ -44,7 +44,7 @@ def score(
 
     def is_seen(samples: np.ndarray) -> np.ndarray:
         places = np.round((samples - raster_low) / plan.step_m).astype(int)
-        return np.asarray(seen.wall[tuple(np.clip(places, 0, np.array(seen.wall.shape) - 1).T)] <= voxel_m)
+        return np.asarray(seen.wall_m[tuple(np.clip(places, 0, np.array(seen.wall_m.shape) - 1).T)] <= voxel_m)
 
     true_outline = true_walls(scene, plan)
     outline = np.concatenate([_samples(ring) for wall in plan.walls.geoms for ring in (wall.exterior, *wall.interiors)])
@@ -64,7 +64,7 @@ def score(
 
 
 def true_walls(scene: Scene, plan: StoreyPlan) -> np.ndarray:
-    """(N, 2) metres: outlines of what is solid at all heights at which walls are, one sample in each hundredth of a metre."""
+    """(N, 2) metres: outlines of what is solid at all heights at which walls are, samples a hundredth of a metre apart."""
     low, high = scene.bounds[0, :2] - 0.1, scene.bounds[1, :2] + 0.1
     count = np.ceil((high - low) / _STEP_M).astype(int)
     plane = low + np.stack(np.meshgrid(*(np.arange(n) for n in count), indexing="ij"), axis=-1).reshape(-1, 2) * _STEP_M
