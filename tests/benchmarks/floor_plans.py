@@ -1,0 +1,68 @@
+"""python -m tests.benchmarks.floor_plans [SEED ...]: how right floor plans of generated buildings are.
+
+Two storeys, a virtual scan from stations, the shipped model at voxels of 8 cm; against the exact occupancy.
+"""
+
+from __future__ import annotations
+
+import sys
+
+import numpy as np
+
+from sparse_convonet import ReconstructionSettings
+from sparse_convonet.data.buildings.building import BuildingSettings, make_building
+from sparse_convonet.data.furniture.library import FurnitureLibrary
+from sparse_convonet.data.scanner.virtual_scanner import ScannerSettings, VirtualScanner
+from sparse_convonet.data.scenes.walks import choose_stations
+from sparse_convonet.floor_plan.sections import Raster
+from sparse_convonet.floor_plan.seen import PointPlaces
+from sparse_convonet.model.weights import load_model
+from sparse_convonet.reconstruct.whole_scan import WholeScan, plan_in_memory
+from sparse_convonet.runtime.progress import untold
+from sparse_convonet.scan.floor_plans import make_floor_plans
+from sparse_convonet.structures import PointCloud
+from tests.floor_plan.true_plan import PlanScore, score
+
+_SEEDS = (1, 3, 10)
+_BUILDINGS = BuildingSettings(storeys=(2, 2), footprint_m=(11.0, 15.0), pitched_roof_share=0.0)
+_STATION_SPACING_M, _RAYS = 2.5, 2_400_000
+_VOXEL_M = 0.08
+
+
+def scores_of(seed: int, rays: int = _RAYS) -> list[PlanScore]:
+    """Of the storeys of a building, whose floors are known."""
+    scene, rng = make_building(seed, FurnitureLibrary.load().split("test"), _BUILDINGS), np.random.default_rng(seed)
+    stations = choose_stations(scene, rng, _STATION_SPACING_M)
+    points = VirtualScanner(*scene.mesh()).scan_stations(stations, rays // len(stations), ScannerSettings(), rng).points
+    settings, model = ReconstructionSettings(voxel_size_m=_VOXEL_M, scale=1.0), load_model("building")
+    cloud = PointCloud(points)
+    plan = plan_in_memory(cloud, settings, model)
+    scan = WholeScan(cloud, settings, model, plan)
+    floors = sorted({float(round(place.floor_z + scene.shift[2], 3)) for place in scene.places})
+    plans = make_floor_plans(scan, floors, settings.threshold or model.threshold, untold)
+    raster = Raster.around(scan.points.low, scan.points.high, plan.cell_size_m / 2)
+    places = PointPlaces(raster, floors)
+    places.add(points)
+    return [
+        score(each, scene, places.of_storey(number), raster.low, plan.cell_size_m, plan.voxel_size_m)
+        for number, each in enumerate(plans)
+    ]
+
+
+def main() -> None:
+    heads = "seed, storey", "walls seen, within a cell", "all walls", "true walls, found", "median", "places"
+    print("| " + " | ".join((*heads, "rooms alike", "areas within 2 %", "worst")) + " |")
+    print("|---|---|---|---|---|---|---|---|---|")
+    for seed in [int(each) for each in sys.argv[1:]] or _SEEDS:
+        for number, found in enumerate(scores_of(seed)):
+            errors = np.abs(found.area_errors)
+            print(
+                f"| {seed}, {number + 1} | {found.within_cell:.1%} | {found.within_cell_all:.1%} | {found.found:.1%} | "
+                f"{found.median_mm:.1f} mm | {found.places} | {len(errors)} | {int((errors <= 0.02).sum())} | "
+                f"{errors.max(initial=0.0):.1%} |",
+                flush=True,
+            )
+
+
+if __name__ == "__main__":
+    main()
