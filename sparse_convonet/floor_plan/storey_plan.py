@@ -20,7 +20,7 @@ _SEEN_VOXELS = (
     1.0  # a face of a wall was seen where points are so near; the back of most walls is farther from their front
 )
 _SCANNED_SHARE = 0.5  # of a room that was scanned
-_FLOOR_SHARE = 0.35  # a room of which less floor was seen is open to the storey below
+_FLOOR_SHARE = 0.35  # a room of which less floor was seen is open to the storey below, if there is one
 _SMALLEST_FURNITURE_M2 = 0.02
 
 
@@ -85,7 +85,7 @@ def plan_storey(
                 Room(
                     room_number,
                     outline,
-                    bool(seen.floor[mask].mean() >= _FLOOR_SHARE),
+                    number == 1 or bool(seen.floor[mask].mean() >= _FLOOR_SHARE),
                     float(seen.storey[mask].mean()),
                     tuple(_renamed_face(face, names) for face in faces),
                 )

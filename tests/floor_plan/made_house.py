@@ -106,8 +106,8 @@ def furnished_house(*, lintels: bool = True) -> MadeHouse:
     return MadeHouse((shell,), (WEST, SOUTH, NORTH, *openings), (BENCH, TABLE, GROUND))
 
 
-def plan_of(house: MadeHouse, points: np.ndarray | None = None) -> StoreyPlan:
-    """Its plan, from points (N, 3) in the world; default: all that can be seen."""
+def plan_of(house: MadeHouse, points: np.ndarray | None = None, number: int = 1) -> StoreyPlan:
+    """Its plan, from points (N, 3) in the world; default: all that can be seen.  number: of the storey, the lowest is 1."""
     points = house.seen_points() if points is None else points
     raster = Raster.around(points.min(axis=0), points.max(axis=0), STEP_M)
     floor_z = house.shift[2]
@@ -115,7 +115,7 @@ def plan_of(house: MadeHouse, points: np.ndarray | None = None) -> StoreyPlan:
     places.add(points)
     seen = places.of_storey(0)
     sections = cut_sections(house.ask, raster, floor_z, np.inf, seen.wall_m)
-    return plan_storey(1, floor_z, sections, seen, cell_size_m=CELL_M, voxel_size_m=VOXEL_M)
+    return plan_storey(number, floor_z, sections, seen, cell_size_m=CELL_M, voxel_size_m=VOXEL_M)
 
 
 def _plane(box: Box) -> tuple[float, float, float, float]:
