@@ -6,6 +6,7 @@ import json
 import re
 import sys
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree
 
 import ezdxf
@@ -76,6 +77,7 @@ def test_the_drawing_for_cad_is_in_metres_and_keeps_a_tenth_of_a_millimetre_far_
         layer.dxf.name for layer in document.layers
     }
     room = json.loads((out / "rooms.json").read_text())["storeys"][0]["rooms"][0]
+    line: Any
     (line,) = document.modelspace().query('LWPOLYLINE[layer=="S1_ROOMS"]')
     assert line.closed
     np.testing.assert_allclose([point[:2] for point in line.get_points()], room["outline"][:-1], atol=1e-4)
@@ -111,7 +113,7 @@ def test_the_plan_is_the_same_through_the_disk(
     scan: Path, out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The tiles are small, so that a section crosses several."""
-    monkeypatch.setattr(plan_tiles, "TILE_EDGES", (16,))
+    monkeypatch.setattr(plan_tiles, "TILE_EDGES", (32,))
     disk = tmp_path / "disk"
     assert exit_code(TOOL, scan, "--out", disk, *OPTIONS, "--work", tmp_path / "work") == 0
     assert json.loads((disk / "report.json").read_text())["tiles"]["count"] > 1
