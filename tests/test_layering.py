@@ -11,7 +11,8 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "sparse_convonet"
 STAGES = (
     "runtime config coordinates tile_grid structures cluster clouds engine encode fields decode model mesh io extract "
-    "picture baselines data metrics floor_plan training gpu_run report plan out_of_core reconstruct scan evaluation commands __main__"
+    "picture baselines data metrics floor_plan training gpu_run report plan out_of_core reconstruct scan evaluation "
+    "commands __main__"
 ).split()
 SPEAKING = {"commands"}  # these print and read arguments
 NAMES_FOR_NOTHING = {"utils", "util", "common", "misc", "helpers", "helper"}
