@@ -14,6 +14,7 @@ from sparse_convonet.structures import Mesh
 _COLUMN_M = 1.0
 _LEVEL_COSINE = 0.7  # slopes are ground as well
 _HEADROOM_M = 1.8  # so far over the lowest floor, what faces down is a ceiling
+_MOST_PARTS = 1000  # of an edge
 _OPEN_SHARE = 0.9  # of the columns that have a floor; halls of which the scanner saw only a part reach 0.8
 
 
@@ -51,16 +52,21 @@ def is_open_ground(columns: np.ndarray) -> bool:
 
 @njit(cache=True, nogil=True)
 def _mark_columns(vertices, faces, low, edge, level_cosine, up, down):  # type: ignore[no-untyped-def]
-    """Bring the heights of level faces into up and down (X, Y), where their middles lie."""
+    """Bring the heights of level faces into up and down (X, Y): of places on each that are half a column apart or less."""
     for face in range(faces.shape[0]):
         nx, ny, nz = scaled_normal(vertices, faces, face)
         if abs(nz) <= level_cosine * math.sqrt(nx * nx + ny * ny + nz * nz):
             continue
-        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
-        x = int(math.floor((vertices[a, 0] + vertices[b, 0] + vertices[c, 0]) / 3 / edge) - low[0])
-        y = int(math.floor((vertices[a, 1] + vertices[b, 1] + vertices[c, 1]) / 3 / edge) - low[1])
-        z = (vertices[a, 2] + vertices[b, 2] + vertices[c, 2]) / 3
-        if nz > 0:
-            up[x, y] = min(up[x, y], z)
-        else:
-            down[x, y] = max(down[x, y], z)
+        a, b, c = vertices[faces[face, 0]], vertices[faces[face, 1]], vertices[faces[face, 2]]
+        reach = max(abs(b[0] - a[0]), abs(c[0] - a[0]), abs(b[1] - a[1]), abs(c[1] - a[1]))
+        parts = min(max(1, int(math.ceil(2 * reach / edge))), _MOST_PARTS)
+        for i in range(parts):
+            for j in range(parts - i):
+                u, v = (i + 1 / 3) / parts, (j + 1 / 3) / parts
+                x = int(math.floor((a[0] + u * (b[0] - a[0]) + v * (c[0] - a[0])) / edge) - low[0])
+                y = int(math.floor((a[1] + u * (b[1] - a[1]) + v * (c[1] - a[1])) / edge) - low[1])
+                z = a[2] + u * (b[2] - a[2]) + v * (c[2] - a[2])
+                if nz > 0:
+                    up[x, y] = min(up[x, y], z)
+                else:
+                    down[x, y] = max(down[x, y], z)
