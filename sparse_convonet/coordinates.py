@@ -70,6 +70,21 @@ def unpack_keys(keys: torch.Tensor) -> torch.Tensor:
     return coordinates
 
 
+def pack_cells(cells: np.ndarray) -> np.ndarray:
+    """Cells (C, 3) int64 of one scene -> (C,) int64 keys; as pack_keys, for arrays."""
+    import torch
+
+    batched = np.concatenate([np.zeros((len(cells), 1), dtype=np.int64), cells], axis=1)
+    return pack_keys(torch.from_numpy(batched)).numpy()
+
+
+def unpack_cells(keys: np.ndarray) -> np.ndarray:
+    """(C,) int64 keys -> (C, 3) int64; the inverse of pack_cells."""
+    import torch
+
+    return unpack_keys(torch.from_numpy(keys)).numpy()[:, 1:]
+
+
 def key_shift(dx: int, dy: int, dz: int) -> int:
     """What to add to a packed key to move it by whole voxels (no axis may leave its range)."""
     return (((dx << AXIS_BITS) + dy) << AXIS_BITS) + dz

@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import cached_property
 
 import numpy as np
-import torch
 
 from sparse_convonet.clouds.occupied_cells import (
     OccupiedCells,
@@ -13,7 +12,7 @@ from sparse_convonet.clouds.occupied_cells import (
     first_by_chance,
     snapped_places,
 )
-from sparse_convonet.coordinates import VoxelFrame, pack_keys, unpack_keys
+from sparse_convonet.coordinates import VoxelFrame, pack_cells, unpack_cells
 
 _CELLS_ALONG = 256
 _LEAST_EDGE_M = 1e-6
@@ -33,13 +32,13 @@ class CloudPlaces:
         along = float((self.high - self.low).max()) / _CELLS_ALONG
         self._frame = VoxelFrame.from_lowest(self.low, edge_m or max(_LEAST_EDGE_M, along))
         self._last_cell = np.floor(self._frame.to_voxels(self.high)).astype(np.int64)
-        _pack(self._last_cell[None])  # refuses what a key does not hold
+        pack_cells(self._last_cell[None])  # refuses what a key does not hold
 
     def occupied(self, edge_m: float) -> OccupiedCells:
         frame = VoxelFrame.from_lowest(self.low, edge_m)
         places = snapped_places(self.points_world, frame)
-        keys, counts, rows = first_by_chance(_pack(cells_of_places(places)), places)
-        cells = unpack_keys(torch.from_numpy(keys))[:, 1:].numpy()
+        keys, counts, rows = first_by_chance(pack_cells(cells_of_places(places)), places)
+        cells = unpack_cells(keys)
         return OccupiedCells(cells, counts, self.points_world[rows])
 
     def within(self, low: np.ndarray, high: np.ndarray) -> np.ndarray:
@@ -63,12 +62,6 @@ class CloudPlaces:
         keys = (cells[:, 0] * spans[1] + cells[:, 1]) * spans[2] + cells[:, 2]
         order = np.argsort(keys, kind="stable")
         return order, keys[order]
-
-
-def _pack(cells: np.ndarray) -> np.ndarray:
-    """(n, 3) int64 -> (n,) int64, sorted as the cells by x, then y, then z."""
-    batched = np.concatenate([np.zeros((len(cells), 1), dtype=np.int64), cells], axis=1)
-    return pack_keys(torch.from_numpy(batched)).numpy()
 
 
 def _ranges(begins: np.ndarray, stops: np.ndarray) -> np.ndarray:

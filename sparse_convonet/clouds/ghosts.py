@@ -7,17 +7,15 @@ through it and all voxels around it and none of them ended there; a point of ano
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-import torch
 
 from sparse_convonet.clouds.coincidence import in_place_sample
 from sparse_convonet.clouds.ghosts_numba import find_void, pass_rays
 from sparse_convonet.clouds.scanners import has_scanner
-from sparse_convonet.coordinates import AXIS_LIMIT, pack_keys, unpack_keys
+from sparse_convonet.coordinates import AXIS_LIMIT, pack_cells, unpack_cells
 from sparse_convonet.structures import PointCloud
 
 GHOST_CELL_M = 0.1  # what passes farther from a surface than noise and the misfit of scans misplace it
@@ -25,10 +23,8 @@ _REACH_CELLS = 200  # beyond, rays are too sparse to tell
 _KEPT_CELLS = 2.0  # before its point a ray says nothing: there the surface begins
 _LEAST_RAYS = 5  # through a void voxel; and at least one through each around it
 _MOST_RAYS = 2_000_000  # of one viewpoint
-_VIEWPOINT_M = (
-    1.0  # scanner positions within a cell of this edge are one viewpoint, or of a larger one where they are ...
-)
-_MOST_VIEWPOINTS = 64  # ... more, as along a trajectory
+# Scanner positions within a cell of this edge are one viewpoint; of larger ones where there are more, as on a walk.
+_VIEWPOINT_M, _MOST_VIEWPOINTS = 1.0, 64
 _PART_POINTS = 1 << 19
 
 
@@ -81,7 +77,7 @@ class GhostCells:
         """(n, 3) in the frame of the scan -> (n,) bool, whether they are ghosts."""
         if len(self.keys) == 0:
             return np.zeros(len(points), dtype=bool)
-        return np.isin(_keys_of(np.floor(self.places(points)).astype(np.int64)), self.keys)
+        return np.isin(pack_cells(np.floor(self.places(points)).astype(np.int64)), self.keys)
 
 
 def find_ghosts(measured: MeasuredPoints, low: np.ndarray, high: np.ndarray, metres_per_unit: float) -> GhostCells:
@@ -93,10 +89,11 @@ def find_ghosts(measured: MeasuredPoints, low: np.ndarray, high: np.ndarray, met
     ghosts = GhostCells(np.asarray(low, dtype=np.float64), metres_per_unit)
     if ghosts.places(high[None]).max() >= AXIS_LIMIT:
         return ghosts
-    survey = _survey(measured, ghosts)
-    if len(survey.viewpoints) == 0 or survey.counts.max() == survey.points:  # nothing was seen from elsewhere
+    viewpoints, edge = _viewpoints(measured, ghosts)
+    if len(viewpoints) == 0:
         return ghosts
-    found = [_void_of(number, survey, measured, ghosts) for number in range(len(survey.viewpoints))]
+    survey = _survey(measured, ghosts, viewpoints, edge)
+    found = [_void_of(number, survey, measured, ghosts) for number in range(len(viewpoints))]
     return GhostCells(ghosts.low, metres_per_unit, np.unique(np.concatenate(found)))
 
 
@@ -112,14 +109,12 @@ def without_ghosts(cloud: PointCloud, metres_per_unit: float = 1.0) -> tuple[Poi
 
 @dataclass(frozen=True)
 class _Survey:
-    """points: how many there are.  occupied: (C, 3) int64 cells that hold points, by x, y, z.  edge_cells: of the cells of
-    viewpoints.
+    """occupied: (C, 3) int64 cells that hold points, by x, y, z.  edge_cells: of the cells of viewpoints.
 
     viewpoints: (W,) int64, ascending keys of the cells of which each is one.  counts: (W,) points of each.  low, high:
     (W, 3) int64, the box of cells that its rays pass within reach.  parts: (P, W) bool, which parts hold points of which.
     """
 
-    points: int
     occupied: np.ndarray
     edge_cells: float
     viewpoints: np.ndarray
@@ -131,11 +126,10 @@ class _Survey:
 
 @dataclass(frozen=True)
 class _Rays:
-    """From (n, 3) scanners to (n, 3) points, in cells; rows: (n,) of the part."""
+    """From (n, 3) scanners to (n, 3) points, in cells."""
 
     starts: np.ndarray
     ends: np.ndarray
-    rows: np.ndarray
 
     def within_reach(self) -> np.ndarray:
         """(n, 3) where rays end, or leave the reach of their scanner."""
@@ -144,49 +138,54 @@ class _Rays:
         return self.starts + ways * np.minimum(1.0, _REACH_CELLS / np.maximum(lengths, 1e-9))[:, None]
 
     def of(self, kept: np.ndarray) -> _Rays:
-        return _Rays(self.starts[kept], self.ends[kept], self.rows[kept])
+        return _Rays(self.starts[kept], self.ends[kept])
 
 
-def _survey(measured: MeasuredPoints, ghosts: GhostCells) -> _Survey:
-    occupied = viewpoints = np.zeros(0, dtype=np.int64)
-    edge, points = _VIEWPOINT_M / GHOST_CELL_M, 0
-    for rays, places in _all_rays(measured, ghosts):
-        occupied = np.union1d(occupied, _keys_of(np.floor(places).astype(np.int64)))
-        viewpoints, points = np.union1d(viewpoints, _viewpoints_of(rays, edge)), points + len(places)
+def _viewpoints(measured: MeasuredPoints, ghosts: GhostCells) -> tuple[np.ndarray, float]:
+    """(W,) int64, ascending keys of viewpoints, and the edge of their cells in cells of ghosts; none where no point was
+    seen from elsewhere."""
+    viewpoints, edge, is_known = np.zeros(0, dtype=np.int64), _VIEWPOINT_M / GHOST_CELL_M, True
+    for number in range(measured.parts):
+        points, scanners = measured.part(number)
+        rays = _rays(points, scanners, ghosts)
+        is_known &= len(rays.starts) == len(points)
+        viewpoints = np.union1d(viewpoints, _viewpoints_of(rays, edge))
+    if len(viewpoints) == 1 and is_known:
+        return viewpoints[:0], edge
     while len(viewpoints) > _MOST_VIEWPOINTS:
-        edge, viewpoints = 2 * edge, np.unique(_keys_of(_cells_of(viewpoints) // 2))
-    counts = np.zeros(len(viewpoints), dtype=np.int64)
+        edge, viewpoints = 2 * edge, np.unique(pack_cells(unpack_cells(viewpoints) // 2))
+    return viewpoints, edge
+
+
+def _survey(measured: MeasuredPoints, ghosts: GhostCells, viewpoints: np.ndarray, edge: float) -> _Survey:
+    occupied, counts = np.zeros(0, dtype=np.int64), np.zeros(len(viewpoints), dtype=np.int64)
     low = np.full((len(viewpoints), 3), np.iinfo(np.int64).max)
     high = np.full((len(viewpoints), 3), np.iinfo(np.int64).min)
     parts = np.zeros((measured.parts, len(viewpoints)), dtype=bool)
-    for part, (rays, _) in enumerate(_all_rays(measured, ghosts)):
+    for number in range(measured.parts):
+        points, scanners = measured.part(number)
+        rays = _rays(points, scanners, ghosts)
         numbers = _numbers_of(rays, viewpoints, edge)
         counts += np.bincount(numbers, minlength=len(viewpoints))
+        parts[number, np.unique(numbers)] = True
         for ends in (rays.starts, rays.within_reach()):
             cells = np.floor(ends).astype(np.int64)
             np.minimum.at(low, numbers, cells)
             np.maximum.at(high, numbers, cells)
-        parts[part, np.unique(numbers)] = True
-    return _Survey(points, _cells_of(occupied), edge, viewpoints, counts, low, high, parts)
+        occupied = np.union1d(occupied, pack_cells(np.floor(ghosts.places(points)).astype(np.int64)))
+    return _Survey(unpack_cells(occupied), edge, viewpoints, counts, low, high, parts)
 
 
-def _all_rays(measured: MeasuredPoints, ghosts: GhostCells) -> Iterator[tuple[_Rays, np.ndarray]]:
-    """For each part the rays of points whose scanner is known, and the places (n, 3) of all its points in cells."""
-    for number in range(measured.parts):
-        yield _rays(measured, number, ghosts)
-
-
-def _rays(measured: MeasuredPoints, number: int, ghosts: GhostCells) -> tuple[_Rays, np.ndarray]:
-    points, scanners = measured.part(number)
+def _rays(points: np.ndarray, scanners: np.ndarray, ghosts: GhostCells) -> _Rays:
+    """Those to the points (n, 3) whose scanner is known, of which there may be fewer."""
     scale = ghosts.metres_per_unit
-    rows = np.flatnonzero(has_scanner(points * scale, scanners * scale))
-    places = ghosts.places(points)
-    return _Rays(ghosts.places(scanners[rows]), places[rows], rows), places
+    known = has_scanner(points * scale, scanners * scale)
+    return _Rays(ghosts.places(scanners[known]), ghosts.places(points[known]))
 
 
 def _viewpoints_of(rays: _Rays, edge_cells: float) -> np.ndarray:
     """(n,) int64, the key of the viewpoint of each ray."""
-    return _keys_of(np.floor(rays.starts / edge_cells).astype(np.int64))
+    return pack_cells(np.floor(rays.starts / edge_cells).astype(np.int64))
 
 
 def _numbers_of(rays: _Rays, viewpoints: np.ndarray, edge_cells: float) -> np.ndarray:
@@ -199,7 +198,7 @@ def _void_of(number: int, survey: _Survey, measured: MeasuredPoints, ghosts: Gho
     low, shape = survey.low[number] - 1, survey.high[number] - survey.low[number] + 3  # with a rim that no ray passes
     passed, met = np.zeros(shape, dtype=np.uint16), np.zeros(shape, dtype=bool)
     for part in np.flatnonzero(survey.parts[:, number]).tolist():
-        rays, _ = _rays(measured, part, ghosts)
+        rays = _rays(*measured.part(part), ghosts)
         rays = rays.of(_numbers_of(rays, survey.viewpoints, survey.edge_cells) == number)
         cells = np.floor(rays.ends).astype(np.int64) - low
         inside = ((cells >= 0) & (cells < shape)).all(axis=1)
@@ -210,15 +209,4 @@ def _void_of(number: int, survey: _Survey, measured: MeasuredPoints, ghosts: Gho
     first, last = np.searchsorted(cells[:, 0], [low[0], low[0] + shape[0]])
     cells = cells[first:last]
     cells = cells[((cells >= low) & (cells < low + shape)).all(axis=1)]
-    return _keys_of(cells[find_void(passed, met, cells - low, _LEAST_RAYS)])
-
-
-def _cells_of(keys: np.ndarray) -> np.ndarray:
-    """(n,) int64 -> (n, 3) int64; the inverse of _keys_of."""
-    return np.asarray(unpack_keys(torch.from_numpy(keys)).numpy()[:, 1:])
-
-
-def _keys_of(cells: np.ndarray) -> np.ndarray:
-    """(n, 3) int64 -> (n,) int64."""
-    batched = np.concatenate([np.zeros((len(cells), 1), dtype=np.int64), cells], axis=1)
-    return pack_keys(torch.from_numpy(batched)).numpy()
+    return pack_cells(cells[find_void(passed, met, cells - low, _LEAST_RAYS)])

@@ -56,7 +56,7 @@ def joined(chunks: Iterable[PointChunk]) -> PointCloud:
         has_scanners = has_scanners or chunk.scanners is not None
         coloured, directed = coloured and chunk.colours is not None, directed and chunk.normals is not None
         if coloured and chunk.colours is not None:
-            lit = lit or bool(np.nan_to_num(chunk.colours).any())
+            lit = lit or bool(chunk.colours.any())
             largest = max(largest, largest_colour(chunk.colours))
             colours.add(chunk.colours, chunk.count)
         if directed and chunk.normals is not None:

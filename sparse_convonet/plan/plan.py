@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import math
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 import numpy as np
-import torch
 
 from sparse_convonet.clouds.cloud_places import CloudPlaces
 from sparse_convonet.clouds.surface_sample import SurfaceSample, sample_surface
-from sparse_convonet.coordinates import VoxelFrame, pack_keys
+from sparse_convonet.coordinates import VoxelFrame, pack_cells, unpack_cells
 from sparse_convonet.plan.error_law import ExpectedError, shipped_law
 from sparse_convonet.plan.surface_cells import COARSE_VOXELS, count_around
 from sparse_convonet.plan.voxel_choice import VoxelChoice, choose
@@ -130,6 +129,7 @@ class CloudDensity:
     """That of points in memory, (N, 3) world metres."""
 
     points_world: np.ndarray
+    _counted: dict[float, np.ndarray] = field(default_factory=dict)
 
     @property
     def points(self) -> int:
@@ -139,16 +139,19 @@ class CloudDensity:
         return sample_surface(CloudPlaces(self.points_world))
 
     def voxels(self, voxel_size_m: float) -> int:
-        index = self._index(voxel_size_m)
-        batched = np.concatenate([np.zeros((len(index), 1), dtype=np.int64), index], axis=1)
-        return len(torch.unique(pack_keys(torch.from_numpy(batched))))
+        return len(self._occupied(voxel_size_m))
 
     def surface_cells(self, voxel_size_m: float) -> int:
-        return count_around(self._index(voxel_size_m) // COARSE_VOXELS)
+        return count_around(unpack_cells(self._occupied(voxel_size_m)) // COARSE_VOXELS)
 
-    def _index(self, voxel_size_m: float) -> np.ndarray:
-        frame = VoxelFrame.around(self.points_world, voxel_size_m)
-        return np.floor(frame.to_voxels(self.points_world)).astype(np.int64)
+    def _occupied(self, voxel_size_m: float) -> np.ndarray:
+        """(V,) int64 keys of the occupied voxels; of one size at a time, which is asked for twice."""
+        if voxel_size_m not in self._counted:
+            frame = VoxelFrame.around(self.points_world, voxel_size_m)
+            index = np.floor(frame.to_voxels(self.points_world)).astype(np.int64)
+            self._counted.clear()
+            self._counted[voxel_size_m] = np.unique(pack_cells(index))
+        return self._counted[voxel_size_m]
 
 
 def choose_voxel_size(density: Density) -> VoxelChoice:

@@ -6,17 +6,15 @@ A mesh closes the gaps between sparse points, so a voxel with a point may stand 
 from __future__ import annotations
 
 import numpy as np
-import torch
 
-from sparse_convonet.coordinates import AXIS_BITS, pack_keys
+from sparse_convonet.coordinates import AXIS_BITS, pack_cells
 
 COARSE_VOXELS = 4  # the edge of a coarse cell
 
 
 def count_around(cells: np.ndarray) -> int:
     """(C, 3) int64 -> how many cells there are with those that touch them, at faces, edges or corners."""
-    batched = np.concatenate([np.zeros((len(cells), 1), dtype=np.int64), cells], axis=1)
-    keys = np.unique(pack_keys(torch.from_numpy(batched)).numpy())
+    keys = np.unique(pack_cells(cells))
     for axis in range(3):  # one axis after the other gives all around
         step = np.int64(1) << np.int64(axis * AXIS_BITS)
         keys = np.unique(np.concatenate([keys - step, keys, keys + step]))

@@ -46,7 +46,7 @@ def test_the_checker_finds_what_leads_nowhere(text: str, message: str, tmp_path)
     "text",
     [
         "[a](SCAN.md#what-comes-out), [b](https://example.org/x.md), `mesh/point_support.py`",
-        "`out/demo/preview.png`, `rooms/sparse64`, `<out>/<class>/x.py`, `~/scans/a.py`, `/work/a.py`",
+        "`out/demo/preview.png`, `rooms/sparse64`, `<out>/<class>/x.py`, `~/scans/a.py`, `/elsewhere/a.py`",
         "```\n[a](MISSING.md)\n```",
     ],
 )

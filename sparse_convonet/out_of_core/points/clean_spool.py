@@ -35,7 +35,7 @@ class Kept:
 
     no_return: ascending keys of the places of rays without return.  any_too_large: whether there are coordinates that
     no unit explains.  bulk: what points are far from, None where none are.  far_cells: ascending keys of the bulk's
-    cells whose points are far where they lie beyond it.  ghosts: the cells whose points are, None where none is sought.
+    cells whose points are far where they lie beyond it.  ghosts: the cells whose points are, None where there are none.
     """
 
     no_return: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
@@ -84,9 +84,11 @@ class CleanSpool:
     def ghost_parts(self) -> Iterator[PointCloud]:
         """The ghosts with their colours, one part after the other, as they stand in the spool."""
         found, rest = self.kept.ghosts, replace(self.kept, ghosts=None)
-        for start, points in chunks_of(self.spool) if found is not None and self.ghosts else ():
+        if found is None:
+            return
+        for start, points in chunks_of(self.spool):
             rows = rest.rows(points)
-            rows = rows[found.hold(points[rows])] if found is not None else rows
+            rows = rows[found.hold(points[rows])]
             colours = self.spool.values("colour", start, start + len(points))[rows] if self.has_colours else None
             yield PointCloud(points[rows], colours)
 
@@ -164,8 +166,10 @@ def clean_spool(
     near = measured
     if ghost_scale is not None and "scanner" in spool.columns and measured.count:
         asked = _MeasuredSpool(spool, kept, chunk_points)
-        kept = replace(kept, ghosts=find_ghosts(asked, measured.low, measured.high, ghost_scale))
-        measured = measure(kept, 0.95)
+        ghosts = find_ghosts(asked, measured.low, measured.high, ghost_scale)
+        if len(ghosts.keys):
+            kept = replace(kept, ghosts=ghosts)
+            measured = measure(kept, 0.95)
     progress("clean", 1.0)
     require_surface(measured.count, None, given)
     return CleanSpool(

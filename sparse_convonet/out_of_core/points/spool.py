@@ -252,7 +252,7 @@ def _append(
         stop += len(chunk.points)
         coloured &= chunk.colours is not None
         if coloured and chunk.colours is not None:
-            lit |= bool(np.nan_to_num(chunk.colours).any())
+            lit = lit or bool(chunk.colours.any())
             kind = chunk.colours.dtype.str
             if chunk.colours.dtype != np.uint8:
                 largest = max(largest, largest_colour(chunk.colours))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from sparse_convonet.clouds.surface_sample import SurfaceSample, sample_surface
-from sparse_convonet.coordinates import VoxelFrame
+from sparse_convonet.coordinates import VoxelFrame, pack_cells, unpack_cells
 from sparse_convonet.encode.sparse_unet import SparseUNet
 from sparse_convonet.extract.lattice import EDGE
 from sparse_convonet.extract.seeds import finest_cells_per_seed
@@ -49,7 +50,6 @@ class StoreDensity:
     store: PointStore
     stride: int
     _counted: dict[float, CoarseCells] = field(default_factory=dict)
-    _around: dict[float, int] = field(default_factory=dict)
 
     @property
     def points(self) -> int:
@@ -62,19 +62,23 @@ class StoreDensity:
         return int(self.coarse_cells(voxel_size_m).voxels.sum())
 
     def surface_cells(self, voxel_size_m: float) -> int:
-        if voxel_size_m not in self._around:
-            cells, _, _ = count_voxels(self.store, self.frame(voxel_size_m), COARSE_VOXELS)
-            self._around[voxel_size_m] = count_around(cells)
-        return self._around[voxel_size_m]
+        found = self._fine_cells(voxel_size_m)
+        return count_around(found.cells // (COARSE_VOXELS // found.stride))
 
     def frame(self, voxel_size_m: float) -> VoxelFrame:
         return VoxelFrame.from_lowest(self.store.low, voxel_size_m)
 
     def coarse_cells(self, voxel_size_m: float) -> CoarseCells:
         """The occupied cells of `stride` voxels."""
+        found = self._fine_cells(voxel_size_m)
+        return found.coarser(self.stride // found.stride)
+
+    def _fine_cells(self, voxel_size_m: float) -> CoarseCells:
+        """The occupied cells of which those of `stride` and of four voxels consist."""
         if voxel_size_m not in self._counted:
-            found = count_voxels(self.store, self.frame(voxel_size_m), self.stride)
-            self._counted[voxel_size_m] = CoarseCells(self.stride, *found)
+            stride = math.gcd(self.stride, COARSE_VOXELS)
+            found = count_voxels(self.store, self.frame(voxel_size_m), stride)
+            self._counted[voxel_size_m] = CoarseCells(stride, *found)
         return self._counted[voxel_size_m]
 
 
@@ -86,6 +90,15 @@ class CoarseCells:
     cells: np.ndarray
     voxels: np.ndarray
     points: np.ndarray
+
+    def coarser(self, factor: int) -> CoarseCells:
+        """The same in cells of so many of these along each axis, sorted by x, then y, then z."""
+        keys, of_cell = np.unique(pack_cells(self.cells // factor), return_inverse=True)
+        voxels, points = (
+            np.bincount(of_cell.reshape(-1), counts, minlength=len(keys)).astype(np.int64)
+            for counts in (self.voxels, self.points)
+        )
+        return CoarseCells(factor * self.stride, unpack_cells(keys), voxels, points)
 
     def loads(self, grid: TileGrid, names: list[TileName], reach: int) -> tuple[np.ndarray, np.ndarray]:
         """(T,) voxels and points within tiles of a grid in voxels, and up to `reach` voxels around; a little too many."""
