@@ -62,12 +62,7 @@ def completion_words() -> CompletionWords:
     return CompletionWords(names, options, values)
 
 
-_BASH = """\
-# Completion of {program} in bash, made by: {program} completion bash
-_sparse_convonet() {{
-    local word="${{COMP_WORDS[COMP_CWORD]}}" before="${{COMP_WORDS[COMP_CWORD-1]}}" command="" found=""
-    ((COMP_CWORD > 1)) && command="${{COMP_WORDS[1]}}"
-    case "$command" in {groups}) ((COMP_CWORD > 2)) && command="$command ${{COMP_WORDS[2]}}" ;; esac
+_CASES = """\
     case "$command|$before" in
 {values}
     *) case "$word" in
@@ -79,7 +74,14 @@ _sparse_convonet() {{
             esac ;;
         esac ;;
     esac
-    COMPREPLY=($(compgen -W "$found" -- "$word"))
+"""  # of bash and zsh
+_BASH = """\
+# Completion of {program} in bash, made by: {program} completion bash
+_sparse_convonet() {{
+    local word="${{COMP_WORDS[COMP_CWORD]}}" before="${{COMP_WORDS[COMP_CWORD-1]}}" command="" found=""
+    ((COMP_CWORD > 1)) && command="${{COMP_WORDS[1]}}"
+    case "$command" in {groups}) ((COMP_CWORD > 2)) && command="$command ${{COMP_WORDS[2]}}" ;; esac
+{cases}    COMPREPLY=($(compgen -W "$found" -- "$word"))
 }}
 complete -o default -F _sparse_convonet {program}
 """
@@ -90,18 +92,7 @@ _sparse_convonet() {{
     local word="${{words[CURRENT]}}" before="${{words[CURRENT-1]}}" command="" found=""
     ((CURRENT > 2)) && command="${{words[2]}}"
     case "$command" in {groups}) ((CURRENT > 3)) && command="$command ${{words[3]}}" ;; esac
-    case "$command|$before" in
-{values}
-    *) case "$word" in
-        -*) case "$command" in
-{options}
-            esac ;;
-        *) case "$command" in
-{names}
-            esac ;;
-        esac ;;
-    esac
-    if [[ -n "$found" ]]; then compadd -- ${{=found}}; else _files; fi
+{cases}    if [[ -n "$found" ]]; then compadd -- ${{=found}}; else _files; fi
 }}
 if [[ "$funcstack[1]" == _{program} ]]; then _sparse_convonet "$@"; else compdef _sparse_convonet {program}; fi
 """
@@ -147,7 +138,7 @@ def _filled(
     template: str, lines: Callable[[Mapping[str, tuple[str, ...]]], Iterator[str]], between: str
 ) -> Callable[[CompletionWords], str]:
     """What fills a template with all words.  between: the groups, where it names them."""
-    return lambda words: template.format(
+    return lambda words: template.replace("{cases}", _CASES).format(
         program=PROGRAM,
         groups=between.join(GROUPS),
         values="\n".join(lines(words.values)),

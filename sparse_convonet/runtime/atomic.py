@@ -4,32 +4,22 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import secrets
 import shutil
-import signal
-import threading
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
 
-try:
-    import fcntl
-except ImportError:  # Windows: what killed runs left stays there
-    fcntl = None  # type: ignore[assignment]
+from sparse_convonet.runtime.temporaries import (
+    lock,
+    naming,
+    remove_unfinished,
+    signals_later,
+    temporary_beside,
+    unfinished,
+)
 
-_FULL = {
-    errno.ENOSPC: "disk full",
-    errno.EDQUOT: "disk quota used up",
-    errno.EFBIG: "larger files are not allowed here (ulimit -f)",
-}
-_TEMPORARY = re.compile(r"\..{0,16}\.[0-9a-f]{8}\.partial(\.[^.]*)?", re.DOTALL)
-
-_FORMER = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.former", re.DOTALL)  # a folder that is being replaced
-
-_unfinished: dict[Path, Path] = {}  # temporary files and folders of this process and what they will be called
-_swept: set[tuple[int, Path]] = set()  # folders in which this process has looked for what killed ones left
+__all__ = ["atomic_folder", "atomic_group", "atomic_path", "atomic_paths", "remove_unfinished", "require_writable"]
 
 
 @contextmanager
@@ -43,8 +33,8 @@ def atomic_path(path: Path | str) -> Iterator[Path]:
     a file.
     """
     path = Path(path)
-    if path in _unfinished:  # who made it will rename it
-        with _naming(_unfinished[path]):
+    if path in unfinished:  # who made it will rename it
+        with naming(unfinished[path]):
             yield path
         return
     with atomic_paths([path]) as (temporary,):
@@ -69,12 +59,12 @@ def atomic_group(paths: Sequence[Path | str]) -> Iterator[AtomicGroup]:
         group = AtomicGroup(stack, [Path(path) for path in paths])
         yield group
         for temporary, path in zip(group.temporaries, group.paths, strict=True):
-            with _naming(path):
+            with naming(path):
                 _flush(temporary)
         if len(group.targets) == 1:
             _rename(group.temporaries, group.targets)
             return
-        with _signals_later():
+        with signals_later():
             _rename(group.temporaries, group.targets)
 
 
@@ -96,7 +86,7 @@ class AtomicGroup:
         return temporary
 
     def _enter(self, target: Path, path: Path) -> Path:
-        return self._stack.enter_context(_temporary(target, path))
+        return self._stack.enter_context(temporary_beside(target, path))
 
 
 @contextmanager
@@ -108,29 +98,10 @@ def atomic_folder(path: Path | str) -> Iterator[Path]:
     """
     path = Path(path)
     target = path.resolve() if path.is_symlink() else path
-    with _temporary(target, path, folder=True) as temporary:
+    with temporary_beside(target, path, folder=True) as temporary:
         yield temporary
-        with _naming(path), _signals_later():
+        with naming(path), signals_later():
             _swap(temporary, target)
-
-
-@contextmanager
-def _signals_later() -> Iterator[None]:
-    """Ctrl-C and SIGTERM during the block come after it.  Threads but the main one are not interrupted anyway."""
-    arrived: list[int] = []
-    before: dict[int, Any] = {}
-    if threading.current_thread() is threading.main_thread():
-        handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-        before = {number: found for number, found in handlers.items() if found not in (None, signal.SIG_IGN)}
-    try:
-        for number in before:
-            signal.signal(number, lambda number, frame: arrived.append(number))
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        for number in arrived:
-            signal.raise_signal(number)
 
 
 def require_writable(folder: Path) -> None:
@@ -142,17 +113,6 @@ def require_writable(folder: Path) -> None:
         raise PermissionError(f"no permission to write to {existing}; check its owner and mode or name another folder")
 
 
-def remove_unfinished(folder: Path, *, below: bool = True) -> None:
-    """Remove what killed processes left in a folder, and in those below; what a living one is writing stays.
-
-    Folders that were being replaced, and whose place is empty, come back.
-    """
-    for inner, _, _ in os.walk(folder):
-        _sweep(Path(inner))
-        if not below:
-            return
-
-
 def _target(path: Path) -> Path:
     target = path.resolve() if path.is_symlink() else path
     if not target.parent.is_dir():
@@ -162,118 +122,13 @@ def _target(path: Path) -> Path:
     return target
 
 
-@contextmanager
-def _temporary(target: Path, path: Path, *, folder: bool = False) -> Iterator[Path]:
-    """An empty file or folder beside the target, locked as long as the block runs, so that other processes let it be."""
-    if (os.getpid(), target.parent) not in _swept:
-        _swept.add((os.getpid(), target.parent))
-        _sweep(target.parent)
-    suffix = "" if folder else target.suffix
-    temporary = target.with_name(f".{target.stem[:16]}.{secrets.token_hex(4)}.partial{suffix}")
-    descriptor = None
-    _unfinished[temporary] = path
-    try:
-        with _naming(path):
-            descriptor = _create(temporary, folder)
-            yield temporary
-    finally:
-        with _signals_later():
-            _remove(temporary)
-            del _unfinished[temporary]
-            if descriptor is not None:
-                os.close(descriptor)
-
-
-def _create(temporary: Path, folder: bool) -> int | None:
-    """Make the file or folder and lock it; None where there are no locks."""
-    while True:
-        if folder:
-            os.mkdir(temporary)
-        else:
-            os.close(os.open(temporary, os.O_RDWR | os.O_CREAT | os.O_EXCL, 0o666))
-            os.utime(temporary, (0, 0))  # so that _flush can tell whether it was written to
-        with suppress(FileNotFoundError):  # a sweep came between making and locking
-            descriptor = _lock(temporary)
-            if descriptor is None or temporary.exists():
-                return descriptor
-            os.close(descriptor)
-
-
-def _lock(path: Path) -> int | None:
-    """Show other processes that a file or folder is in use, until this one closes it or ends, however it ends."""
-    if fcntl is None:
-        return None
-    descriptor = _open(path)
-    with suppress(OSError):  # a disk that knows no locks
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-    return descriptor
-
-
-def _open(path: Path) -> int:
-    return os.open(path, (os.O_RDONLY if path.is_dir() else os.O_RDWR) | os.O_NOFOLLOW)
-
-
-def _sweep(folder: Path) -> None:
-    with suppress(OSError), os.scandir(folder) as entries:  # a folder that cannot be listed has nothing to remove
-        for name in [entry.name for entry in entries]:
-            if former := _FORMER.fullmatch(name):
-                _bring_back(folder / name, folder / former["name"])
-            elif _TEMPORARY.fullmatch(name):
-                _remove_if_left(folder / name)
-
-
-def _remove_if_left(path: Path) -> None:
-    if path in _unfinished or fcntl is None:
-        return
-    with suppress(OSError):  # a living process holds it, another was faster, or it belongs to another user
-        descriptor = _open(path)
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            _remove(path)
-        finally:
-            os.close(descriptor)
-
-
-def _bring_back(former: Path, target: Path) -> None:
-    """Of a folder that a process renamed to put a new one in its place, and the new one, only one stays."""
-    with suppress(OSError):  # another was faster, or it belongs to another user
-        descriptor = None if fcntl is None else _open(former)
-        try:
-            if descriptor is not None and _is_held(descriptor):
-                return
-            if os.path.lexists(target):  # it must not come back when half of it is removed
-                left = former.with_name(f".{target.stem[:16]}.{secrets.token_hex(4)}.partial")
-                os.rename(former, left)
-                _remove(left)
-            else:
-                os.rename(former, target)
-        finally:
-            if descriptor is not None:
-                os.close(descriptor)
-
-
-def _is_held(descriptor: int) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:  # without locks: one that is between its renamings just now fails then, losing nothing
-        return isinstance(error, BlockingIOError)
-    return False
-
-
-def _remove(path: Path) -> None:
-    if path.is_dir():
-        shutil.rmtree(path, ignore_errors=True)
-    else:
-        path.unlink(missing_ok=True)
-
-
 def _swap(temporary: Path, target: Path) -> None:
     """Rename a folder; one that was at the target has the temporary name then."""
     if not target.is_dir():
         os.rename(temporary, target)
         return
     former = target.with_name(f".{target.name}.{secrets.token_hex(4)}.former")
-    descriptor = _lock(target)  # so that no other process brings it back in between
+    descriptor = lock(target)  # so that no other process brings it back in between
     try:
         os.rename(target, former)
         try:
@@ -295,24 +150,6 @@ def _rename(temporaries: Sequence[Path], targets: Sequence[Path]) -> None:
         targets[-1].unlink(missing_ok=True)
     for temporary, target in zip(temporaries, targets, strict=True):
         os.replace(temporary, target)
-
-
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Errors of the system name the file that is being written, not its temporary name or that of its folder."""
-    path = next((_unfinished[up] / path.relative_to(up) for up in path.parents if up in _unfinished), path)
-    try:
-        yield
-    except OSError as error:
-        if error.errno in _FULL and "while writing" not in str(error):
-            raise OSError(
-                error.errno,
-                f"{_FULL[error.errno]} while writing {path}; free some space or choose another folder, "
-                "nothing was overwritten",
-            ) from error
-        if error.filename is not None and Path(os.fsdecode(error.filename)) in _unfinished:
-            raise OSError(error.errno, error.strerror, str(path)) from error
-        raise
 
 
 def _flush(path: Path) -> None:

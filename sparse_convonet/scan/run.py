@@ -6,10 +6,9 @@ import json
 import logging
 import shutil
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 from sparse_convonet.clouds.units import require_scale
@@ -181,8 +180,11 @@ def _make(
     removed = request.removed_files
     names = RESULT_FILES[0], *light, *pages, *prj, *removed, *RESULT_FILES[1:]  # the last vouches for the others
     with atomic_group([request.out / name for name in names]) as group:
-        mesh_path, *more, preview_path, report_path = group.temporaries
-        light_paths, page_paths, prj_paths, removed_paths = _split(more, len(light), len(pages), len(prj), len(removed))
+        temporary = dict(zip(names, group.temporaries, strict=True))
+        mesh_path, preview_path, report_path = (temporary[name] for name in RESULT_FILES)
+        light_paths, page_paths, prj_paths, removed_paths = (
+            [temporary[name] for name in some] for some in (light, pages, prj, removed)
+        )
         to_ecef = None if crs is None else to_earth(crs, settings.metres_per_unit)
         paths = request.paths(mesh_path, preview_path, light_paths, gathered.scan.plan.cell_size_m, to_ecef)
         mesh = gathered.scan.write(paths, progress)
@@ -199,8 +201,7 @@ def _make(
         report = report_of(request.inputs, crs, gathered.given, settings, plan, found, mesh, seconds, trained, drawn)
         for page_path in page_paths:
             progress("page", 0.0)
-            glb = light_paths[light.index(PAGE_MESH)]
-            write_scan_page(page_path, glb, gathered.scan.points, report, has_tiles=request.tiles)
+            write_scan_page(page_path, temporary[PAGE_MESH], gathered.scan.points, report, has_tiles=request.tiles)
         for prj_path in prj_paths:
             assert crs is not None
             prj_path.write_text(prj_of(crs) + "\n", encoding="utf-8")
@@ -211,14 +212,6 @@ def _make(
         written = [path.name for path in group.paths]
         _remove_others(request, [*written, TILES_FOLDER] if request.tiles else written)
     return report
-
-
-def _split(paths: Sequence[Path], *sizes: int) -> Iterator[Sequence[Path]]:
-    """The first so many, then the next, and so on."""
-    start = 0
-    for size in sizes:
-        yield paths[start : start + size]
-        start += size
 
 
 def _remove_others(request: ScanRequest, written: Sequence[str]) -> None:

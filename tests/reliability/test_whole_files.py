@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sparse_convonet.runtime import atomic
+from sparse_convonet.runtime import temporaries
 from sparse_convonet.runtime.atomic import atomic_path, atomic_paths, remove_unfinished, require_writable
 from tests.told_process import ToldProcess
 from tests.tools.running import TOOLS
@@ -72,7 +72,7 @@ def holding(folder: Path) -> Iterator[ToldProcess]:
 @pytest.fixture(autouse=True)
 def first_write(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a process that has not written to any folder yet."""
-    monkeypatch.setattr(atomic, "_swept", set())
+    monkeypatch.setattr(temporaries, "_swept", set())
 
 
 def test_files_that_belong_together_are_never_mixed_where_the_last_one_stands(tmp_path: Path) -> None:

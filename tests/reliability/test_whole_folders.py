@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from sparse_convonet.runtime import atomic
+from sparse_convonet.runtime import temporaries
 from sparse_convonet.runtime.atomic import atomic_folder, atomic_path, remove_unfinished
 from tests.told_process import ToldProcess
 from tests.tools.running import TOOLS
@@ -66,7 +66,7 @@ with atomic_folder(model) as folder:
 @pytest.fixture(autouse=True)
 def first_write(monkeypatch: pytest.MonkeyPatch) -> None:
     """As in a process that has not written to any folder yet."""
-    monkeypatch.setattr(atomic, "_swept", set())
+    monkeypatch.setattr(temporaries, "_swept", set())
 
 
 def contents(folder: Path) -> dict[str, str]:
@@ -126,7 +126,7 @@ def test_a_disk_without_locks_gives_it_back_too(tmp_path: Path, monkeypatch: pyt
     def no_locks(descriptor: int, operation: int) -> None:
         raise OSError(errno.EBADF, "Bad file descriptor")
 
-    monkeypatch.setattr(atomic.fcntl, "flock", no_locks)
+    monkeypatch.setattr(temporaries.fcntl, "flock", no_locks)
     write_folder(tmp_path / FORMER, "old")
     (tmp_path / ".model.01234567.partial").mkdir()  # may be a living process's
     remove_unfinished(tmp_path)
