@@ -45,7 +45,10 @@ def test_memory_that_is_held_counts_and_the_peak_stays() -> None:
 
 
 def test_memory_of_another_process_is_none_once_it_has_ended() -> None:
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+    code, pipe = "print(flush=True); input()", subprocess.PIPE
+    with subprocess.Popen([sys.executable, "-c", code], stdin=pipe, stdout=pipe) as process:
+        assert process.stdout is not None
+        process.stdout.readline()  # it has begun: before, it holds hardly anything
         held = memory.memory_of_process(process.pid)
         process.kill()
         process.wait(60)
