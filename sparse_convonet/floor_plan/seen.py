@@ -17,7 +17,8 @@ _CEILING_M = 2.0  # above, where they show a ceiling, or a roof
 _BELOW_NEXT_FLOOR_M = 0.15  # where a storey ends
 _NEAR_M = 0.25  # from points, seen from above, something was seen; less than rooms' seeds are from walls
 _SMALLEST_M2 = 1.0  # of what is indoors, and of holes in it
-_CEILING_SHARE = 0.2  # of the floor; with less ceiling than that the scan has none
+_CEILING_SHARE = 0.2  # of the floor; with less ceiling than that the scan has none, ...
+_FROM_WALLS_M = 2 * _NEAR_M  # ... where the upper parts of walls are too far to look like one
 
 
 @dataclass(frozen=True)
@@ -62,7 +63,8 @@ class PointPlaces:
         step = self._raster.step_m
         wall_m, *others = (_distance_m(mask, step) for mask in self._masks[number])
         floor, storey, ceiling = (distance <= _NEAR_M for distance in others)
-        if ceiling.sum() < _CEILING_SHARE * floor.sum():
+        away = floor & (wall_m > _FROM_WALLS_M)
+        if (ceiling & away).sum() < max(1, _CEILING_SHARE * away.sum()):
             return SeenPlaces(wall_m, floor, storey, None)
         smallest = max(1, round(_SMALLEST_M2 / step**2))
         closed = distance_transform_edt(storey & ceiling) * step > _NEAR_M - step  # it ends where the last points are

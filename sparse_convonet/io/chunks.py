@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -101,11 +102,18 @@ def open_points(
     chunks = CHUNK_READERS[suffix](path, chunk_points) if suffix in CHUNK_READERS else None
     if chunks is not None:
         return chunks
-    geometry = read_npz(path) if suffix == ".npz" else read_geometry(path)
+    geometry = _without_black(read_npz(path) if suffix == ".npz" else read_geometry(path))
     if isinstance(geometry, Mesh):
         logger.info("%s is a mesh of %d faces; sampling points on it", path, len(geometry.faces))
         return sample_mesh(geometry, sample_spacing_m, np.random.default_rng(seed))
     return geometry
+
+
+def _without_black(geometry: Mesh | PointCloud) -> Mesh | PointCloud:
+    """Without colours that are all black, as point_chunk.joined leaves them out."""
+    if geometry.colours is None or geometry.colours.any():
+        return geometry
+    return replace(geometry, colours=None)
 
 
 def _parts(cloud: PointCloud, chunk_points: int) -> Iterator[PointChunk]:

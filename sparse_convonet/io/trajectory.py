@@ -13,9 +13,10 @@ from sparse_convonet.io.column_names import POSITION, known_names, plain_name
 from sparse_convonet.io.number_text import parse_table
 from sparse_convonet.io.point_chunk import PointChunk
 from sparse_convonet.io.text_layout import TextLayout, inspect, split_cells
-from sparse_convonet.runtime.refusals import no_points, require_file, unreadable
+from sparse_convonet.runtime.refusals import one_line, require_file
 
 _TIME_NAMES = {"t", "time", "times", "timestamp", "gps_time", "gpstime", "gps time", "%time", "sec", "secs", "seconds"}
+_NANOSECOND_NAMES = {"nsec", "nsecs", "nanosec", "nanosecs", "nanoseconds"}  # beside whole seconds, as ROS counts
 _BEYOND_S = 1.0  # before the first time and behind the last, the nearest place stands for others
 _LONGEST_GAP_S = 5.0  # between two times, unless the scanner stood
 _STANDING_M = 0.5
@@ -45,41 +46,66 @@ class Trajectory:
 
 
 def read_trajectory(path: Path) -> Trajectory:
-    """Text with a line for each time: t x y z, or columns that a header names so; what else it has is left out.
+    """Text in UTF-8 with a line for each time: t x y z, or columns that a header names so; what else it has is left out.
 
     Times in seconds, places in the frame and units of the points.  Raises FileNotFoundError, and ValueError, in one
     sentence, for what is no such table.
     """
+    if path.exists() and not path.is_dir() and path.stat().st_size == 0:
+        raise _unfit(path, "an empty file")
     require_file(path)
-    text = path.read_text(encoding="utf-8-sig", errors="replace")
-    layout = inspect(path, text)
+    text = path.read_bytes().decode("utf-8-sig", errors="replace")
+    if "\0" in text:
+        raise _unfit(path, "binary data, or text in UTF-16")
+    try:
+        layout = inspect(path, text)
+    except ValueError as error:
+        raise _unfit(path, str(error).removeprefix(f"{path}: ").split(";")[0]) from error
     if layout is None:
-        raise no_points(path)
+        raise _unfit(path, "no line of numbers")
     lines = text.splitlines(keepends=True)
-    columns = _columns(path, lines[: layout.skipped], layout)
+    columns, nanoseconds = _columns(path, lines[: layout.skipped], layout)
     table = parse_table(layout.plain("".join(lines[layout.skipped :]).encode()), layout.separator)
     if table is None or table.shape[1] <= max(columns):
-        raise unreadable(path, "a trajectory, with t x y z in each line", f"other lines, as {layout.first_line!r}")
-    table = table[:, columns]
-    if not np.isfinite(table).all():
-        raise unreadable(path, "a trajectory of finite numbers", "NaN or infinite ones")
-    table = table[np.argsort(table[:, 0], kind="stable")]
-    return Trajectory(path, np.ascontiguousarray(table[:, 0]), np.ascontiguousarray(table[:, 1:]))
+        raise _unfit(path, f"other lines, as {layout.first_line!r}")
+    found = table[:, columns]
+    if nanoseconds is not None:
+        found[:, 0] += 1e-9 * table[:, nanoseconds]
+    if not np.isfinite(found).all():
+        row = int(np.flatnonzero(~np.isfinite(found).all(axis=1))[0])
+        raise _unfit(path, f"NaN or infinite numbers in row {row + 1}")
+    found = found[np.argsort(found[:, 0], kind="stable")]
+    return Trajectory(path, np.ascontiguousarray(found[:, 0]), np.ascontiguousarray(found[:, 1:]))
 
 
-def _columns(path: Path, header: list[str], layout: TextLayout) -> list[int]:
-    """Where t, x, y and z stand among the columns of numbers."""
+def _unfit(path: Path, found: str) -> ValueError:
+    return ValueError(
+        f"{path}: expected a trajectory, text in UTF-8 with t x y z in each line (t in seconds), found {one_line(found)}; "
+        "export it so, or name its columns t, x, y and z in a first line"
+    )
+
+
+def _columns(path: Path, header: list[str], layout: TextLayout) -> tuple[list[int], int | None]:
+    """Where t, x, y and z stand among the columns of numbers, and nanoseconds beside t, if they do."""
     for line in reversed(header):
-        names = [plain_name(name) for name in split_cells(line.strip().lstrip("#/! "), layout.separator)]
+        names = [_plain(name) for name in split_cells(line.strip().lstrip("#/! "), layout.separator)]
+        if len(names) != layout.width or not any(name.strip(".-+0123456789") for name in names):
+            continue  # a title or a remark
         known = known_names(names)
-        if set(POSITION) <= set(known):
-            times = [place for place, name in enumerate(names) if name in _TIME_NAMES]
-            if not times or times[0] in layout.words:
-                found = "times that are no numbers" if times else ", ".join(names)
-                raise unreadable(path, "a trajectory with a column t or time, in seconds", found)
-            wanted = [times[0], *(known.index(axis) for axis in POSITION)]
-            return [place - sum(word < place for word in layout.words) for place in wanted]
-    return [0, 1, 2, 3]
+        times = [place for place, name in enumerate(names) if name in _TIME_NAMES and place not in layout.words]
+        if not times or not set(POSITION) <= set(known):
+            raise _unfit(path, f"columns {', '.join(names)}")
+        nanoseconds = next((place for place, name in enumerate(names) if name in _NANOSECOND_NAMES), None)
+        held = [place - sum(word < place for word in layout.words) for place in range(len(names))]
+        wanted = [held[times[0]], *(held[known.index(axis)] for axis in POSITION)]
+        return wanted, None if nanoseconds is None else held[nanoseconds]
+    return [0, 1, 2, 3], None
+
+
+def _plain(name: str) -> str:
+    """A column's name as others write it: 'field.pose.position.x' of ROS and 'tx' of TUM name x."""
+    last = plain_name(name).rpartition(".")[2]
+    return last[1] if last in ("tx", "ty", "tz") else last
 
 
 def with_scanners(path: Path, chunks: Iterable[PointChunk], trajectory: Trajectory) -> Iterator[PointChunk]:

@@ -130,7 +130,8 @@ def tell_certificate(certificate: dict[str, Any]) -> None:
     )  # fmt: skip
 
 
-def tell_result(report: dict[str, Any], written: Sequence[Path], *, stations_named: bool) -> None:
+def tell_result(report: dict[str, Any], written: Sequence[Path], *, scanners_by: str | None) -> None:
+    """scanners_by: the option that told where the scanner stood; None: there was none."""
     mesh, near = report["mesh"], report["coverage"]
     logger.info(
         "mesh      %d vertices, %d faces, %.0f m2 in %d pieces%s",
@@ -155,11 +156,13 @@ def tell_result(report: dict[str, Any], written: Sequence[Path], *, stations_nam
             "%.1f %% go through it",
             sides["rays"], 100 * sides["early"], WRONG_SIDE_VOXELS, 100 * sides["through"],
         )  # fmt: skip
-    elif stations_named:
+    elif scanners_by is not None:
         logger.warning(
-            "sides     unknown: no point lies %g m to %g km from --station; is it in the frame and units of the scan?",
-            SCAN_START_M, MOST_RANGE_M / 1000,
+            "sides     unknown: no point lies %g m to %g km from %s; is it in the frame and units of the scan?",
+            SCAN_START_M, MOST_RANGE_M / 1000, scanners_by,
         )  # fmt: skip
+    for number, plan in enumerate(report["floor_plans"] or ()):
+        logger.info("plan      storey %d: %d rooms, %.1f m2", number + 1, plan["rooms"], plan["area_m2"])
     if report["input"]["crs"] is not None:
         logger.info("place     %s, as mesh.prj says beside mesh.ply", report["input"]["crs"]["name"])
     logger.info("took      %.1f s, peak memory %.2f GB", report["seconds"]["total"], report["peak_memory_bytes"] / 1e9)

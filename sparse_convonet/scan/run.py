@@ -78,7 +78,8 @@ def reconstruct_scan(request: ScanRequest) -> dict[str, Any]:
     prj = [] if report["input"]["crs"] is None else [PRJ_FILE]
     drawings = drawings_in(request.out) if request.floor_plan else []
     written = [request.out / name for name in (*request.result_files, *drawings, *prj)]
-    tell_result(report, written, stations_named=bool(request.stations))
+    by_trajectory = None if request.trajectory is None else "--trajectory"
+    tell_result(report, written, scanners_by="--station" if request.stations else by_trajectory)
     return report
 
 

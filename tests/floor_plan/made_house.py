@@ -59,8 +59,11 @@ class MadeHouse:
         """(N, 3) of the house."""
         return np.asarray(points) @ _turn(self.yaw).T + self.shift
 
-    def seen_points(self, unseen: Box | None = None, *, ceiling: bool = True) -> np.ndarray:
-        """(N, 3) in the world: on floor, walls and ceiling of what is free, and around the bench, but in a box unseen."""
+    def seen_points(self, unseen: Box | None = None, *, ceiling: bool = True, wall_top: float = 1.0) -> np.ndarray:
+        """(N, 3) in the world: on floor, walls and ceiling of what is free, and around the bench, but in a box unseen.
+
+        wall_top: the walls have points at 1 m, and there.
+        """
         points = []
         for x0, y0, _, x1, y1, top in (*self.free, BENCH):
             x, y = np.meshgrid(
@@ -68,6 +71,7 @@ class MadeHouse:
             )
             is_edge = (x == x0) | (x == x1) | (y == y0) | (y == y1)
             points.append(np.column_stack([x.ravel(), y.ravel(), np.where(is_edge, 1.0, 0.0).ravel()]))
+            points.append(np.column_stack([x[is_edge], y[is_edge], np.full(is_edge.sum(), wall_top)]))
             if ceiling:
                 points.append(np.column_stack([x.ravel(), y.ravel(), np.full(x.size, top)]))
         found = np.concatenate(points)

@@ -139,6 +139,7 @@ def test_where_a_scan_ends_a_room_ends_with_a_gap_and_without_a_ceiling_it_is_ou
     assert [each.between for each in gaps] == [(OUTSIDE_ROOM, rooms["south"].number)]
     assert gaps[0].width_m == pytest.approx(3.9, abs=0.05)
     assert set(places(plan_of(house, house.seen_points(ceiling=False)))) == {"west", "north"}
+    assert set(places(plan_of(house, house.seen_points(ceiling=False, wall_top=2.5)))) == {"west", "north"}
 
 
 def test_a_room_in_which_no_floor_is_seen_is_open_to_the_storey_below() -> None:

@@ -242,7 +242,7 @@ def test_a_line_without_an_end_is_refused(tmp_path: Path, monkeypatch: pytest.Mo
         list(read_chunks(tmp_path / "a.xyz"))
 
 
-@pytest.mark.parametrize("suffix", [".las", ".ply", ".xyz"])
+@pytest.mark.parametrize("suffix", [".las", ".ply", ".xyz", ".npz"])
 def test_what_is_all_black_has_no_colours_and_one_lit_point_gives_them(tmp_path: Path, suffix: str) -> None:
     cloud = PointCloud(np.arange(90.0).reshape(30, 3), np.zeros((30, 3), dtype=np.uint8))
     path = write(tmp_path, cloud, suffix)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -41,8 +42,12 @@ def timed_las(path: Path, points: np.ndarray, times: np.ndarray) -> Path:
         "%time x y z qx qy qz qw\n10 0 0 1 0 0 0 1\n11 2 0 1 0 0 0 1\n12 2 4 1 0 0 0 1\n",
         "frame;name;X_m;Y_m;Z_m;GPS Time\n1;a;0;0;1;10\n2;b;2;0;1;11\n3;c;2;4;1;12\n",
         "# a walk\n# time x y z\n10\t0\t0\t1\n11\t2\t0\t1\n12\t2\t4\t1\n",
+        "%time,field.header.seq,field.pose.position.x,field.pose.position.y,field.pose.position.z\n"
+        "10,7,0,0,1\n11,8,2,0,1\n12,9,2,4,1\n",
+        "#timestamp tx ty tz\n10 0 0 1\n11 2 0 1\n12 2 4 1\n",
+        "sec,nanosec,x,y,z\n9,1000000000,0,0,1\n11,0,2,0,1\n11,1000000000,2,4,1\n",
     ],
-    ids=["plain", "commas", "named", "words", "comment"],
+    ids=["plain", "commas", "named", "words", "comment", "rosbag", "tum", "ros"],
 )
 def test_tables_are_read_by_their_names_or_as_t_x_y_z(text: str, tmp_path: Path) -> None:
     found = read_trajectory(written(tmp_path, text))
@@ -50,17 +55,24 @@ def test_tables_are_read_by_their_names_or_as_t_x_y_z(text: str, tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("text", "message"),
+    ("text", "found"),
     [
-        ("1 2 3\n4 5 6\n", "expected a trajectory, with t x y z in each line, found other lines, as '1 2 3'"),
-        ("x y z w\n0 0 1 5\n", "expected a trajectory with a column t or time, in seconds, found x, y, z, w"),
-        ("10 0 0 1\n11 2 zero 1\n", "expected a trajectory, with t x y z in each line"),
-        ("10 0 0 1\n11 2 nan 1\n", "expected a trajectory of finite numbers"),
-        ("time x y z\n", "expected at least one point"),
+        ("1 2 3\n4 5 6\n", "found other lines, as '1 2 3'"),
+        ("x y z w\n0 0 1 5\n", "found columns x, y, z, w"),
+        ("%time,seq,lat,lon\n10,1,0,0\n", "found columns %time, seq, lat, lon"),
+        ("time,x,y,z\n2026-01-01T10:00:00,0,0,1\n", "found columns time, x, y, z"),
+        ("10 0 0 1\n11 2 zero 1\n", "found other lines, as '10 0 0 1'"),
+        ("10 0 0 1\n11 2 nan 1\n", "found NaN or infinite numbers in row 2"),
+        ("time x y z\n", "found no line of numbers"),
+        ("", "found an empty file"),
+        ("1\x000\x00 0 0 1", "found binary data, or text in UTF-16"),
+        ("some words of no meaning, and\nmore of them here\n", "found expected numbers in line 2, found 'more'"),
     ],
 )
-def test_other_text_is_refused_in_one_sentence(text: str, message: str, tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=message):
+def test_other_text_is_refused_in_one_sentence(text: str, found: str, tmp_path: Path) -> None:
+    with pytest.raises(
+        ValueError, match=rf"way.txt: expected a trajectory, text in UTF-8 .*, {re.escape(found)}; export"
+    ):
         read_trajectory(written(tmp_path, text))
 
 

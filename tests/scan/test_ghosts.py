@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from dataclasses import replace
 from pathlib import Path
 
@@ -63,7 +64,7 @@ def test_walkers_go_are_counted_and_written_in_one_piece_and_through_the_disk(re
 
 
 def test_a_trajectory_tells_what_positions_in_the_file_tell(
-    request_of_one_file: ScanRequest, cloud: PointCloud, tmp_path: Path
+    request_of_one_file: ScanRequest, cloud: PointCloud, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     rng = np.random.default_rng(3)
     times = np.concatenate([rng.uniform(5, 6, COUNT), rng.uniform(50, 51, COUNT)])
@@ -76,6 +77,11 @@ def test_a_trajectory_tells_what_positions_in_the_file_tell(
     known = len(without_ghosts(cloud)[1])
     assert abs(report["input"]["dropped"]["ghosts"] - known) < 0.05 * known  # LAS rounds to a tenth of a millimetre
     assert report["sides"]["rays"] > 0.4 * len(cloud)  # a sample
+    far = tmp_path / "far.txt"
+    far.write_text("5 691000 5335000 1\n51 691000 5335000 1\n")  # of another frame
+    with caplog.at_level(logging.WARNING):
+        assert reconstruct_scan(replace(told, trajectory=far, overwrite=True))["sides"] is None
+    assert "10 km from --trajectory; is it in the frame and units of the scan?" in caplog.text
     with pytest.raises(ValueError, match="--trajectory: expected no --station beside it"):
         reconstruct_scan(replace(told, stations=[(0.0, 0.0, 0.0)], overwrite=True))
 
