@@ -20,7 +20,7 @@ from sparse_convonet.structures import PointSet, TrainingSample
 Coordinates = Literal["voxel", "unit"]
 
 _LANES = 2  # streams of buildings; as many workers can each keep their own
-_PHASE, _KIND = 4, 7  # streams of random numbers: the position relative to the coarse cells, the kinds of scenes
+_PHASE, _KIND, _SHARP = 4, 7, 8  # random numbers: position relative to the coarse cells, kinds of scenes, sharp crops
 _BATCHES_PER_LARGE_SCENE, _BATCHES_PER_ROOM = 12, 4
 _PHASE_VOXELS = 128  # the coarsest cells that a network has
 
@@ -236,6 +236,7 @@ class TrainingStream(BatchStream):
             return self.source.view("large", index // _BATCHES_PER_LARGE_SCENE, number)
         per_building = self.source.settings.batches_per_building
         building = index // (_LANES * per_building) * _LANES + index % _LANES
-        if self.source.settings.context_voxels:
+        sharp = np.random.default_rng([self.source.seed, _SHARP, number]).random() < self.source.settings.sharp_share
+        if self.source.settings.context_voxels and not sharp:
             return self.source.view("building", building, number)
         return self.source.crop(building, number)

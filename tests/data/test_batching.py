@@ -77,6 +77,13 @@ def test_without_surroundings_buildings_come_as_sharp_crops(library: FurnitureLi
     assert {kind for index in range(10) for kind, _, _ in names(made, index)} == {2}
 
 
+def test_a_share_of_the_crops_of_buildings_ends_sharply(library: FurnitureLibrary) -> None:
+    made = stream(library, replace(MIXED, sharp_share=0.25), 4)
+    found = Counter(kind for index in range(300) for kind, *_ in names(made, index))
+    assert found[1] == pytest.approx(0.3 * 1200, abs=20) and found[4] == pytest.approx(0.2 * 1200, abs=20)
+    assert found[2] / (found[2] + found[3]) == pytest.approx(0.25, abs=0.06)
+
+
 @pytest.mark.parametrize("per_building", [1, 3])
 def test_two_buildings_in_turn_give_as_many_batches_as_asked_for(library: FurnitureLibrary, per_building: int) -> None:
     made = stream(library, replace(MIXED, scenes="buildings", large_share=0.0, batches_per_building=per_building), 2)
