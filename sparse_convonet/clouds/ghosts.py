@@ -20,7 +20,6 @@ from sparse_convonet.structures import PointCloud
 
 GHOST_CELL_M = 0.1  # what passes farther from a surface than noise and the misfit of scans misplace it
 _REACH_CELLS = 200  # beyond, rays are too sparse to tell
-_KEPT_CELLS = 2.0  # before its point a ray says nothing: there the surface begins
 _LEAST_RAYS = 5  # through a void voxel; and at least one through each around it
 _MOST_RAYS = 2_000_000  # of one viewpoint
 # Scanner positions within a cell of this edge are one viewpoint; of larger ones where there are more, as on a walk.
@@ -83,8 +82,8 @@ class GhostCells:
 def find_ghosts(measured: MeasuredPoints, low: np.ndarray, high: np.ndarray, metres_per_unit: float) -> GhostCells:
     """The cells that hold ghosts; low, high: (3,) the lowest and highest coordinates of the points.
 
-    Conservative: what only one viewpoint saw stays, as does what lies within two cells of a surface that rays meet, and
-    what was seen by too few rays.  Memory: of the cells within 20 m of a viewpoint, 4 bytes each.
+    Conservative: what only one viewpoint saw stays, as does what lies within a cell of where its rays end, and what too
+    few rays pass.  So scans may miss each other by 4 cm; by more, single points of theirs go.  Memory: of the cells within 20 m of a viewpoint, 4 bytes each.
     """
     ghosts = GhostCells(np.asarray(low, dtype=np.float64), metres_per_unit)
     if ghosts.places(high[None]).max() >= AXIS_LIMIT:
@@ -204,7 +203,7 @@ def _void_of(number: int, survey: _Survey, measured: MeasuredPoints, ghosts: Gho
         inside = ((cells >= 0) & (cells < shape)).all(axis=1)
         met[tuple(cells[inside].T)] = True
         rays = rays.of(in_place_sample(rays.ends, int(survey.counts[number]), _MOST_RAYS))
-        pass_rays(passed, rays.starts - low, rays.ends - low, _KEPT_CELLS, float(_REACH_CELLS))
+        pass_rays(passed, rays.starts - low, rays.ends - low, float(_REACH_CELLS))
     cells = survey.occupied
     first, last = np.searchsorted(cells[:, 0], [low[0], low[0] + shape[0]])
     cells = cells[first:last]

@@ -10,11 +10,11 @@ _MOST = 65535  # counts are uint16
 
 
 @njit(cache=True, nogil=True)
-def pass_rays(passed, starts, ends, kept, reach):  # type: ignore[no-untyped-def]
+def pass_rays(passed, starts, ends, reach):  # type: ignore[no-untyped-def]
     """Count the rays that pass through each cell (Amanatides and Woo 1987).
 
     passed: (X, Y, Z) uint16, is added to; a ray ends where it leaves the grid.  starts, ends: (n, 3) float64 in cells of
-    the grid.  kept: a ray is followed until so many cells before its end, and for at most `reach` cells.
+    the grid.  A ray is followed to its end, for at most `reach` cells.
     """
     cell, step = np.empty(3, dtype=np.int64), np.empty(3, dtype=np.int64)
     following, each = np.empty(3), np.empty(3)
@@ -23,7 +23,7 @@ def pass_rays(passed, starts, ends, kept, reach):  # type: ignore[no-untyped-def
         for axis in range(3):
             length += (ends[ray, axis] - starts[ray, axis]) ** 2
         length = np.sqrt(length)
-        followed = min(length - kept, reach)
+        followed = min(length, reach)
         if followed <= 0:
             continue
         for axis in range(3):

@@ -49,6 +49,20 @@ def test_units_and_origin_change_nothing(two_scans, scale: float, shift: tuple[f
     assert abs(len(found) - len(expected)) < 0.02 * len(expected)
 
 
+@pytest.mark.parametrize("direction", [(1, 0, 0), (0, 0, 1), (0.6, 0.6, 0.5)], ids=["x", "z", "aslant"])
+def test_scans_that_miss_each_other_by_4_cm_lose_nothing_but_the_walker(
+    two_scans, direction: tuple[float, float, float]
+) -> None:
+    cloud, of_walker = two_scans
+    assert cloud.scanners is not None
+    missed_by = 0.04 * np.array(direction) / np.linalg.norm(direction)
+    shift = np.where(cloud.scanners[:, :1] > 0, missed_by, 0.0)
+    points = cloud.points + shift
+    kept, _ = without_ghosts(PointCloud(points, scanners=cloud.scanners + shift))
+    gone = ~np.isin(points[:, 0], kept.points[:, 0])
+    assert not (gone & ~of_walker).any() and gone[of_walker & (cloud.points[:, 2] > 0.2)].mean() > 0.95
+
+
 def test_parts_and_order_change_nothing(two_scans, monkeypatch: pytest.MonkeyPatch) -> None:
     cloud, _ = two_scans
     low, high = cloud.points.min(axis=0), cloud.points.max(axis=0)

@@ -142,6 +142,19 @@ def test_voxels_are_counted_as_in_memory(tmp_path: Path, data: st.DataObject) ->
     assert np.array_equal(voxels, np.unique(np.unique(index, axis=0) // stride, axis=0, return_counts=True)[1])
 
 
+@pytest.mark.parametrize("stride", [2, 4, 6, 16])
+def test_the_coarse_cells_of_a_plan_are_those_of_its_stride(
+    tmp_path: Path, rng: np.random.Generator, stride: int
+) -> None:
+    store = store_of(scan(rng), tmp_path)
+    density = StoreDensity(store, stride)
+    found = density.coarse_cells(0.3)
+    expected = count_voxels(store, density.frame(0.3), stride)
+    assert found.stride == stride and density.voxels(0.3) == expected[1].sum()
+    for one, other in zip((found.cells, found.voxels, found.points), expected, strict=True):
+        assert np.array_equal(one, other)
+
+
 def test_voxels_too_small_for_their_keys_are_refused(tmp_path: Path, rng: np.random.Generator) -> None:
     store = store_of(scan(rng), tmp_path)
     with pytest.raises(ValueError, match="voxel coordinates: expected values in .* use larger voxels"):
