@@ -83,7 +83,8 @@ def find_ghosts(measured: MeasuredPoints, low: np.ndarray, high: np.ndarray, met
     """The cells that hold ghosts; low, high: (3,) the lowest and highest coordinates of the points.
 
     Conservative: what only one viewpoint saw stays, as does what lies within a cell of where its rays end, and what too
-    few rays pass.  So scans may miss each other by 4 cm; by more, single points of theirs go.  Memory: of the cells within 20 m of a viewpoint, 4 bytes each.
+    few rays pass.  So scans may miss each other by 4 cm; by more, single points of theirs go.  Memory: of the cells
+    within 20 m of a viewpoint, 4 bytes each.
     """
     ghosts = GhostCells(np.asarray(low, dtype=np.float64), metres_per_unit)
     if ghosts.places(high[None]).max() >= AXIS_LIMIT:

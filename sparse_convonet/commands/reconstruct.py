@@ -121,12 +121,13 @@ def light_error_m(text: str | None) -> float | None:
 
 def station(text: str) -> tuple[float, float, float]:
     """'1.5,0,2' -> where a scanner stood."""
+    wrong = f"--station: expected X,Y,Z such as 1.5,0,2, found {text!r}; leave it away where the place is not known"
     try:
         x, y, z = (float(part) for part in text.split(","))
     except ValueError as error:
-        raise ValueError(f"--station: expected X,Y,Z such as 1.5,0,2, found {text!r}") from error
+        raise ValueError(wrong) from error
     if not all(map(math.isfinite, (x, y, z))):
-        raise ValueError(f"--station: expected finite numbers, found {text!r}")
+        raise ValueError(wrong)
     return x, y, z
 
 
@@ -154,7 +155,7 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="X,Y,Z",
-        help="where the scanner stood, in the frame and units of the scan : once, or once for each input",
+        help="where the scanner stood, in the frame and units of the scan: once, or once for each input",
     )
     add(
         "--trajectory",

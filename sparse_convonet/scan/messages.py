@@ -18,7 +18,7 @@ from sparse_convonet.model.weights import TrainedModel
 from sparse_convonet.plan.plan import Plan
 from sparse_convonet.plan.settings import ReconstructionSettings
 from sparse_convonet.scan import forecast
-from sparse_convonet.scan.request import LIGHT_FORMATS
+from sparse_convonet.scan.request import LIGHT_FORMATS, REMOVED_FILE
 
 _SURE_OF_UP = 0.2  # confidence; below it other axes are as likely
 
@@ -161,8 +161,18 @@ def tell_result(report: dict[str, Any], written: Sequence[Path], *, scanners_by:
             "sides     unknown: no point lies %g m to %g km from %s; is it in the frame and units of the scan?",
             SCAN_START_M, MOST_RANGE_M / 1000, scanners_by,
         )  # fmt: skip
+    if any(path.name == REMOVED_FILE for path in written) and not report["input"]["dropped"]["ghosts"]:
+        logger.info(
+            "removed   no point, so %s is empty: ghosts show where two positions of a scanner are known, metres apart",
+            REMOVED_FILE,
+        )
     for number, plan in enumerate(report["floor_plans"] or ()):
-        logger.info("plan      storey %d: %d rooms, %.1f m2", number + 1, plan["rooms"], plan["area_m2"])
+        if plan["rooms"]:
+            logger.info("plan      storey %d: %d rooms, %.1f m2", number + 1, plan["rooms"], plan["area_m2"])
+        else:
+            logger.warning(
+                "plan      storey %d: no room; a plan takes floors and walls that are seen from inside", number + 1
+            )
     if report["input"]["crs"] is not None:
         logger.info("place     %s, as mesh.prj says beside mesh.ply", report["input"]["crs"]["name"])
     logger.info("took      %.1f s, peak memory %.2f GB", report["seconds"]["total"], report["peak_memory_bytes"] / 1e9)

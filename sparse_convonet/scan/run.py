@@ -113,6 +113,8 @@ def _check(request: ScanRequest) -> None:
         )
     if request.stations and request.trajectory is not None:
         raise ValueError("--trajectory: expected no --station beside it, found both; give one")
+    if request.removed and request.keep_ghosts:
+        raise ValueError("--removed: expected no --keep-ghosts beside it, with which nothing is removed; give one")
     require_scale(request.scale)
     if request.floor_plan:
         require_floor_plans()

@@ -79,9 +79,12 @@ def test_a_trajectory_tells_what_positions_in_the_file_tell(
     assert report["sides"]["rays"] > 0.4 * len(cloud)  # a sample
     far = tmp_path / "far.txt"
     far.write_text("5 691000 5335000 1\n51 691000 5335000 1\n")  # of another frame
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.INFO):
         assert reconstruct_scan(replace(told, trajectory=far, overwrite=True))["sides"] is None
     assert "10 km from --trajectory; is it in the frame and units of the scan?" in caplog.text
+    assert "removed   no point, so removed.ply is empty" in caplog.text
+    with pytest.raises(ValueError, match="--removed: expected no --keep-ghosts beside it"):
+        reconstruct_scan(replace(told, keep_ghosts=True, overwrite=True))
     with pytest.raises(ValueError, match="--trajectory: expected no --station beside it"):
         reconstruct_scan(replace(told, stations=[(0.0, 0.0, 0.0)], overwrite=True))
 
@@ -97,4 +100,4 @@ def test_points_whose_ghosts_were_sought_otherwise_are_not_taken(
     with pytest.raises(KeyboardInterrupt):  # the points lie there now
         reconstruct_scan(request)
     with pytest.raises(ValueError, match="expected points of a run with the same --scale and --keep-ghosts"):
-        reconstruct_scan(replace(request, keep_ghosts=True))
+        reconstruct_scan(replace(request, keep_ghosts=True, removed=False))

@@ -10,7 +10,7 @@ import pytest
 from sparse_convonet.clouds.cleaning import CloudSummary, Dropped
 from sparse_convonet.plan.plan import Plan
 from sparse_convonet.plan.settings import ReconstructionSettings
-from sparse_convonet.scan.messages import tell_input, tell_plan
+from sparse_convonet.scan.messages import tell_input, tell_plan, tell_result
 
 
 @pytest.mark.parametrize(
@@ -48,3 +48,23 @@ def test_a_plan_of_tiles_says_why(
         tell_plan(plan, 2_500_000_000, tiles_asked=tiles_asked)
     tiles = [message.split("  ", 1)[1].strip() for message in caplog.messages if message.startswith("tiles")]
     assert tiles == ([] if said is None else [said])
+
+
+def test_storeys_are_told_and_one_without_a_room_is_warned_of(caplog: pytest.LogCaptureFixture) -> None:
+    report = {
+        "mesh": {"vertices": 3, "faces": 1, "area_m2": 1.0, "components": 1, "watertight": False},
+        "coverage": {"within_1_cell": 1.0, "within_1_voxel": 1.0},
+        "certificate": {"error_95_mm": None},
+        "light_mesh": None,
+        "sides": None,
+        "floor_plans": [{"rooms": 2, "area_m2": 31.26}, {"rooms": 0, "area_m2": 0.0}],
+        "input": {"crs": None, "dropped": {"ghosts": 0}},
+        "seconds": {"total": 1.0},
+        "peak_memory_bytes": 1,
+    }
+    with caplog.at_level(logging.INFO):
+        tell_result(report, [], scanners_by=None)
+    plans = [each for each in caplog.records if each.message.startswith("plan")]
+    assert [each.message for each in plans][0] == "plan      storey 1: 2 rooms, 31.3 m2"
+    assert plans[1].levelno == logging.WARNING and "storey 2: no room" in plans[1].message
+    assert "removed" not in caplog.text and "sides" not in caplog.text
