@@ -44,7 +44,9 @@ def main(arguments: list[str] | None = None) -> None:
     print(f"scanned   a two-storey building from {len(stations)} stations: {len(scan)} points")
     scan_path, settings = options.out / "scan.ply", ReconstructionSettings()
     reconstruct_scan(
-        ScanRequest([scan_path], options.out, settings, up="z", model=options.model, overwrite=True, page=True)
+        ScanRequest(
+            [scan_path], options.out, settings, up="z", model=options.model, overwrite=True, page=True, pictures=True
+        )
     )
     print(f"\nLook at {options.out / 'preview.png'}, or open {options.out / 'page.html'} in a browser")
 

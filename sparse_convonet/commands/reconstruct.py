@@ -70,6 +70,7 @@ def main(arguments: list[str] | None = None) -> None:
         light=light_formats(options.formats),
         light_error_m=light_error_m(options.light_error),
         page=options.page,
+        pictures=options.pictures,
         floor_plan=options.floor_plan,
     )
     reconstruct_scan(request)
@@ -206,6 +207,11 @@ def _parser() -> argparse.ArgumentParser:
         help="error that the light mesh may have (5mm); default: a quarter of a cell",
     )
     add("--page", action="store_true", help="also write page.html: the result to look at in a browser, in one file")
+    add(
+        "--pictures",
+        action="store_true",
+        help="also write a picture of every storey, storey_1.png, ..., and of the building cut upright, section.png",
+    )
     add(
         "--floor-plan",
         action="store_true",

@@ -100,9 +100,9 @@ def fitted_height(boxes: list[np.ndarray], width: int, height: int, margin: int)
     return min(height, rows * max(math.ceil(tallest) + 2 * margin, 1))
 
 
-def heading_off_walls(mesh: Mesh) -> float:
+def heading_off_walls(mesh: Mesh, off_deg: float = _OFF_WALLS_DEG) -> float:
     """A heading (degrees) a little off the walls' main direction that shows the building's long side across."""
-    return heading_of(wall_sums(mesh), mesh.vertices)
+    return heading_of(wall_sums(mesh), mesh.vertices, off_deg)
 
 
 def wall_sums(mesh: Mesh) -> np.ndarray:
@@ -110,18 +110,18 @@ def wall_sums(mesh: Mesh) -> np.ndarray:
     return turn_sums(mesh, _UPRIGHT_COSINE)
 
 
-def heading_of(sums: np.ndarray, outline: np.ndarray) -> float:
+def heading_of(sums: np.ndarray, outline: np.ndarray, off_deg: float = _OFF_WALLS_DEG) -> float:
     """heading_off_walls from the wall_sums (3,) and points (N, 3) that reach as far as the mesh in level directions."""
     turn = turn_of(sums)
     if turn is None:
-        return 90.0 - _OFF_WALLS_DEG
+        return 90.0 - off_deg
     wall_deg = float(np.rad2deg(turn))
 
     def breadth(heading_deg: float) -> float:
         camera = ParallelCamera.looking_down(heading_deg, 90.0)
         return float(np.ptp(outline @ camera.right))
 
-    quarters = [(wall_deg + 90.0 * n - _OFF_WALLS_DEG) % 360 for n in range(2)]
+    quarters = [(wall_deg + 90.0 * n - off_deg) % 360 for n in range(2)]
     # Of the two opposite headings the one nearer to +y, so that x tends to the right.
     heading = max(quarters, key=breadth)
     return heading if np.sin(np.deg2rad(heading)) >= 0 else (heading + 180) % 360

@@ -32,8 +32,7 @@ def write_scan_page(
     light_glb: metres, y up; where its vertices have numbers _OBSERVED (0, 1) or _EXPECTED_ERROR (millimetres), they can be
     looked at.  report: what report.json says.  has_tiles: whether there are 3D Tiles beside the page.
     """
-    given = read_mesh(light_glb)
-    mesh = Mesh(given.vertices @ up_rotation("y").T, given.faces, colours=given.colours)
+    mesh = read_upright(light_glb)
     numbers = vertex_numbers(light_glb, _CARRIED)
     notes = []
     distance = PointDistance(mesh.vertices, FARTHEST_M) if points.count <= MOST_MEASURED else None
@@ -63,6 +62,12 @@ def write_scan_page(
         elsewhere=_elsewhere(has_tiles),
     )
     return write_reconstruction_page(path, page)
+
+
+def read_upright(light_glb: Path) -> Mesh:
+    """A light mesh, metres, z up."""
+    given = read_mesh(light_glb)
+    return Mesh(given.vertices @ up_rotation("y").T, given.faces, colours=given.colours)
 
 
 def _elsewhere(has_tiles: bool) -> str:

@@ -14,6 +14,7 @@ from sparse_convonet.out_of_core.points.origin import Stations
 from sparse_convonet.plan.settings import ReconstructionSettings
 from sparse_convonet.scan.floor_plans import DXF_FILE, ROOMS_FILE, drawings_in
 from sparse_convonet.scan.page import PAGE_FILE, PAGE_MESH
+from sparse_convonet.scan.pictures import SECTION_FILE, storey_pictures_in
 
 RESULT_FILES = ("mesh.ply", "preview.png", "report.json")  # the last says that the others are of one run
 LIGHT_FORMATS = ("glb", "obj", "stl")
@@ -29,6 +30,7 @@ RESULT_NAMES = (
     DXF_FILE,
     ROOMS_FILE,
     REMOVED_FILE,
+    SECTION_FILE,
     TILES_FOLDER,
 )
 
@@ -47,7 +49,7 @@ class ScanRequest:
     cluster: "local" or the address of Ray, for the tiles.  tiles: write a folder of 3D Tiles as well.
     light: formats (LIGHT_FORMATS) of a mesh with few faces beside mesh.ply.  light_error_m: how far it may be from that
     (mesh.collapse.collapse_edges); None: a quarter of a cell.  page: write a page that shows the result as well, which
-    takes a light mesh.glb.  floor_plan: write the plan of every storey as well.
+    takes a light mesh.glb, as do pictures: of each storey, and a section.  floor_plan: write the plan of every storey too.
     """
 
     inputs: Sequence[Path]
@@ -72,6 +74,7 @@ class ScanRequest:
     light: Sequence[str] = ("glb",)
     light_error_m: float | None = None
     page: bool = False
+    pictures: bool = False
     floor_plan: bool = False
 
     def __post_init__(self) -> None:
@@ -93,7 +96,7 @@ class ScanRequest:
     def light_files(self) -> tuple[str, ...]:
         """Those of the light mesh."""
         names = tuple(f"mesh.{name}" for name in self.light)
-        return (*names, PAGE_MESH) if self.page and PAGE_MESH not in names else names
+        return (*names, PAGE_MESH) if (self.page or self.pictures) and PAGE_MESH not in names else names
 
     @property
     def page_files(self) -> tuple[str, ...]:
@@ -118,12 +121,20 @@ class ScanRequest:
             *self.light_files,
             *self.page_files,
             *self.removed_files,
+            *([SECTION_FILE] if self.pictures else []),
             *([DXF_FILE, ROOMS_FILE] if self.floor_plan else []),
             *RESULT_FILES[1:],
             *([TILES_FOLDER] if self.tiles else []),
         )
 
     @property
+    def storey_files(self) -> list[str]:
+        """What `out` holds of the results that there is one of for each storey, if they are asked for."""
+        pictures = storey_pictures_in(self.out) if self.pictures else []
+        return pictures + (drawings_in(self.out) if self.floor_plan else [])
+
+    @property
     def earlier_files(self) -> list[str]:
         """Results of any run that `out` holds."""
-        return [*(name for name in RESULT_NAMES if (self.out / name).exists()), *drawings_in(self.out)]
+        named = [name for name in RESULT_NAMES if (self.out / name).exists()]
+        return [*named, *drawings_in(self.out), *storey_pictures_in(self.out)]

@@ -25,7 +25,6 @@ from sparse_convonet.scan.floor_plans import (
     DXF_FILE,
     ROOMS_FILE,
     drawing_file,
-    drawings_in,
     make_floor_plans,
     require_floor_plans,
     write_floor_plans,
@@ -34,6 +33,7 @@ from sparse_convonet.scan.forecast import SecondForecast
 from sparse_convonet.scan.gather import GatheredScan, gather
 from sparse_convonet.scan.messages import StageBars, tell_input, tell_model, tell_plan, tell_result
 from sparse_convonet.scan.page import PAGE_MESH, write_scan_page
+from sparse_convonet.scan.pictures import write_pictures
 from sparse_convonet.scan.report import ScanInput, report_of
 from sparse_convonet.scan.request import PRJ_FILE, RESULT_FILES, TILES_FOLDER, ScanRequest
 
@@ -76,8 +76,7 @@ def reconstruct_scan(request: ScanRequest) -> dict[str, Any]:
     if gathered.work is not None:
         gathered.work.remove()
     prj = [] if report["input"]["crs"] is None else [PRJ_FILE]
-    drawings = drawings_in(request.out) if request.floor_plan else []
-    written = [request.out / name for name in (*request.result_files, *drawings, *prj)]
+    written = [request.out / name for name in (*request.result_files, *request.storey_files, *prj)]
     by_trajectory = None if request.trajectory is None else "--trajectory"
     tell_result(report, written, scanners_by="--station" if request.stations else by_trajectory)
     return report
@@ -119,7 +118,7 @@ def _check(request: ScanRequest) -> None:
     if request.floor_plan:
         require_floor_plans()
     existing = [name for name in request.result_files if (request.out / name).exists()]
-    existing += drawings_in(request.out) if request.floor_plan else []
+    existing += request.storey_files
     if existing and not request.overwrite:
         found = f"{request.out}: holds {', '.join(existing)} already"
         if RESULT_FILES[-1] not in existing:
@@ -194,7 +193,7 @@ def _make(
         watch.lap("write")
         drawn = None
         if request.floor_plan:
-            plans = make_floor_plans(gathered.scan, mesh.floors_z, found.threshold, progress)
+            plans = make_floor_plans(gathered.scan, mesh.storeys, found.threshold, progress)
             plan_names = [*(drawing_file(plan.number) for plan in plans), DXF_FILE, ROOMS_FILE]
             plan_paths = {name: group.add(request.out / name) for name in plan_names}
             drawn = write_floor_plans(plans, settings.scan_frame, crs, paths.title, plan_paths)
@@ -205,6 +204,9 @@ def _make(
         for page_path in page_paths:
             progress("page", 0.0)
             write_scan_page(page_path, temporary[PAGE_MESH], gathered.scan.points, report, has_tiles=request.tiles)
+        if request.pictures:
+            progress("pictures", 0.0)
+            write_pictures(temporary[PAGE_MESH], mesh.storeys, paths.title, lambda name: group.add(request.out / name))
         for prj_path in prj_paths:
             assert crs is not None
             prj_path.write_text(prj_of(crs) + "\n", encoding="utf-8")

@@ -138,8 +138,7 @@ def assemble(
         facts = write_light(paths, found, frame.scan)
     statistics = _statistics(surfaces, finished.pieces, sums, frame)
     shares = coverage.shares(), finished.removed_pieces, rays.shares()
-    floors = tuple(storey.floor_z for storey in plan.storeys)
-    return WrittenMesh(statistics, *shares, certified, floors, facts)
+    return WrittenMesh(statistics, *shares, certified, plan.storeys, facts)
 
 
 def _as_written(surface: TileSurface, frame: TileFrame) -> Mesh:

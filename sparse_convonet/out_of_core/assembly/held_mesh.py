@@ -80,8 +80,7 @@ class HeldMesh:
         if paths.tiles is not None and grid is not None:
             with atomic_folder(paths.tiles) as temporary:
                 self._write_tiles(upright, temporary, grid, paths.to_earth)
-        floors = tuple(storey.floor_z for storey in storeys)
-        return WrittenMesh(statistics, coverage, self.removed_pieces, rays.shares(), certificate, floors, light)
+        return WrittenMesh(statistics, coverage, self.removed_pieces, rays.shares(), certificate, storeys, light)
 
     def _coverage(self, distances_m: Sequence[float], progress: Progress) -> tuple[float, ...]:
         """The share of all points within each distance."""

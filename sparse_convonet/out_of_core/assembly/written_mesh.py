@@ -16,6 +16,7 @@ from sparse_convonet.mesh.placed import in_scan
 from sparse_convonet.mesh.topology import MeshStatistics
 from sparse_convonet.metrics.certificate import Certificate
 from sparse_convonet.metrics.sides import ScanSideShares
+from sparse_convonet.picture.storeys import Storey
 from sparse_convonet.structures import Mesh
 
 logger = logging.getLogger(__name__)
@@ -51,15 +52,15 @@ class LightFacts:
 class WrittenMesh:
     """statistics: of the whole mesh, in the units of the scan, as mesh_statistics.  coverage: the share of the points
     within each of the distances asked for.  removed_pieces: connected pieces that were too small or had too few points.
-    sides: None where no scanner is known.  certificate: what error is expected.  floors_z: of the storeys, ascending,
-    metres, z up.  light: None where none was asked for."""
+    sides: None where no scanner is known.  certificate: what error is expected.  storeys: from the lowest up, metres, z
+    up.  light: None where none was asked for."""
 
     statistics: MeshStatistics
     coverage: tuple[float, ...]
     removed_pieces: int
     sides: ScanSideShares | None
     certificate: Certificate
-    floors_z: tuple[float, ...]
+    storeys: tuple[Storey, ...]
     light: LightFacts | None = None
 
 
