@@ -24,6 +24,7 @@ COMMANDS = (
     Command("object", "reconstruct_object", "one object in; a mesh, a picture and a report out"),
     Command("sample", "sample_shapes", "new shapes from a generative network, and shapes between two"),
     Command("train", "train", "train a model from a YAML file, on generated scenes or a data set"),
+    Command("curves", "draw_curves", "the curves of trainings as a picture and a table"),
     Command("evaluate", "evaluate", "scores by the papers' protocol on a data set, or of two meshes"),
     Command("compare", "compare", "methods side by side on the same scans: scores, time, memory, pictures"),
     Command("validate", "validate", "validation IoU, and on which side of a surface the room lies"),

@@ -71,6 +71,36 @@ class CsvCurves:
         self._file.close()
 
 
+def read_run(out: Path) -> dict[str, list[tuple[int, float]]]:
+    """The curves of a run's folder by name, each with its steps (ascending) and values: of TensorBoard's events, or of
+    the table.
+
+    Raises ValueError, in one sentence, for a folder that holds neither.
+    """
+    if (out / CURVES).is_file():
+        rows = read_curves(out / CURVES)
+    elif any(out.glob("events.out.tfevents.*")):
+        rows = _read_events(out)
+    else:
+        raise ValueError(
+            f"{out}: expected the folder of a run of sparse-convonet train, with events.out.tfevents.* or {CURVES}, found "
+            "neither; check the path"
+        )
+    found: dict[str, dict[int, float]] = {}
+    for step, name, value in rows:
+        found.setdefault(name, {})[step] = value
+    return {name: sorted(values.items()) for name, values in found.items()}
+
+
+def _read_events(out: Path) -> list[tuple[int, str, float]]:
+    """Of all files of the folder; what a resumed run took back is left out."""
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    events = EventAccumulator(str(out), size_guidance={"scalars": 0, "images": 1, "tensors": 1})
+    events.Reload()
+    return [(each.step, name, each.value) for name in events.Tags()["scalars"] for each in events.Scalars(name)]
+
+
 def read_curves(path: Path) -> list[tuple[int, str, float]]:
     """The rows (step, name, value) of a file of CsvCurves; a last line that a killed process cut off is left out."""
     rows = []
