@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 from scipy.ndimage import distance_transform_edt
-from skimage.morphology import remove_small_holes, remove_small_objects
 
 from sparse_convonet.floor_plan.sections import Raster
+from sparse_convonet.floor_plan.small_regions import without_small_holes, without_small_regions
 
 _WALL_M = (0.3, 2.1)  # over the floor, where points show walls
 _FLOOR_M = (-0.3, 0.25)  # where they show the floor
@@ -68,7 +68,7 @@ class PointPlaces:
             return SeenPlaces(wall_m, floor, storey, None)
         smallest = max(1, round(_SMALLEST_M2 / step**2))
         closed = distance_transform_edt(storey & ceiling) * step > _NEAR_M - step  # it ends where the last points are
-        indoors = remove_small_holes(remove_small_objects(closed, max_size=smallest), max_size=smallest)
+        indoors = without_small_holes(without_small_regions(closed, smallest), smallest)
         return SeenPlaces(wall_m, floor, storey, indoors)
 
 

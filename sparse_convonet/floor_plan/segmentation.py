@@ -13,10 +13,10 @@ import numpy as np
 from scipy.ndimage import binary_dilation, distance_transform_edt
 from skimage.feature import peak_local_max
 from skimage.measure import label
-from skimage.morphology import remove_small_holes, remove_small_objects
 from skimage.segmentation import watershed
 
 from sparse_convonet.floor_plan.sections import Sections
+from sparse_convonet.floor_plan.small_regions import without_small_holes, without_small_regions
 
 WALL, OUTSIDE = 0, 1  # labels; rooms follow
 DOOR_M = 1.3  # wider places do not part rooms, unless a lintel or a window's sill does
@@ -98,8 +98,8 @@ def _without_noise(wall: np.ndarray, step: float) -> np.ndarray:
     """Logits (X, Y) without small pieces of wall, and without small holes in them."""
     solid = wall > 0
     places = max(1, round(_SMALLEST_WALL_M2 / step**2))
-    kept = remove_small_objects(solid, max_size=places)
-    filled = remove_small_holes(kept, max_size=places)
+    kept = without_small_regions(solid, places)
+    filled = without_small_holes(kept, places)
     wall = np.where(solid & ~kept, -np.abs(wall) - np.float32(0.1), wall)
     return np.where(filled & ~kept, np.abs(wall) + np.float32(0.1), wall)
 

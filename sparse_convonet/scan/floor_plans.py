@@ -16,7 +16,6 @@ from sparse_convonet.coordinates import ScanFrame
 from sparse_convonet.extract.mise import threshold_logit
 from sparse_convonet.io.crs import name_of
 from sparse_convonet.mesh.query_chunks import query_chunks
-from sparse_convonet.picture.storeys import Storey
 from sparse_convonet.reconstruct.backend import PlannedScan, Queries
 from sparse_convonet.runtime.progress import Progress
 from sparse_convonet.runtime.refusals import require_package
@@ -48,9 +47,9 @@ def drawings_in(folder: Path) -> list[str]:
 
 
 def make_floor_plans(
-    scan: PlannedScan, storeys: Sequence[Storey], threshold: float, progress: Progress
+    scan: PlannedScan, floors_z: Sequence[float], threshold: float, progress: Progress
 ) -> list[StoreyPlan]:
-    """One for each storey, given from the lowest up, metres, z up.  threshold: tau.
+    """One for each storey, whose floors are given, ascending, metres, z up.  threshold: tau.
 
     The scan is encoded for it, unless it is on the disk and was; the field is asked block by block, and never more than
     one storey's sections are held.
@@ -59,7 +58,6 @@ def make_floor_plans(
     from sparse_convonet.floor_plan.seen import PointPlaces
     from sparse_convonet.floor_plan.storey_plan import plan_storey
 
-    floors_z = [storey.floor_z for storey in storeys]
     queries, logit = scan.queries(progress), threshold_logit(threshold)
     raster = Raster.around(scan.points.low, scan.points.high, scan.plan.cell_size_m / 2)
     places = PointPlaces(raster, floors_z)

@@ -193,7 +193,8 @@ def _make(
         watch.lap("write")
         drawn = None
         if request.floor_plan:
-            plans = make_floor_plans(gathered.scan, mesh.storeys, found.threshold, progress)
+            floors_z = [storey.floor_z for storey in mesh.storeys]
+            plans = make_floor_plans(gathered.scan, floors_z, found.threshold, progress)
             plan_names = [*(drawing_file(plan.number) for plan in plans), DXF_FILE, ROOMS_FILE]
             plan_paths = {name: group.add(request.out / name) for name in plan_names}
             drawn = write_floor_plans(plans, settings.scan_frame, crs, paths.title, plan_paths)
