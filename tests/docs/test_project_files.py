@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
 
+import pytest
 import yaml
 
 import sparse_convonet
@@ -36,3 +41,12 @@ def test_extras_are_all_explained_on_the_page_of_the_installation() -> None:
     assert len(extras) >= 8
     for extra in extras:
         assert f"\n| `{extra}` |" in page, extra
+
+
+@pytest.mark.parametrize("name", ["Dockerfile", "Dockerfile.cuda"])
+def test_the_files_of_the_images_pass_the_linter(name: str) -> None:
+    linter = shutil.which("hadolint", path=str(Path(sys.executable).parent)) or shutil.which("hadolint")
+    if linter is None:
+        pytest.skip("hadolint is not installed; the extra dev brings it on Linux")
+    found = subprocess.run([linter, str(ROOT / "docker" / name)], capture_output=True, text=True)
+    assert (found.returncode, found.stdout) == (0, "")
