@@ -23,7 +23,7 @@ if TYPE_CHECKING:  # what type checkers and editors see; each name is loaded at 
     from sparse_convonet.structures import Mesh as Mesh
     from sparse_convonet.structures import PointCloud as PointCloud
 
-__version__ = "0.1.0"
+__version__ = "0.2.0"
 
 # Where each public name lives; loaded at first use, so that importing a part does not import everything.
 _HOMES = {
