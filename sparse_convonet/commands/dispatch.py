@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import difflib
 import importlib
-import importlib.metadata
 import sys
 from collections.abc import Sequence
 
+from sparse_convonet import __version__
 from sparse_convonet.commands.listing import COMMANDS, GROUPS, Command
 from sparse_convonet.commands.parsing import PROGRAM, example_lines
 from sparse_convonet.runtime.cli import starting
@@ -37,7 +37,7 @@ def main(arguments: list[str] | None = None) -> int | None:
         print(help_text(group))
         return 0
     if words == ["--version"]:
-        print(f"{PROGRAM} {importlib.metadata.version('sparse_convonet')}")
+        print(f"{PROGRAM} {__version__}")
         return 0
     name = f"{group} {rest[0]}".lstrip()
     command = next((each for each in COMMANDS if each.name == name), None)
