@@ -5,6 +5,8 @@ from __future__ import annotations
 import importlib
 from typing import TYPE_CHECKING, Any
 
+from sparse_convonet.runtime.version import __version__ as __version__
+
 if TYPE_CHECKING:  # what type checkers and editors see; each name is loaded at its first use
     from sparse_convonet.clouds.cleaning import clean_points as clean_points
     from sparse_convonet.config.experiment import load_config as load_config
@@ -22,8 +24,6 @@ if TYPE_CHECKING:  # what type checkers and editors see; each name is loaded at 
     from sparse_convonet.scan.run import reconstruct_scan as reconstruct_scan
     from sparse_convonet.structures import Mesh as Mesh
     from sparse_convonet.structures import PointCloud as PointCloud
-
-__version__ = "0.2.0"
 
 # Where each public name lives; loaded at first use, so that importing a part does not import everything.
 _HOMES = {

@@ -7,10 +7,10 @@ import importlib
 import sys
 from collections.abc import Sequence
 
-from sparse_convonet import __version__
 from sparse_convonet.commands.listing import COMMANDS, GROUPS, Command
 from sparse_convonet.commands.parsing import PROGRAM, example_lines
 from sparse_convonet.runtime.cli import starting
+from sparse_convonet.runtime.version import __version__
 
 _EXAMPLES = {
     "": (
