@@ -20,8 +20,9 @@ from sparse_convonet.plan.plan import Plan
 from sparse_convonet.plan.settings import ReconstructionSettings
 from sparse_convonet.plan.stages import FoundSurface
 from sparse_convonet.runtime.memory import peak_memory_bytes
+from sparse_convonet.runtime.version import __version__
 
-_VERSIONS_OF = ("sparse_convonet", "torch", "numpy", "open3d-cpu", "open3d", "MinkowskiEngine", "numba")
+_VERSIONS_OF = ("torch", "numpy", "open3d-cpu", "open3d", "MinkowskiEngine", "numba")
 
 
 @dataclass(frozen=True)
@@ -127,7 +128,7 @@ def _rounded(facts: ScanSideShares | LightFacts | ExpectedError) -> dict[str, fl
 
 
 def versions() -> dict[str, str]:
-    found = {"python": platform.python_version()}
+    found = {"python": platform.python_version(), "sparse_convonet": __version__}
     for name in _VERSIONS_OF:
         try:
             found[name] = importlib.metadata.version(name)

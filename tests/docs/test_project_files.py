@@ -19,6 +19,7 @@ def test_the_citation_names_the_version_the_licence_and_the_authors_of_the_packa
     citation = yaml.safe_load((ROOT / "CITATION.cff").read_text(encoding="utf-8"))
     project = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
     assert citation["version"] == sparse_convonet.__version__
+    assert f'version = "{sparse_convonet.__version__}"' in project
     assert f'license = "{citation["license"]}"' in project
     assert f'authors = [{{ name = "{citation["authors"][0]["name"]}" }}]' in project
     assert citation["references"][0]["url"] in (ROOT / "README.md").read_text(encoding="utf-8")
