@@ -6,7 +6,6 @@ import argparse
 import os
 from dataclasses import replace
 from datetime import date
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -15,7 +14,13 @@ from tqdm import tqdm
 from sparse_convonet.config.models import DenseVoxelModelConfig
 from sparse_convonet.coordinates import up_rotation
 from sparse_convonet.evaluation.comparison import ComparisonRow, compare_run, markdown, write_tables
-from sparse_convonet.evaluation.comparison_report import draw_bars, draw_growth, draw_scenes, write_comparison_page
+from sparse_convonet.evaluation.comparison_report import (
+    DrawnScenes,
+    draw_bars,
+    draw_growth,
+    draw_scenes,
+    write_comparison_page,
+)
 from sparse_convonet.evaluation.contenders import Contender, contenders_of, require_weights
 from sparse_convonet.evaluation.growth import GrowthPoint, measure_growth
 from sparse_convonet.evaluation.runs import RunSettings, run_contender, write_scene
@@ -47,9 +52,9 @@ def compare(options: argparse.Namespace, command: str) -> None:
 
     known = _scenes(options, contenders)
     cells = (options.cells or None) if options.data is not None and options.data.is_dir() else None
-    rows, pictures = _compare(options, contenders, known, replace(settings, cells=cells))
+    rows, scenes = _compare(options, contenders, known, replace(settings, cells=cells))
     growth = _grow(options, contenders, settings) if options.areas else []
-    drawn = draw_growth(options.out, growth, memory, options.time_limit) if growth else []
+    curves = draw_growth(options.out, growth, memory, options.time_limit) if growth else []
     what = str(options.data) if options.data is not None else f"a generated building of {min(options.areas):g} m²"
     about = (
         f"{len(known)} scene(s): {what}. Every method got the same points, in a process of its own, which held at most "
@@ -61,9 +66,9 @@ def compare(options: argparse.Namespace, command: str) -> None:
         f"process of its own until it fails. A method fails when it takes more than {memory / 1e9:.1f} GB or "
         f"{options.time_limit:g} s."
     )
-    write_comparison_page(options.out, "Comparison", about, rows, pictures, growth, growth_text, drawn)
+    write_comparison_page(options.out, "Comparison", about, rows, scenes, growth, growth_text, curves)
     print(markdown(rows), end="")
-    print(f"wrote {options.out / 'index.html'}, comparison.md, comparison.csv and the pictures beside")
+    print(f"wrote {options.out / 'index.html'}, comparison.md, comparison.csv, pictures and views beside")
 
 
 def _scenes(options: argparse.Namespace, contenders: list[Contender]) -> list[Known]:
@@ -86,7 +91,7 @@ def _scenes(options: argparse.Namespace, contenders: list[Contender]) -> list[Kn
 
 def _compare(
     options: argparse.Namespace, contenders: list[Contender], known: list[Known], settings: RunSettings
-) -> tuple[list[ComparisonRow], list[tuple[Path, str]]]:
+) -> tuple[list[ComparisonRow], DrawnScenes]:
     scenes = [write_scene(options.out / "scenes", scene) for scene, _ in known]
     rows, folders = [], {}
     bar = tqdm(contenders, unit="method")

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
+from urllib.parse import quote
+
+import numpy as np
 
 from sparse_convonet.evaluation.comparison import ENCODE, FAILURES, MEMORY, MESH, ComparisonRow, cells, columns
 from sparse_convonet.evaluation.growth import GrowthPoint
@@ -12,12 +16,25 @@ from sparse_convonet.evaluation.runs import prediction_of
 from sparse_convonet.evaluation.scenes import Known
 from sparse_convonet.report.charts import Curve, write_bars, write_curves
 from sparse_convonet.report.comparison_page import PageSection, write_page
+from sparse_convonet.report.reconstruction_page import ReconstructionPage, write_reconstruction_page
 from sparse_convonet.report.side_by_side import Entry, write_side_by_side
+from sparse_convonet.report.views_page import View, write_views_page
+from sparse_convonet.structures import Mesh
 
 _LARGEST_ERROR_SHARE = 0.02  # of the unit cube
 _LARGEST_ERROR_VOXELS = 2.0
+_VIEWS_FOLDER = "views"
+_VIEW_FACES, _VIEW_BYTES = 500_000, 12_000_000  # of each; several are open at once
 _BARS = ("IoU", "F ", "Chamfer-L1 x10", "Chamfer-L1 cm", "points within 1 cell", ENCODE, MESH, MEMORY)
 _SCORE_TEXTS = ("IoU", "F 1 %", "F 5 cm", "points within 1 voxel %")
+
+
+@dataclass(frozen=True)
+class DrawnScenes:
+    """pictures: PNG files; views: pages to look around in.  Both with their captions."""
+
+    pictures: list[tuple[Path, str]] = field(default_factory=list)
+    views: list[tuple[Path, str]] = field(default_factory=list)
 
 
 def draw_scenes(
@@ -26,9 +43,12 @@ def draw_scenes(
     scenes: Sequence[Path],
     known: Sequence[Known],
     scores: Mapping[str, ComparisonRow],
-) -> list[tuple[Path, str]]:
-    """One PNG per scene: the truth where it is a mesh, and what each run made of it.  runs: folders, by method."""
-    pictures = []
+) -> DrawnScenes:
+    """One PNG per scene: the truth where it is a mesh, and what each run made of it; of scenes in metres also a page.
+
+    runs: folders, by method.
+    """
+    drawn = DrawnScenes()
     for path, (scene, truth) in zip(scenes, known, strict=True):
         entries = [] if truth.mesh is None else [Entry("truth", truth.mesh, "", None)]
         for name, folder in runs.items():
@@ -45,14 +65,41 @@ def draw_scenes(
             continue
         metric = scene.voxel_size_m is not None or (scene.unit_frame and scene.unit_frame.metres_per_unit != 1)
         largest = _LARGEST_ERROR_VOXELS * scene.voxel_size_m if scene.voxel_size_m else _LARGEST_ERROR_SHARE
-        target = out / f"scene_{_file_name(scene.category)}_{_file_name(scene.name)}.png"
+        name = f"{_file_name(scene.category)}_{_file_name(scene.name)}"
+        target = out / f"scene_{name}.png"
         title = f"{scene.category} / {scene.name}: {len(scene.points_world):,} points"
         write_side_by_side(
             target, title, entries,
             largest_error=largest, unit="m" if metric else "of the cube", error_name=truth.error_name,
         )  # fmt: skip
-        pictures.append((target, title))
-    return pictures
+        drawn.pictures.append((target, title))
+        if scene.voxel_size_m is not None:
+            view = out / f"view_{name}.html"
+            _write_views(view, title, entries, scene.points_world, truth.error_name, largest)
+            drawn.views.append((view, title))
+    return drawn
+
+
+def _write_views(
+    path: Path, title: str, entries: Sequence[Entry], points_world: np.ndarray, error_name: str, largest_m: float
+) -> None:
+    """The page of a scene with the viewers of its meshes, which stand in the folder views beside it."""
+    folder = path.parent / _VIEWS_FOLDER
+    folder.mkdir(exist_ok=True)
+    views = []
+    for number, entry in enumerate(entries):
+        if len(entry.mesh.faces) == 0:
+            continue
+        page = folder / f"{path.stem}_{number + 1}.html"
+        numbers = {} if entry.error is None else {"error": entry.error * 1000}
+        shown = ReconstructionPage(
+            entry.name, Mesh(entry.mesh.vertices, entry.mesh.faces), points_world, vertex_numbers=numbers, colour="error",
+            elsewhere="in the folder runs", error_name=error_name, error_high_mm=1000 * largest_m,
+        )  # fmt: skip
+        write_reconstruction_page(page, shown, most_faces=_VIEW_FACES, most_bytes=_VIEW_BYTES)
+        views.append(View(entry.name, entry.remark, page))
+    if views:
+        write_views_page(path, title, views, f"Colours: {error_name}, up to {100 * largest_m:g} cm.")
 
 
 def draw_bars(path: Path, rows: Sequence[ComparisonRow]) -> None:
@@ -115,7 +162,7 @@ def write_comparison_page(
     title: str,
     about: str,
     rows: Sequence[ComparisonRow],
-    pictures: Sequence[tuple[Path, str]],
+    drawn: DrawnScenes,
     growth: Sequence[GrowthPoint],
     growth_text: str,
     growth_pictures: Sequence[Path],
@@ -126,17 +173,18 @@ def write_comparison_page(
         bars = [(out / "bars.png", "Scores, times and memory")] if (out / "bars.png").is_file() else []
         table = tuple(tuple(row) for row in cells(rows))
         sections.append(PageSection("Scores and cost", "", table, tuple(bars)))
-    if pictures:
+    if drawn.pictures:
         text = (
             "The same camera, scale and cut for all; colours: distance of the surface to the truth. Meshes are shown as "
             "the methods make them, small pieces included. What no scanner saw, such as the outer sides of walls, is left "
             "out by some methods and guessed by others; scores of scanned buildings count what was seen only."
         )
-        sections.append(PageSection("Pictures", text, (), tuple(pictures)))
+        links = tuple((quote(path.name), f"{title}: look around, side by side") for path, title in drawn.views)
+        sections.append(PageSection("Pictures", text, (), tuple(drawn.pictures), links))
     if growth:
         captions = ("Time against floor area", "Peak memory of the process against floor area")
-        drawn = tuple(zip(growth_pictures, captions, strict=True))
-        sections.append(PageSection("Growth with floor area", growth_text, growth_table(growth), drawn))
+        curves = tuple(zip(growth_pictures, captions, strict=True))
+        sections.append(PageSection("Growth with floor area", growth_text, growth_table(growth), curves))
     write_page(out / "index.html", title, sections)
 
 

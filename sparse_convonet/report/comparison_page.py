@@ -100,6 +100,13 @@ _PAGE = """\
 </tbody>
 </table></div>
 {% endif %}
+{% if section.links %}
+<ul>
+{% for address, text in section.links %}
+<li><a href="{{ address }}">{{ text }}</a></li>
+{% endfor %}
+</ul>
+{% endif %}
 {% for picture in section.pictures %}
 <figure>
 <img src="data:image/png;base64,{{ picture.data }}" width="{{ picture.width }}" height="{{ picture.height }}" \
@@ -120,13 +127,15 @@ alt="{{ picture.caption }}">
 class PageSection:
     """text: paragraphs apart by empty lines.  table: rows of equal length, the first its header; or none.
 
-    pictures: PNG files, each with its caption.  Raises ValueError where rows differ in length.
+    pictures: PNG files, each with its caption.  links: relative addresses, each with its words.  Raises ValueError where
+    rows differ in length.
     """
 
     heading: str
     text: str
     table: tuple[tuple[str, ...], ...] = ()
     pictures: tuple[tuple[Path, str], ...] = ()
+    links: tuple[tuple[str, str], ...] = ()
 
     def __post_init__(self) -> None:
         for number, row in enumerate(self.table):
@@ -155,6 +164,7 @@ class _Section:
     rows: tuple[tuple[str, ...], ...]
     numeric: tuple[bool, ...]
     pictures: tuple[_Picture, ...]
+    links: tuple[tuple[str, str], ...]
 
 
 def write_page(path: Path, title: str, sections: Sequence[PageSection]) -> None:
@@ -179,6 +189,7 @@ def _as_shown(section: PageSection) -> _Section:
         tuple(rows),
         tuple(_is_numeric([row[column] for row in rows]) for column in range(len(head))),
         tuple(_embedded(path, caption) for path, caption in section.pictures),
+        section.links,
     )
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from sparse_convonet.mesh.light_numba import number_by_first_use
+from sparse_convonet.mesh.topology import is_watertight
 from sparse_convonet.picture.camera import heading_off_walls
 from sparse_convonet.picture.storeys import Storey, find_storeys
 from sparse_convonet.report.page_arrays import (
@@ -37,7 +38,12 @@ MOST_FACES = 2_000_000
 MOST_BYTES = 30_000_000
 MOST_POINTS = 300_000
 _LEAST_FACES, _TRIES, _SPARE = 1_000, 4, 0.9
-VERTEX_NUMBERS = {"distance": 1.0, "expected_error": 0.1, "observed": 1.0}  # and the steps in which they are told
+VERTEX_NUMBERS = {
+    "distance": 1.0,
+    "expected_error": 0.1,
+    "error": 0.1,
+    "observed": 1.0,
+}  # in which steps they are told
 _POINT_SIZE_M = 0.012
 
 
@@ -47,7 +53,9 @@ class ReconstructionPage:
 
     mesh_world: metres, z up, with at least one face.  points_world: (M, 3), of the scan, at most MOST_POINTS are shown;
     point_colours: (M, 3) uint8 or None.  vertex_numbers: (V,) each, of the names in VERTEX_NUMBERS: distance to the
-    nearest point and expected_error, millimetres, and observed, 0 or 1; those that are missing are not offered.
+    nearest point, expected_error and error, that is distance to the truth, millimetres, and observed, 0 or 1; those that
+    are missing are not offered.  colour: the name of the numbers that colour the mesh at first; "": photo, or none.
+    error_name: what error is, for the legend.  error_high_mm: at which its colours end; None: by what there is.
     title, figures, choices, notes: text, shown as it is, never taken for HTML.  elsewhere: where the whole mesh is, said
     where the page shows a coarser one.
     """
@@ -61,6 +69,9 @@ class ReconstructionPage:
     choices: Sequence[Figure] = ()
     notes: Sequence[str] = ()
     elsewhere: str = "in mesh.ply"
+    colour: str = ""
+    error_name: str = "distance to the truth"
+    error_high_mm: float | None = None
 
     def __post_init__(self) -> None:
         if len(self.mesh_world.faces) == 0:
@@ -140,6 +151,11 @@ def _html(page: ReconstructionPage, shown: ReconstructionPage, storeys: Sequence
         },
         "layout": {
             "heading": np.deg2rad(heading),
+            "middle": middle.tolist(),
+            "solid": is_watertight(mesh.faces, len(mesh.vertices)),
+            "colour": page.colour,
+            "error_name": page.error_name[:1].upper() + page.error_name[1:],
+            "error_high": page.error_high_mm,
             "base_z": storeys[0].floor_z - middle[2],
             "point_size_m": _POINT_SIZE_M,
             "storeys": [

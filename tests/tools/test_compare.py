@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from pathlib import Path
 
 import numpy as np
@@ -58,6 +59,7 @@ def test_a_data_set_gives_a_table_pictures_and_one_page(
     assert found["grid"]["IoU"] == "" and 0 <= float(found["sparse"]["IoU"]) <= 1
     page = (tmp_path / "out" / "index.html").read_text()
     assert page.count("data:image/png;base64,") == 2 and "://" not in page
+    assert not list((tmp_path / "out").glob("view*"))  # in the unit cube nothing has a size in metres
     made = {path: path.stat().st_mtime_ns for path in (tmp_path / "out" / "runs").rglob("*.ply")}
     assert len(made) == 6
     assert exit_code("compare", *arguments) == 0
@@ -91,6 +93,9 @@ def test_a_scan_is_compared_by_its_points(configs: dict[str, Path], tmp_path: Pa
     assert exit_code("compare", *arguments, "--out", tmp_path / "out") == 0
     found = rows(tmp_path / "out")["alpha"]
     assert float(found["points within 1 voxel %"]) > 30 and "IoU" not in found
+    (link,) = re.findall(r'href="(view_[^"]*)"', (tmp_path / "out" / "index.html").read_text())
+    (frame,) = re.findall(r'<iframe src="([^"]*)"', (tmp_path / "out" / link).read_text())
+    assert '"error":' in (tmp_path / "out" / frame).read_text()  # the mesh's distances to the points
 
 
 def test_what_cannot_be_compared_is_said(

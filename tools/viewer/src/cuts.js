@@ -53,6 +53,22 @@ export class Cuts {
     this.changed();
   }
 
+  // From where to where along each axis, metres in a frame whose origin lies at -middle; null: all there is.
+  ends(middle) {
+    return AXES.map((axis, n) => {
+      const [from, to] = this.sliders[axis].map((slider) => +slider.value), span = this.high[axis] - this.low[axis];
+      const at = (step) => this.low[axis] + (span * step) / STEPS + middle[n];
+      return [from === 0 ? null : at(from), to === STEPS ? null : at(to)];
+    });
+  }
+
+  setEnds(ends, middle) {
+    for (const [n, axis] of AXES.entries()) {
+      const [from, to] = ends[n];
+      this.between(axis, from === null ? -Infinity : from - middle[n], to === null ? Infinity : to - middle[n]);
+    }
+  }
+
   get values() {
     return AXES.map((axis) => this.sliders[axis].map((slider) => slider.value));
   }

@@ -48,10 +48,11 @@ export async function meshLayer(cuts) {
   for (const [name, label, title] of [
     ["distance", "Distance to points", "Distance to the nearest point of the scan"],
     ["expected_error", "Expected error", "Expected error"],
+    ["error", "Error", data.layout.error_name],
   ]) {
     const values = await data.numbers(name);
     if (!values) continue;
-    const high = nice(Math.max(5 * quantile(values, 0.25), 5)); // so that what fits well is told apart as well
+    const high = (name === "error" && data.layout.error_high) || nice(Math.max(5 * quantile(values, 0.25), 5)); // so that what fits well is told apart as well
     const legend = { title, low: "0", high: `${short(high)} or more` };
     ways.push({ name, label, mode: 3, range: [0, high], legend, values: new BufferAttribute(values, 1) });
   }
@@ -64,6 +65,7 @@ export async function meshLayer(cuts) {
     ...cuts,
     palette: { value: PALETTE.map(rgb) }, range: { value: new Vector2(0, 1) }, mode: { value: 0 },
     plain: { value: new Vector3() }, section: { value: new Vector3() }, guessed: { value: rgb("#e0803a") },
+    solid: { value: data.layout.solid },
     wholeLow: { value: new Vector3() }, wholeHigh: { value: new Vector3() },
   };
   const mesh = new Mesh(geometry, material(MESH_VERTEX, MESH_FRAGMENT, uniforms));

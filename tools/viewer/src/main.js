@@ -8,9 +8,11 @@ import { look, meshLayer, paint, pointLayer } from "./layers.js";
 import { byId, choices, showLegend, showTexts } from "./panel.js";
 import { Picture } from "./picture.js";
 import { Ruler } from "./ruler.js";
+import { together } from "./together.js";
 import { Orbit, Walk } from "./travel.js";
 
 const HEADING_OFF_WALLS = 0.25, ELEVATION = 0.9; // radians
+const AHEAD_M = 3; // of a walk: where the others turn around
 const KEYS = {
   KeyW: "w", KeyS: "s", KeyA: "a", KeyD: "d", ArrowLeft: "left", ArrowRight: "right", ArrowUp: "up", ArrowDown: "down",
   KeyE: "higher", KeyQ: "lower", ShiftLeft: "fast", ShiftRight: "fast", Equal: "nearer", NumpadAdd: "nearer", Minus: "farther",
@@ -52,11 +54,16 @@ async function open() {
   const colourBy = (index) => {
     layer.colourBy(layer.ways[index]);
     showLegend(layer.ways[index].legend);
+    coloured = index;
+    wanted = layer.ways[index].name;
     changed();
   };
-  const first = layer.ways.findIndex((way) => way.name === "photo") < 0 ? 0 : 1;
-  choices(byId("colours"), "colour", layer.ways.map((way) => way.label), first, colourBy);
+  const wayOf = (name) => layer.ways.findIndex((way) => way.name === name);
+  const first = Math.max(0, wayOf(layout.colour || "photo"));
+  let coloured = first, wanted = ""; // wanted: what all pages beside each other are to show, if they have it
+  const showColour = choices(byId("colours"), "colour", layer.ways.map((way) => way.label), first, colourBy);
   colourBy(first);
+  wanted = layout.colour || wanted;
 
   const cuts = new Cuts(low, high, layer.uniforms, changed);
   const views = storeyViews();
@@ -154,6 +161,42 @@ async function open() {
     Escape: () => (walk.active ? setMode("orbit") : (setRuler(false), ruler.clear())),
   });
   for (const button of byId("steps").querySelectorAll("button")) hold(button, (seconds) => walk.key({ [button.value]: 1 }, seconds));
+  const middle = new Vector3(...layout.middle);
+  const tell = together({
+    state: () => {
+      const away = walk.active ? AHEAD_M : camera.position.distanceTo(orbit.controls.target);
+      const target = camera.getWorldDirection(new Vector3()).multiplyScalar(away).add(camera.position);
+      return {
+        position: camera.position.clone().add(middle).toArray(), target: target.add(middle).toArray(), fov: camera.fov,
+        cuts: cuts.ends(layout.middle), colour: wanted, mesh: layer.mesh.visible, points: cloud.points.visible,
+      };
+    },
+    show: (view) => {
+      if (walk.active) setMode("orbit");
+      camera.fov = view.fov;
+      resized();
+      camera.position.fromArray(view.position).sub(middle);
+      orbit.controls.target.fromArray(view.target).sub(middle);
+      orbit.controls.update();
+      if (JSON.stringify(cuts.ends(layout.middle)) !== JSON.stringify(view.cuts)) {
+        cuts.setEnds(view.cuts, layout.middle);
+        showStorey((storey = -1));
+      }
+      const index = wayOf(view.colour);
+      if (index >= 0 && index !== coloured) {
+        colourBy(index);
+        showColour(index);
+      }
+      wanted = view.colour;
+      for (const [id, object, visible] of [["layer-mesh", layer.mesh, view.mesh], ["layer-points", cloud.points, view.points]])
+        byId(id).checked = object.visible = visible;
+      changed();
+    },
+  });
+  picture.afterDraw = () => {
+    ruler.draw();
+    tell();
+  };
   await new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
   told.openedMs = Math.round(performance.now());
   told.state = "ready";

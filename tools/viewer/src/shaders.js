@@ -39,6 +39,7 @@ export const MESH_FRAGMENT = /* glsl */ `
 precision highp float;
 ${CUT}${OUTPUTS}${PALETTE}
 uniform vec3 wholeLow, wholeHigh, plain, section, guessed;
+uniform bool solid;
 uniform vec2 range;
 uniform int mode;
 in vec3 vPlace, vView, vPhoto;
@@ -55,7 +56,7 @@ vec3 ownColour() {
 void main() {
   vec3 normal = normalize(cross(dFdx(vView), dFdy(vView)));
   if (isCut(vPlace)) discard;
-  if (gl_FrontFacing) {
+  if (gl_FrontFacing || !solid) {
     outShape = vec4(normal, -vView.z);
     outColour = vec4(ownColour(), mode == 1 ? 0.55 : 1.0);
     return;
