@@ -15,6 +15,7 @@ from sparse_convonet.io.matterport import read_matterport
 from sparse_convonet.io.meshes import READ_SUFFIXES as MESH_SUFFIXES
 from sparse_convonet.io.meshes import read_geometry
 from sparse_convonet.io.npz import npy_chunks, read_npz
+from sparse_convonet.io.octomap import read_octomap
 from sparse_convonet.io.pcd import pcd_chunks
 from sparse_convonet.io.ply import ply_chunks
 from sparse_convonet.io.point_chunk import CHUNK_POINTS, PointChunk
@@ -38,10 +39,12 @@ CHUNK_READERS: dict[str, Callable[[Path, int | None], Iterator[PointChunk] | Non
     ".e57": e57_chunks,
     ".ply": ply_chunks,
 }
+OCTOMAP_SUFFIXES = (".bt", ".ot")
 READ_SUFFIXES = (
     *CHUNK_READERS,
     *TABLE_READERS,
     ".npz",
+    *OCTOMAP_SUFFIXES,
     *(suffix for suffix in MESH_SUFFIXES if suffix not in CHUNK_READERS),
 )
 logger = logging.getLogger(__name__)
@@ -57,8 +60,8 @@ def read_chunks(
 ) -> Iterator[PointChunk]:
     """What read_points reads, at most `chunk_points` points at a time, in the same order and with the same errors.
 
-    LAS, LAZ, E57, text, .npy, PCD and PLY without faces are never in memory as a whole; meshes, .npz and compressed PCD
-    are, and are handed out in parts.  Errors come with the chunk that meets them: what was handed out before is no
+    LAS, LAZ, E57, text, .npy, PCD and PLY without faces are never in memory as a whole; meshes, .npz, OctoMaps and
+    compressed PCD are, and are handed out in parts.  Errors come with the chunk that meets them: what was handed out before is no
     whole file.
     Raises ValueError where `chunk_points` is not positive.
     """
@@ -102,11 +105,21 @@ def open_points(
     chunks = CHUNK_READERS[suffix](path, chunk_points) if suffix in CHUNK_READERS else None
     if chunks is not None:
         return chunks
+    if suffix in OCTOMAP_SUFFIXES:
+        return _in_cells(path, seed)
     geometry = _without_black(read_npz(path) if suffix == ".npz" else read_geometry(path))
     if isinstance(geometry, Mesh):
         logger.info("%s is a mesh of %d faces; sampling points on it", path, len(geometry.faces))
         return sample_mesh(geometry, sample_spacing_m, np.random.default_rng(seed))
     return geometry
+
+
+def _in_cells(path: Path, seed: int) -> PointCloud:
+    """A point anywhere in each occupied cell of a map: where in it is not known, and centres would look exact."""
+    cells = read_octomap(path)
+    logger.info("%s is a map of %d occupied cells of %g m; placing a point in each", path, len(cells.index), cells.size)
+    places = np.random.default_rng(seed).uniform(-0.5, 0.5, cells.index.shape) * cells.size
+    return PointCloud(cells.centres() + places)
 
 
 def _without_black(geometry: Mesh | PointCloud) -> Mesh | PointCloud:

@@ -36,7 +36,8 @@ def read_points(
     """A point cloud from a file of any known format, a mesh, or the folder of a Matterport3D scan.
 
     Points come as they stand in the file: float64, its units and axes, NaN included.  Meshes are sampled uniformly by
-    area, one point per `sample_spacing_m` squared (None: 2 cm), by a generator seeded with `seed`.
+    area, one point per `sample_spacing_m` squared (None: 2 cm), by a generator seeded with `seed`, which also places a
+    point in each occupied cell of an OctoMap.
     columns: of a table (text, .npy), what each is: x, y, z, perhaps r, g, b and nx, ny, nz, and - for what is left out.
     trajectory: of trajectory.read_trajectory, of the scanner that moved; LAS and LAZ say when each point was measured.
     Raises FileNotFoundError for a missing path, and ValueError, in one sentence, for an unknown suffix, a file that is
