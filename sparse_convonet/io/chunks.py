@@ -61,8 +61,8 @@ def read_chunks(
     """What read_points reads, at most `chunk_points` points at a time, in the same order and with the same errors.
 
     LAS, LAZ, E57, text, .npy, PCD and PLY without faces are never in memory as a whole; meshes, .npz, OctoMaps and
-    compressed PCD are, and are handed out in parts.  Errors come with the chunk that meets them: what was handed out before is no
-    whole file.
+    compressed PCD are, and are handed out in parts.  Errors come with the chunk that meets them: what was handed out
+    before is no whole file.
     Raises ValueError where `chunk_points` is not positive.
     """
     if chunk_points < 1:

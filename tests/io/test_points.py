@@ -14,7 +14,7 @@ from sparse_convonet.structures import Mesh, PointCloud
 
 def test_every_format_of_the_specification_is_known() -> None:
     wanted = ".ply .pcd .xyz .txt .csv .pts .npz .npy .las .laz .e57 .obj .off .stl .glb .gltf"
-    wanted += " .tsv .asc .xyzi .xyzn .xyzrgb .ptx"
+    wanted += " .tsv .asc .xyzi .xyzn .xyzrgb .ptx .bt .ot"
     assert set(READ_SUFFIXES) == set(wanted.split())
     assert set(POINT_WRITERS) <= set(READ_SUFFIXES)
 
