@@ -16,8 +16,8 @@ _TAIL_68, _TAIL_95 = -np.log(1 - 0.68), -np.log(1 - 0.95)
 # USIBD Level of Accuracy Specification Guide (2016): bounds in metres, at 95 % confidence.
 LEVELS_OF_ACCURACY = (("LOA50", 0.001), ("LOA40", 0.005), ("LOA30", 0.015), ("LOA20", 0.05))
 NOT_COVERED = (
-    "errors of the scan as a whole: its registration, its scale and its place; surface that was not seen; true surface "
-    "of which the mesh has nothing"
+    "errors of the scan as a whole: its registration (overlap says what viewpoints miss each other by), its scale and its "
+    "place; surface that was not seen; true surface of which the mesh has nothing"
 )
 
 

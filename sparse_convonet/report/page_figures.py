@@ -50,6 +50,11 @@ def figures_of(report: Mapping[str, Any]) -> list[Figure]:
                 f"of {sides['rays']:,}, against the surface",
             )
         )
+    overlap = report.get("overlap")
+    if overlap is not None:
+        missed = f"half within {overlap['median_mm']:.1f} mm, 95 % within {overlap['within_95_mm']:.1f} mm"
+        seen = f"{overlap['area_m2']:.0f} m2 seen from several of {overlap['viewpoints']} viewpoints"
+        rows.append(Figure("Scans miss each other by", missed, seen))
     total = report["seconds"]["total"]
     return [*rows, Figure("Time", f"{total:.0f} s"), Figure("Memory", f"{report['peak_memory_bytes'] / 1e9:.1f} GB")]
 

@@ -161,6 +161,13 @@ def tell_result(report: dict[str, Any], written: Sequence[Path], *, scanners_by:
             "sides     unknown: no point lies %g m to %g km from %s; is it in the frame and units of the scan?",
             SCAN_START_M, MOST_RANGE_M / 1000, scanners_by,
         )  # fmt: skip
+    if report["overlap"] is not None:
+        overlap = report["overlap"]
+        logger.info(
+            "overlap   of %.0f m2 that several of %d viewpoints saw, half lies within %.1f mm of each other, 95 %% within "
+            "%.1f mm: so well the scans fit together",
+            overlap["area_m2"], overlap["viewpoints"], overlap["median_mm"], overlap["within_95_mm"],
+        )  # fmt: skip
     if any(path.name == REMOVED_FILE for path in written) and not report["input"]["dropped"]["ghosts"]:
         logger.info(
             "removed   no point, so %s is empty: ghosts show where two positions of a scanner are known, metres apart",

@@ -12,6 +12,7 @@ from typing import Any
 from sparse_convonet.clouds.cleaning import CloudSummary, Dropped
 from sparse_convonet.io.crs import name_of
 from sparse_convonet.metrics.certificate import NOT_COVERED, Certificate, StoreyCertificate
+from sparse_convonet.metrics.overlap import Overlap
 from sparse_convonet.metrics.sides import ScanSideShares
 from sparse_convonet.model.weights import TrainedModel
 from sparse_convonet.out_of_core.assembly.written_mesh import LightFacts, WrittenMesh
@@ -47,10 +48,12 @@ def report_of(
     seconds: Mapping[str, float],
     trained: TrainedModel,
     floor_plans: Sequence[Mapping[str, Any]] | None = None,
+    overlap: Overlap | None = None,
 ) -> dict[str, Any]:
     """What report.json says of a run.  crs: WKT of the coordinate system, if it is known.  seconds: by stage.
 
     floor_plans: what floor_plan.rooms_json.summary_of says of the storeys; None where none were drawn.
+    overlap: of the scans; None where they have none, or nobody knows where the scanner stood.
     """
     mesh = written.statistics
     return {
@@ -95,6 +98,7 @@ def report_of(
             "within_1_voxel": round(written.coverage[1], 5),
         },
         "sides": None if written.sides is None else _rounded(written.sides),
+        "overlap": None if overlap is None else _missed(overlap, settings),
         "certificate": _certificate(written.certificate),
         "floor_plans": None if floor_plans is None else list(floor_plans),
         "engine": trained.sparse.unet.engine.name,
@@ -121,6 +125,24 @@ def _certificate(certificate: Certificate) -> dict[str, Any]:
         for storey in certificate.storeys
     ]
     return {**plain(certificate), "storeys": storeys, "does_not_cover": NOT_COVERED}
+
+
+def _missed(overlap: Overlap, settings: ReconstructionSettings) -> dict[str, Any]:
+    """What the scans miss each other by, in millimetres; places in the frame and units of the scan."""
+    frame = settings.scan_frame
+    return {
+        "viewpoints": overlap.viewpoints,
+        "area_m2": round(overlap.area_m2, 1),
+        "median_mm": round(1000 * overlap.median_m, 1),
+        "within_95_mm": round(1000 * overlap.within_95_m, 1),
+        "worst": [
+            {
+                "at": [round(value, 3) for value in frame.to_scan(place.at_world[None])[0].tolist()],
+                "median_mm": round(1000 * place.missed_m, 1),
+            }
+            for place in overlap.places
+        ],
+    }
 
 
 def _rounded(facts: ScanSideShares | LightFacts | ExpectedError) -> dict[str, float | int]:

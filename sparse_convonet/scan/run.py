@@ -16,7 +16,9 @@ from sparse_convonet.cluster import runner_for
 from sparse_convonet.extract.compile_ahead import compile_ahead
 from sparse_convonet.io.crs import crs_of, name_of, prj_of, to_earth, unit_of
 from sparse_convonet.mesh.cleanup import NoSurfaceError
+from sparse_convonet.metrics.overlap import Overlap, measure_overlap
 from sparse_convonet.model.weights import TrainedModel, load_model
+from sparse_convonet.out_of_core.assembly.tile_notes import PointSource
 from sparse_convonet.plan.plan import Plan, memory_budget, require_memory
 from sparse_convonet.plan.settings import ReconstructionSettings
 from sparse_convonet.runtime.atomic import atomic_group, require_writable
@@ -199,9 +201,12 @@ def _make(
             plan_paths = {name: group.add(request.out / name) for name in plan_names}
             drawn = write_floor_plans(plans, settings.scan_frame, crs, paths.title, plan_paths)
             watch.lap("floor_plan")
+        overlap = _overlap(gathered.scan.points)
         seconds = {**watch.seconds, "total": watch.total}
         plan = gathered.scan.plan
-        report = report_of(request.inputs, crs, gathered.given, settings, plan, found, mesh, seconds, trained, drawn)
+        report = report_of(
+            request.inputs, crs, gathered.given, settings, plan, found, mesh, seconds, trained, drawn, overlap
+        )
         for page_path in page_paths:
             progress("page", 0.0)
             write_scan_page(page_path, temporary[PAGE_MESH], gathered.scan.points, report, has_tiles=request.tiles)
@@ -218,6 +223,14 @@ def _make(
         written = [path.name for path in group.paths]
         _remove_others(request, [*written, TILES_FOLDER] if request.tiles else written)
     return report
+
+
+def _overlap(points: PointSource) -> Overlap | None:
+    """What the scans miss each other by, where it is known where the scanner stood."""
+    if not points.has_scanners:
+        return None
+    known = ((part.points_world, part.scanners_world) for part in points.parts())
+    return measure_overlap(((places, scanners) for places, scanners in known if scanners is not None), points.low)
 
 
 def _remove_others(request: ScanRequest, written: Sequence[str]) -> None:

@@ -57,6 +57,7 @@ def test_storeys_are_told_and_one_without_a_room_is_warned_of(caplog: pytest.Log
         "certificate": {"error_95_mm": None},
         "light_mesh": None,
         "sides": None,
+        "overlap": {"area_m2": 31.0, "viewpoints": 3, "median_mm": 1.25, "within_95_mm": 4.0},
         "floor_plans": [{"rooms": 2, "area_m2": 31.26}, {"rooms": 0, "area_m2": 0.0}],
         "input": {"crs": None, "dropped": {"ghosts": 0}},
         "seconds": {"total": 1.0},
@@ -67,4 +68,8 @@ def test_storeys_are_told_and_one_without_a_room_is_warned_of(caplog: pytest.Log
     plans = [each for each in caplog.records if each.message.startswith("plan")]
     assert [each.message for each in plans][0] == "plan      storey 1: 2 rooms, 31.3 m2"
     assert plans[1].levelno == logging.WARNING and "storey 2: no room" in plans[1].message
+    assert (
+        "of 31 m2 that several of 3 viewpoints saw, half lies within 1.2 mm of each other, 95 % within 4.0 mm"
+        in caplog.text
+    )
     assert "removed" not in caplog.text and "sides" not in caplog.text
