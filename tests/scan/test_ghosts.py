@@ -54,7 +54,7 @@ def test_walkers_go_are_counted_and_written_in_one_piece_and_through_the_disk(re
     dropped = reports[0]["input"]["dropped"]
     assert 300 < dropped["ghosts"] < 0.02 * COUNT and reports[1]["input"]["dropped"] == dropped
     assert reports[0]["overlap"] == reports[1]["overlap"] and reports[0]["overlap"]["viewpoints"] == 2
-    assert reports[0]["overlap"]["median_mm"] < 5 and len(reports[0]["overlap"]["worst"]) == 5  # noise of 5 mm
+    assert 0.5 < reports[0]["overlap"]["median_mm"] < 3  # noise of 5 mm, and at least 10 points of each
     removed = [(request.out / "removed.ply").read_bytes() for request in (whole, stored)]
     assert removed[0] == removed[1] and len(read_points(whole.out / "removed.ply")) == dropped["ghosts"]
     assert_same_surface(*(read_mesh(request.out / "mesh.ply") for request in (stored, whole)))
