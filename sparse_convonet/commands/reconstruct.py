@@ -71,6 +71,7 @@ def main(arguments: list[str] | None = None) -> None:
         light_error_m=light_error_m(options.light_error),
         page=options.page,
         pictures=options.pictures,
+        attributes=attribute_names(options.attributes),
         floor_plan=options.floor_plan,
     )
     reconstruct_scan(request)
@@ -108,6 +109,12 @@ def light_formats(text: str) -> list[str]:
     """'ply, glb' -> those of the light mesh, each once: mesh.ply is written whatever is asked for."""
     names = dict.fromkeys(name.strip() for name in text.lower().split(","))
     return [name for name in names if name != "ply"]
+
+
+def attribute_names(text: str | None) -> list[str]:
+    """'intensity, classification' -> each once."""
+    names = dict.fromkeys(name.strip() for name in (text or "").split(","))
+    return [name for name in names if name]
 
 
 def light_error_m(text: str | None) -> float | None:
@@ -175,6 +182,11 @@ def _parser() -> argparse.ArgumentParser:
         "--columns",
         metavar="x,y,z,...",
         help="what the columns of a table (text, .npy) are, where it has no names: x y z, r g b, nx ny nz, - for others",
+    )
+    add(
+        "--attributes",
+        metavar="NAME,...",
+        help="numbers of the points that mesh.ply takes over, such as intensity,classification: of LAS, LAZ, PLY and PCD",
     )
     add("--crs", metavar="EPSG:CODE", help="coordinate system of the scan; default: what LAS and E57 files declare")
     add("--tau", type=float, help="occupancy probability of the surface; default: stored with the model")

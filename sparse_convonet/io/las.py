@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from sparse_convonet.structures import LeftOut, PointCloud
 
 _PARALLEL_CHUNK_POINTS = 500_000  # ten times what is usual
 _NOISE_CLASSES = (7, 18)  # low points and high noise
+_PLACES_AND_COLOURS = {"X", "Y", "Z", "red", "green", "blue"}
 _SCALE_M = 1e-4  # the step at which coordinates are stored: a tenth of a millimetre
 
 
@@ -52,12 +53,33 @@ def las_chunks(path: Path, chunk_points: int | None) -> Iterator[PointChunk]:
             unit = None if units is None else units.across
             marked = left_out if start == 0 else LeftOut()
             when = None if times is None else times[part]
-            yield PointChunk(points[part], some, None, share, count, unit=unit, left_out=marked, times=when)
+            yield PointChunk(
+                points[part], some, None, share, count,
+                unit=unit, left_out=marked, times=when, attributes=_Dimensions(records, np.flatnonzero(rows)[part]),
+            )  # fmt: skip
     if kept == 0:
         raise ValueError(
             f"{path}: expected points that are neither withheld nor noise (classes 7 and 18), found none of {count}; "
             "clear their flags if they are meant"
         )
+
+
+class _Dimensions(Mapping[str, np.ndarray]):
+    """What else laspy's records say of some of the points, read when it is asked for."""
+
+    def __init__(self, records: Any, rows: np.ndarray) -> None:
+        self._records, self._rows = records, rows
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self._records.point_format.dimension_names:
+            raise KeyError(name)
+        return np.asarray(self._records[name])[self._rows]
+
+    def __iter__(self) -> Iterator[str]:
+        return (name for name in self._records.point_format.dimension_names if name not in _PLACES_AND_COLOURS)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
 
 
 def _points(records: Any) -> np.ndarray:

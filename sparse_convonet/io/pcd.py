@@ -48,6 +48,9 @@ class _Header:
         return {name: records[str(index)] for index, name in enumerate(self.names)}
 
 
+_OWN = {"x", "y", "z", "rgb", "rgba", "normal_x", "normal_y", "normal_z", "_"}
+
+
 def pcd_chunks(path: Path, chunk_points: int | None) -> Iterator[PointChunk]:
     """The points of a PCD file, so many at a time (None: as reading is fastest); compressed ones are unpacked at once.
 
@@ -77,7 +80,10 @@ def pcd_chunks(path: Path, chunk_points: int | None) -> Iterator[PointChunk]:
             fields = fields_of(path, scalars)
             done += len(fields[0])
             scanners = None if header.viewpoint is None else np.broadcast_to(header.viewpoint, fields[0].shape)
-            yield PointChunk(*fields, share=done / max(1, header.points), count=header.points, scanners=scanners)
+            others = {name: values for name, values in _single(part).items() if name not in _OWN}
+            yield PointChunk(
+                *fields, share=done / max(1, header.points), count=header.points, scanners=scanners, attributes=others
+            )
     require_points(path, header.points)
 
 

@@ -62,7 +62,10 @@ def _vertices(path: Path, file: BinaryIO, chunk_points: int | None, face: Column
             done += len(named[next(iter(named))]) if named else 0
             named, transparent = visible_splats(named) if are_splats(named) else (named, 0)
             fields, left_out = fields_of(path, named), LeftOut(transparent=transparent)
-            yield PointChunk(*fields, share=done / element.count, count=element.count, left_out=left_out)
+            others = {name: values for name, values in named.items() if name not in _OWN}
+            yield PointChunk(
+                *fields, share=done / element.count, count=element.count, left_out=left_out, attributes=others
+            )
         elif element.name == "face":
             face.clear()
             face.update(columns)
@@ -143,6 +146,7 @@ class MeshParts:
 
 _FACE_TYPE = np.dtype([("vertex_indices", "<i4", (3,))])
 _POSITION, _NORMAL, _COLOUR = ("x", "y", "z"), ("nx", "ny", "nz"), ("red", "green", "blue")
+_OWN = {*_POSITION, *_NORMAL, *_COLOUR}
 
 
 def _require_countable(vertices: int) -> None:

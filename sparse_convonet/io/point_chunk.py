@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -27,6 +27,7 @@ class PointChunk:
     scanners: (N, 3), where the scanner stood that measured each point, NaN where that is not known; None: nowhere.
     unit: that the file declares.  left_out: before the points of this chunk and behind those of the last.
     times: (N,) seconds, when each point was measured, as the file counts them; None: it does not say.
+    attributes: other numbers (N,) of each point, by the file's names; some are read when they are asked for.
     """
 
     points: np.ndarray
@@ -38,6 +39,7 @@ class PointChunk:
     unit: LengthUnit | None = None
     left_out: LeftOut = LeftOut()
     times: np.ndarray | None = None
+    attributes: Mapping[str, np.ndarray] = field(default_factory=dict)
 
 
 def joined(chunks: Iterable[PointChunk]) -> PointCloud:

@@ -99,8 +99,10 @@ class _Sums:
         """Of both; of few viewpoints, at the level that all of them take in the end, whatever comes first."""
         level = max(self.level, other.level)
         one, two = self.at_level(level), other.at_level(level)
-        pairs = (one.cells, two.cells), (one.views, two.views), (one.values, two.values)
-        sums = _added(*(np.concatenate(pair) for pair in pairs), level)
+        cells, views, values = (
+            np.concatenate(pair) for pair in ((one.cells, two.cells), (one.views, two.views), (one.values, two.values))
+        )
+        sums = _added(cells, views, values, level)
         while len(np.unique(sums.views)) > _MOST_VIEWPOINTS:
             sums = sums.at_level(sums.level + 1)
         return sums

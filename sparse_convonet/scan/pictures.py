@@ -29,10 +29,9 @@ def write_pictures(light_glb: Path, storeys: Sequence[Storey], title: str, place
     """
     mesh = read_upright(light_glb)
     for number, storey in enumerate(storeys, start=1):
-        caption = (
-            f"{title}: storey {number} of {len(storeys)}",
-            f"cut {storey.cut_z - storey.floor_z:.1f} m above its floor",
-        )
+        is_cut = storey.cut_z < mesh.vertices[:, 2].max()
+        how = f"cut {storey.cut_z - storey.floor_z:.1f} m above its floor" if is_cut else "whole"
+        caption = f"{title}: storey {number} of {len(storeys)}", how
         render_cutaway(mesh, place(f"storey_{number}.png"), storeys=(storey,), caption=caption, fit=True)
     render_section(
         mesh, place(SECTION_FILE), caption=(f"{title}: section", "along the longer side, where few walls run")

@@ -49,7 +49,8 @@ class ScanRequest:
     cluster: "local" or the address of Ray, for the tiles.  tiles: write a folder of 3D Tiles as well.
     light: formats (LIGHT_FORMATS) of a mesh with few faces beside mesh.ply.  light_error_m: how far it may be from that
     (mesh.collapse.collapse_edges); None: a quarter of a cell.  page: write a page that shows the result as well, which
-    takes a light mesh.glb, as do pictures: of each storey, and a section.  floor_plan: write the plan of every storey too.
+    takes a light mesh.glb, as do pictures: of each storey, and a section.  attributes: numbers of
+    the points (LAS, PLY, PCD) that mesh.ply's vertices take over.  floor_plan: write the plan of every storey too.
     """
 
     inputs: Sequence[Path]
@@ -75,6 +76,7 @@ class ScanRequest:
     light_error_m: float | None = None
     page: bool = False
     pictures: bool = False
+    attributes: Sequence[str] = ()
     floor_plan: bool = False
 
     def __post_init__(self) -> None:

@@ -23,6 +23,7 @@ from sparse_convonet.plan.plan import Plan, memory_budget, require_memory
 from sparse_convonet.plan.settings import ReconstructionSettings
 from sparse_convonet.runtime.atomic import atomic_group, require_writable
 from sparse_convonet.runtime.progress import Progress
+from sparse_convonet.scan.attributes import carry_attributes, require_attributes
 from sparse_convonet.scan.floor_plans import (
     DXF_FILE,
     ROOMS_FILE,
@@ -119,6 +120,8 @@ def _check(request: ScanRequest) -> None:
     require_scale(request.scale)
     if request.floor_plan:
         require_floor_plans()
+    if request.attributes:
+        require_attributes(request.inputs, request.attributes)
     existing = [name for name in request.result_files if (request.out / name).exists()]
     existing += request.storey_files
     if existing and not request.overwrite:
@@ -192,6 +195,10 @@ def _make(
         to_ecef = None if crs is None else to_earth(crs, settings.metres_per_unit)
         paths = request.paths(mesh_path, preview_path, light_paths, gathered.scan.plan.cell_size_m, to_ecef)
         mesh = gathered.scan.write(paths, progress)
+        if request.attributes:
+            corner = settings.scan_frame.to_scan(gathered.scan.points.low[None])[0]
+            cell = gathered.scan.plan.voxel_size_m / settings.metres_per_unit
+            carry_attributes(mesh_path, request.inputs, request.attributes, corner, cell, progress)
         watch.lap("write")
         drawn = None
         if request.floor_plan:

@@ -1,0 +1,55 @@
+"""What points carry besides places and colours (intensity, classification), taken over by the vertices of mesh.ply."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from sparse_convonet.io.chunks import read_chunks
+from sparse_convonet.io.ply_columns import copy_with_columns
+from sparse_convonet.mesh.attribute_cells import attribute_cells
+from sparse_convonet.runtime.progress import Progress
+from sparse_convonet.runtime.temporaries import temporary_beside
+
+_FIRST_POINTS = 1000
+_CARRYING = ".las, .laz, .ply and .pcd"
+
+
+def require_attributes(inputs: Sequence[Path], names: Sequence[str]) -> None:
+    """Raise ValueError, in one sentence, where an input has no such number of each point."""
+    for path in inputs:
+        first = next(iter(read_chunks(path, chunk_points=_FIRST_POINTS)))
+        missing = [name for name in names if name not in first.attributes]
+        if missing:
+            held = ", ".join(first.attributes) or "none"
+            raise ValueError(
+                f"{path}: --attributes: expected numbers {', '.join(missing)} of each point, found {held}; name "
+                f"what it has ({_CARRYING} are read for them)"
+            )
+
+
+def carry_attributes(
+    mesh: Path, inputs: Sequence[Path], names: Sequence[str], corner: np.ndarray, cell: float, progress: Progress
+) -> None:
+    """Write mesh.ply once more, in its place, with the attributes of the points near each vertex.
+
+    mesh: .ply in the frame of the inputs.  corner: (3,) where the cells in which points are put together begin, cell: their
+    edge, both in that frame and its units.
+    """
+    table = attribute_cells(_parts(inputs, names, progress), names, corner, cell)
+    with temporary_beside(mesh, mesh) as temporary:
+        copy_with_columns(mesh, temporary, table.kinds, table.at)
+        os.replace(temporary, mesh)
+        temporary.touch()  # it is removed when the block ends
+
+
+def _parts(
+    inputs: Sequence[Path], names: Sequence[str], progress: Progress
+) -> Iterator[tuple[np.ndarray, Mapping[str, np.ndarray]]]:
+    for number, path in enumerate(inputs):
+        for chunk in read_chunks(path):
+            progress("attributes", (number + chunk.share) / len(inputs))
+            yield chunk.points, {name: chunk.attributes[name] for name in names}

@@ -1,0 +1,84 @@
+"""reconstruct --attributes: vertices of mesh.ply take over what points near them carry, the same through the disk."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import laspy
+import numpy as np
+import pytest
+
+from sparse_convonet.commands.reconstruct import attribute_names
+from sparse_convonet.io.ply_columns import copy_with_columns
+from sparse_convonet.io.ply_format import read_elements
+from sparse_convonet.io.points import write_points
+from sparse_convonet.plan.settings import ReconstructionSettings
+from sparse_convonet.scan.run import ScanRequest, reconstruct_scan
+from sparse_convonet.structures import PointCloud
+from tests.synthetic_scan import ROOM, room_points
+
+FAR = np.array([300_000.0, 5_000_000.0, 100.0])
+FLOOR, OTHER = 2, 6
+
+
+@pytest.fixture
+def asked(tmp_path: Path) -> ScanRequest:
+    """A room whose floor is a class of its own and whose intensity grows along x."""
+    points = room_points(8000)
+    records = laspy.LasData(laspy.LasHeader(version="1.2", point_format=0))
+    records.header.scales, records.header.offsets = np.full(3, 1e-4), FAR
+    records.x, records.y, records.z = (points + FAR).T
+    records.intensity = (10_000 * points[:, 0]).clip(0, 65535).astype(np.uint16)
+    records.classification = np.where(points[:, 2] < 0.05, FLOOR, OTHER).astype(np.uint8)
+    records.write(str(tmp_path / "room.las"))
+    settings = ReconstructionSettings(voxel_size_m=0.15)
+    names = attribute_names(" intensity,classification , intensity")
+    return ScanRequest([tmp_path / "room.las"], tmp_path / "out", settings, up="z", light=(), attributes=names)
+
+
+def vertices(path: Path) -> dict[str, np.ndarray]:
+    found = read_elements(path, path.read_bytes())["vertex"]
+    return {name: each for name, each in found.items() if isinstance(each, np.ndarray)}
+
+
+def test_vertices_take_over_what_points_near_them_carry_in_one_piece_and_through_the_disk(asked: ScanRequest) -> None:
+    report = reconstruct_scan(asked)
+    found = vertices(asked.out / "mesh.ply")
+    assert {"observed", "expected_error", "intensity", "classification"} <= set(found)
+    known = np.isfinite(found["intensity"])
+    assert known[found["observed"] > 0].mean() > 0.99
+    x, z = found["x"] - FAR[0], found["z"] - FAR[2]
+    inside = known & (x > 0.3) & (x < ROOM[0] - 0.3)
+    assert np.abs(found["intensity"][inside] - 10_000 * x[inside]).mean() < 1200  # a voxel has 1,500
+    assert (found["classification"][known & (np.abs(z) < 0.04) & (found["observed"] > 0)] == FLOOR).mean() > 0.9
+    assert (found["classification"][known & (z > 0.4)] == OTHER).mean() > 0.99
+    assert report["mesh"]["vertices"] == len(x)
+    stored = replace(asked, out=asked.out.with_name("stored"), work=asked.out.with_name("work"))
+    reconstruct_scan(stored)
+    assert (stored.out / "mesh.ply").read_bytes() == (asked.out / "mesh.ply").read_bytes()
+    plain = replace(asked, attributes=(), overwrite=True)
+    reconstruct_scan(plain)
+    without = vertices(plain.out / "mesh.ply")
+    assert set(found) - set(without) == {"intensity", "classification"}
+    for name, values in without.items():
+        assert np.array_equal(values, found[name])
+
+
+def test_what_points_do_not_carry_is_refused_before_the_work(asked: ScanRequest, tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"expected numbers colour of each point, found intensity, .*classification"):
+        reconstruct_scan(replace(asked, attributes=["colour"]))
+    write_points(tmp_path / "room.xyz", PointCloud(room_points(200)))
+    with pytest.raises(ValueError, match="expected numbers intensity of each point, found none"):
+        reconstruct_scan(replace(asked, inputs=[tmp_path / "room.xyz"], attributes=["intensity"]))
+    assert not asked.out.exists()
+
+
+def test_other_files_and_names_that_are_there_are_refused(tmp_path: Path) -> None:
+    write_points(tmp_path / "a.ply", PointCloud(np.zeros((3, 3))))
+    kind = {"x": np.dtype(np.float32)}
+    with pytest.raises(ValueError, match="expected names that its vertices do not have, found x"):
+        copy_with_columns(tmp_path / "a.ply", tmp_path / "b.ply", kind, lambda places: {"x": places[:, 0]})
+    (tmp_path / "t.ply").write_text("ply\nformat ascii 1.0\nelement vertex 0\nproperty float x\nend_header\n")
+    with pytest.raises(ValueError, match="expected a binary PLY that begins with its vertices"):
+        copy_with_columns(tmp_path / "t.ply", tmp_path / "b.ply", {}, lambda places: {})
