@@ -9,10 +9,9 @@ from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
 
-from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
 from PIL import Image, UnidentifiedImageError
 
+from sparse_convonet.report.page_frame import framed_page
 from sparse_convonet.runtime.atomic import atomic_path
 from sparse_convonet.runtime.refusals import require_file
 
@@ -23,13 +22,7 @@ _NUMBER = re.compile(
 _NOTHING = ("", "-", "–", "—")
 
 _CSS = """
-:root { color-scheme: light dark; --ink: #1e2228; --faint: #5d646d; --page: #ffffff; --line: #d9dde2; --band: #f4f6f8; }
-@media (prefers-color-scheme: dark) {
-  :root { --ink: #e4e7eb; --faint: #a0a8b2; --page: #16191d; --line: #363c44; --band: #1f2429; }
-}
-* { box-sizing: border-box; }
-body { margin: 0 auto; max-width: 1500px; padding: 1.5rem clamp(0.8rem, 3vw, 2.5rem) 4rem; background: var(--page);
-  color: var(--ink); font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
+body { margin: 0 auto; max-width: 1500px; padding: 1.5rem clamp(0.8rem, 3vw, 2.5rem) 4rem; }
 h1 { font-size: 1.7rem; line-height: 1.25; margin: 0.5rem 0 1rem; overflow-wrap: anywhere; }
 h2 { font-size: 1.25rem; line-height: 1.3; margin: 2.8rem 0 0.6rem; padding-top: 1rem; border-top: 1px solid var(--line);
   overflow-wrap: anywhere; }
@@ -53,17 +46,8 @@ figcaption { color: var(--faint); font-size: 0.92rem; margin-top: 0.4rem; max-wi
 """
 
 # The policy keeps even a browser with scripts allowed from loading or running anything that is not on the page.
+_POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _PAGE = """\
-<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:; style-src 'unsafe-inline'">
-<title>{{ title }}</title>
-<style>{{ css }}</style>
-</head>
-<body>
 <h1>{{ title }}</h1>
 {% if sections|length > 2 %}
 <nav aria-label="Sections"><ul>
@@ -118,8 +102,6 @@ alt="{{ picture.caption }}">
 {% endfor %}
 </section>
 {% endfor %}
-</body>
-</html>
 """
 
 
@@ -173,8 +155,7 @@ def write_page(path: Path, title: str, sections: Sequence[PageSection]) -> None:
     Raises ValueError where a picture is no PNG, FileNotFoundError where there is none.
     """
     shown = [_as_shown(section) for section in sections]
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True)
-    page = environment.from_string(_PAGE).render(title=title, css=Markup(_CSS), sections=shown)
+    page = framed_page(title, _POLICY, _CSS, _PAGE, {"sections": shown})
     with atomic_path(path) as temporary:
         temporary.write_text(page, encoding="utf-8")
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
+from sparse_convonet.report.page_frame import framed_page
 from sparse_convonet.runtime.atomic import atomic_path
 
 _MOST_IN_A_ROW = 3
@@ -33,11 +33,7 @@ window.addEventListener("message", ({ source, data }) => {
 """
 
 _CSS = """
-:root { color-scheme: light dark; --ink: #1e2228; --faint: #5d646d; --page: #ffffff; --line: #d9dde2; }
-@media (prefers-color-scheme: dark) { :root { --ink: #e4e7eb; --faint: #a0a8b2; --page: #16191d; --line: #363c44; } }
-* { box-sizing: border-box; }
-body { margin: 0; padding: 0.8rem 1rem 1rem; min-height: 100vh; display: flex; flex-direction: column;
-  background: var(--page); color: var(--ink); font: 15px/1.4 system-ui, -apple-system, "Segoe UI", Roboto, sans-serif; }
+body { margin: 0; padding: 0.8rem 1rem 1rem; min-height: 100vh; display: flex; flex-direction: column; font-size: 15px; }
 h1 { font-size: 1.15rem; margin: 0; overflow-wrap: anywhere; }
 p { margin: 0.2rem 0 0.7rem; color: var(--faint); max-width: 90ch; }
 main { flex: 1; display: grid; gap: 0.8rem; grid-template-columns: repeat(auto-fit,
@@ -49,16 +45,6 @@ iframe { flex: 1; width: 100%; border: 1px solid var(--line); border-radius: 6px
 """
 
 _PAGE = """\
-<!DOCTYPE html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="{{ policy }}">
-<title>{{ title }}</title>
-<style>{{ css }}</style>
-</head>
-<body>
 <h1>{{ title }}</h1>
 <p>Turn, walk or cut one of them: the others follow. {{ note }}</p>
 <main style="--columns: {{ columns }}">
@@ -70,8 +56,6 @@ _PAGE = """\
 {% endfor %}
 </main>
 <script>{{ script }}</script>
-</body>
-</html>
 """
 
 
@@ -100,16 +84,8 @@ def write_views_page(path: Path, title: str, views: Sequence[View], note: str = 
         {"name": view.name, "text": view.text, "address": quote(view.page.relative_to(path.parent).as_posix())}
         for view in views
     ]
-    page = Environment(autoescape=True, undefined=StrictUndefined).from_string(_PAGE)
-    text = page.render(
-        title=title,
-        note=note,
-        views=shown,
-        columns=_columns(len(views)),
-        policy=policy,
-        css=Markup(_CSS),
-        script=Markup(_SCRIPT),
-    )  # both are of this file
+    values = {"note": note, "views": shown, "columns": _columns(len(views)), "script": Markup(_SCRIPT)}
+    text = framed_page(title, policy, _CSS, _PAGE, values)
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 

@@ -19,7 +19,6 @@ from sparse_convonet.io.point_chunk import joined
 from sparse_convonet.io.points import read_points
 from sparse_convonet.structures import PointCloud
 from tests.io.made_scans import E57_PLACE, E57_TURN, PLY_KINDS, require_equal, write, write_e57, write_raw_e57
-from tests.oracles.octomap_files import binary_file, tree_of_cells
 
 # How far from what was written a format may be, in metres.
 STEPS_M = {".las": 0.51e-4, ".laz": 0.51e-4, ".las 1.4": 0.0051, ".laz 1.4": 0.0051, ".e57": 1e-8}
@@ -301,16 +300,3 @@ def test_what_cannot_be_read_is_refused_in_the_same_sentence(tmp_path: Path) -> 
             list(read_chunks(tmp_path / name))
     with pytest.raises(ValueError, match="chunk: expected at least one point, found 0"):
         read_chunks(tmp_path / "a.xyz", chunk_points=0)
-
-
-def test_a_map_of_cells_gives_a_point_in_each_the_same_at_every_reading(tmp_path: Path) -> None:
-    cells = {(32768 + x, 32770, 32768 + z) for x in range(9) for z in range(7)}
-    path = tmp_path / "map.bt"
-    path.write_bytes(binary_file(tree_of_cells(cells), 0.25))
-    cloud = read_points(path, seed=3)
-    index = np.floor(cloud.points / 0.25).astype(int) + 32768
-    assert {(x, y, z) for x, y, z in index.tolist()} == cells and len(cloud) == len(cells)
-    assert np.ptp(cloud.points[:, 1]) > 0.15  # anywhere in the cell, as the map says no more
-    parts = np.concatenate([chunk.points for chunk in read_chunks(path, chunk_points=10, seed=3)])
-    assert np.array_equal(parts, cloud.points)
-    assert not np.array_equal(read_points(path, seed=4).points, cloud.points)

@@ -8,7 +8,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sparse_convonet.io.chunks import read_chunks
 from sparse_convonet.io.octomap import read_octomap
+from sparse_convonet.io.points import read_points
 from tests.oracles.octomap_files import binary_file, full_file, header, tree_of_cells
 
 HALF = 1 << 15
@@ -71,3 +73,16 @@ def test_damage_is_one_sentence(content: bytes, sentence: str, tmp_path: Path) -
     with pytest.raises(ValueError, match="map.bt") as refused:
         read_octomap(tmp_path / "map.bt")
     assert sentence in str(refused.value) and "\n" not in str(refused.value)
+
+
+def test_a_map_of_cells_gives_a_point_in_each_the_same_at_every_reading(tmp_path: Path) -> None:
+    cells = {(32768 + x, 32770, 32768 + z) for x in range(9) for z in range(7)}
+    path = tmp_path / "map.bt"
+    path.write_bytes(binary_file(tree_of_cells(cells), 0.25))
+    cloud = read_points(path, seed=3)
+    index = np.floor(cloud.points / 0.25).astype(int) + 32768
+    assert {(x, y, z) for x, y, z in index.tolist()} == cells and len(cloud) == len(cells)
+    assert np.ptp(cloud.points[:, 1]) > 0.15  # anywhere in the cell, as the map says no more
+    parts = np.concatenate([chunk.points for chunk in read_chunks(path, chunk_points=10, seed=3)])
+    assert np.array_equal(parts, cloud.points)
+    assert not np.array_equal(read_points(path, seed=4).points, cloud.points)

@@ -151,8 +151,7 @@ def test_the_coarse_cells_of_a_plan_are_those_of_its_stride(
     found = density.coarse_cells(0.3)
     expected = count_voxels(store, density.frame(0.3), stride)
     assert found.stride == stride and density.voxels(0.3) == expected[1].sum()
-    for one, other in zip((found.cells, found.voxels, found.points), expected, strict=True):
-        assert np.array_equal(one, other)
+    assert all(map(np.array_equal, (found.cells, found.voxels, found.points), expected))
 
 
 def test_voxels_too_small_for_their_keys_are_refused(tmp_path: Path, rng: np.random.Generator) -> None:
