@@ -28,13 +28,18 @@ def draw_curves(options: argparse.Namespace) -> None:
     """
     if options.out.suffix.lower() != ".png":
         raise ValueError(f"--out: expected a file .png, found {options.out}; name it so")
+    doubled = [run for number, run in enumerate(options.runs) if run in options.runs[:number]]
+    if doubled:
+        raise ValueError(f"expected each run once, found {doubled[0]} twice; leave one away")
+    names = [run.name for run in options.runs]
     curves, tables = [], []
     for run in options.runs:
         series = read_run(run)
         chosen = _chosen(series, options.what, run)
         places = _hours(series.get("seconds/step", []), run) if options.hours else None
         for name, values in chosen.items():
-            title = f"{run.name} {name}".strip() if len(options.runs) > 1 else name or run.name
+            own = run.name if names.count(run.name) == 1 else str(run)
+            title = f"{own} {name}".strip() if len(options.runs) > 1 else name or run.name
             steps = np.array([step for step, _ in values])
             x = steps if places is None else np.interp(steps, *places)
             curves.append(Curve(title, tuple(x.tolist()), tuple(value for _, value in values), None))
@@ -83,7 +88,7 @@ def _table(run: Path, chosen: dict[str, _Series], places: tuple[np.ndarray, np.n
     for name, values in chosen.items():
         for step, value in values:
             rows.setdefault(step, {})[name] = value
-    head = ["step", *([] if places is None else ["hours"]), *(name or "value" for name in chosen)]
+    head = ["step", *([] if places is None else ["hours"]), *(name or _LABELS["loss"] for name in chosen)]
     lines = [f"{run}", "", f"| {' | '.join(head)} |", "|---" * len(head) + "|"]
     for step, values_of in sorted(rows.items()):
         hours = [] if places is None else [f"{float(np.interp(step, *places)):.2f}"]

@@ -113,8 +113,14 @@ def light_formats(text: str) -> list[str]:
 
 def attribute_names(text: str | None) -> list[str]:
     """'intensity, classification' -> each once."""
-    names = dict.fromkeys(name.strip() for name in (text or "").split(","))
-    return [name for name in names if name]
+    if text is None:
+        return []
+    names = [name for name in dict.fromkeys(name.strip() for name in text.split(",")) if name]
+    if not names:
+        raise ValueError(
+            f"--attributes: expected names such as intensity,classification, found {text!r}; leave it away"
+        )
+    return names
 
 
 def light_error_m(text: str | None) -> float | None:
@@ -163,7 +169,8 @@ def _parser() -> argparse.ArgumentParser:
         action="append",
         default=[],
         metavar="X,Y,Z",
-        help="where the scanner stood, in the frame and units of the scan: once, or once for each input",
+        help="where the scanner stood, in the frame and units of the scan, instead of what files say: once, or once for "
+        "each input",
     )
     add(
         "--trajectory",
@@ -222,7 +229,8 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--pictures",
         action="store_true",
-        help="also write a picture of every storey, storey_1.png, ..., and of the building cut upright, section.png",
+        help="also write a picture of every storey, storey_1.png, ..., and of the building cut upright, section.png; has "
+        "mesh.glb written",
     )
     add(
         "--floor-plan",

@@ -61,6 +61,7 @@ def pcd_chunks(path: Path, chunk_points: int | None) -> Iterator[PointChunk]:
         header = _parse_header(path, file.read(2 * _HEADER_BYTES))
         file.seek(header.start)
         has_bits, done, rows = False, 0, chunk_points or CACHED_POINTS
+        kinds = dict(zip(header.names, header.types, strict=True))  # text is read as floats
         if header.encoding == "ascii":
             fields_of(path, _single(header.by_name(np.zeros(0, header.dtype()))))  # refuses missing columns
             text = NumberFile(path, file, header.lines + 1, keep=chunk_points is None and _has_packed(header))
@@ -80,7 +81,7 @@ def pcd_chunks(path: Path, chunk_points: int | None) -> Iterator[PointChunk]:
             fields = fields_of(path, scalars)
             done += len(fields[0])
             scanners = None if header.viewpoint is None else np.broadcast_to(header.viewpoint, fields[0].shape)
-            others = {name: values for name, values in _single(part).items() if name not in _OWN}
+            others = {name: values.astype(kinds[name]) for name, values in _single(part).items() if name not in _OWN}
             yield PointChunk(
                 *fields, share=done / max(1, header.points), count=header.points, scanners=scanners, attributes=others
             )

@@ -12,7 +12,7 @@ from sparse_convonet.io.ply_format import parse_header
 from sparse_convonet.runtime.refusals import unreadable
 
 _BLOCK_ROWS = 1 << 18
-_NAMES = {"u1": "uchar", "i4": "int", "f4": "float"}
+_NAMES = {"u1": "uchar", "i4": "int", "f4": "float", "f8": "double"}
 
 
 def copy_with_columns(
@@ -23,8 +23,8 @@ def copy_with_columns(
 ) -> None:
     """Write a binary PLY, whose first element is its vertices, once more with numbers of each vertex behind those it has.
 
-    kinds: the type of each of the new numbers: uint8, int32 or float32.  values: what it gives for (n, 3) float64 places of
-    vertices, (n,) each.  Raises ValueError for another PLY, and for names that it has already.
+    kinds: the type of each of the new numbers: uint8, int32, float32 or float64.  values: what it gives for (n, 3) float64
+    places of vertices, (n,) each.  Raises ValueError for another PLY, and for names that it has already.
     """
     with source.open("rb") as file, target.open("wb") as out:
         header = parse_header(source, file)

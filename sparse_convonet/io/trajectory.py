@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -17,6 +18,7 @@ from sparse_convonet.runtime.refusals import one_line, require_file
 
 _TIME_NAMES = {"t", "time", "times", "timestamp", "gps_time", "gpstime", "gps time", "%time", "sec", "secs", "seconds"}
 _NANOSECOND_NAMES = {"nsec", "nsecs", "nanosec", "nanosecs", "nanoseconds"}  # beside whole seconds, as ROS counts
+_NUMBER = re.compile(r"[-+]?(\d+([.,]\d*)?|[.,]\d+)([eEdD][-+]?\d+)?|[-+]?(nan|inf(inity)?)|", re.I)
 _BEYOND_S = 1.0  # before the first time and behind the last, the nearest place stands for others
 _LONGEST_GAP_S = 5.0  # between two times, unless the scanner stood
 _STANDING_M = 0.5
@@ -60,14 +62,14 @@ def read_trajectory(path: Path) -> Trajectory:
     try:
         layout = inspect(path, text)
     except ValueError as error:
-        raise _unfit(path, str(error).removeprefix(f"{path}: ").split(";")[0]) from error
+        raise _unfit(path, str(error).partition("found ")[2].split(";")[0] or "no table") from error
     if layout is None:
         raise _unfit(path, "no line of numbers")
     lines = text.splitlines(keepends=True)
     columns, nanoseconds = _columns(path, lines[: layout.skipped], layout)
     table = parse_table(layout.plain("".join(lines[layout.skipped :]).encode()), layout.separator)
     if table is None or table.shape[1] <= max(columns):
-        raise _unfit(path, f"other lines, as {layout.first_line!r}")
+        raise _unfit(path, _odd_line(lines, layout))
     found = table[:, columns]
     if nanoseconds is not None:
         found[:, 0] += 1e-9 * table[:, nanoseconds]
@@ -76,6 +78,18 @@ def read_trajectory(path: Path) -> Trajectory:
         raise _unfit(path, f"NaN or infinite numbers in row {row + 1}")
     found = found[np.argsort(found[:, 0], kind="stable")]
     return Trajectory(path, np.ascontiguousarray(found[:, 0]), np.ascontiguousarray(found[:, 1:]))
+
+
+def _odd_line(lines: list[str], layout: TextLayout) -> str:
+    """What is wrong with the first line of the table that has other columns than its first one, too few, or words."""
+    for number, line in enumerate(lines[layout.skipped :], start=layout.skipped + 1):
+        cells = split_cells(line.strip(), layout.separator)
+        if line.strip() and (len(cells) != layout.width or len(cells) <= len(POSITION)):
+            return f"{len(cells)} columns in line {number}, {line.strip()!r}"
+        for place, cell in enumerate(cells):
+            if place not in layout.words and not _NUMBER.fullmatch(cell.strip(' "')):
+                return f"{cell!r} in line {number}"
+    return f"lines as {layout.first_line!r}"
 
 
 def _unfit(path: Path, found: str) -> ValueError:

@@ -10,7 +10,20 @@ import numpy as np
 
 from sparse_convonet.coordinates import AXIS_LIMIT, pack_cells
 
-MEASURED = ("intensity", "reflectance", "amplitude", "range", "deviation")  # whole numbers that are no names of kinds
+# Parts of names of whole numbers that are measured and no names of kinds.
+_MEASURED = (
+    "intensity",
+    "reflect",
+    "amplitude",
+    "range",
+    "deviation",
+    "angle",
+    "time",
+    "distance",
+    "curvature",
+    "height",
+)
+_EXACT = 1 << 24  # whole numbers up to here are exact in single precision
 _AROUND = sorted((step for step in product((-1, 0, 1), repeat=3) if any(step)), key=lambda step: np.abs(step).sum())
 
 
@@ -19,7 +32,8 @@ class AttributeCells:
     """Means of what is measured, and the most frequent of what is a kind, over the points of cells.
 
     low: (3,) the corner of cell (0, 0, 0).  cell: its edge.  keys: (C,) int64, ascending, of coordinates.pack_cells.
-    values: (C,) each, float32 where it was measured, uint8 or int32 where it is a kind.
+    values: (C,) each: where it was measured float32, or float64 of numbers too large for that; uint8 or int32 where it is a
+    kind, or float64 of kinds too large for that.
     """
 
     low: np.ndarray
@@ -64,7 +78,7 @@ class AttributeCells:
 
 def is_kind(name: str, values: np.ndarray) -> bool:
     """Whether numbers are names of kinds, of which no mean can be taken, such as classes."""
-    return values.dtype.kind in "iub" and name.lower() not in MEASURED
+    return values.dtype.kind in "iub" and not any(part in name.lower() for part in _MEASURED)
 
 
 def attribute_cells(
@@ -86,20 +100,26 @@ def attribute_cells(
 
 @dataclass
 class _Table:
-    """Of one attribute: by cell, and of kinds by cell and kind, how many points there are and, if measured, their sum."""
+    """Of one attribute: by cell, and of kinds by cell and kind, how many points there are, and the sum of their numbers.
+
+    of_kinds: all of the numbers so far are kinds; where files differ, they count as measured.
+    """
 
     keys: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     kinds: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
-    sums: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))  # number, sum
+    sums: np.ndarray = field(default_factory=lambda: np.zeros((0, 2)))  # number of points, sum
     of_kinds: bool = True
+    largest: float = 0.0
 
     def add(self, keys: np.ndarray, numbers: np.ndarray, of_kinds: bool) -> None:
         finite = np.isfinite(numbers)
         keys, numbers = keys[finite], numbers[finite]
-        self.of_kinds = of_kinds
-        kinds = numbers.astype(np.int64) if of_kinds else np.zeros(len(keys), dtype=np.int64)
-        sums = np.stack([np.ones(len(keys)), np.zeros(len(keys)) if of_kinds else numbers.astype(np.float64)], axis=1)
-        keys, kinds = np.concatenate([self.keys, keys]), np.concatenate([self.kinds, kinds])
+        self.of_kinds = self.of_kinds and of_kinds
+        self.largest = max(self.largest, float(np.abs(numbers.astype(np.float64)).max(initial=0.0)))
+        kinds = numbers.astype(np.int64) if self.of_kinds else np.zeros(len(keys), dtype=np.int64)
+        before = self.kinds if self.of_kinds else np.zeros_like(self.kinds)
+        sums = np.stack([np.ones(len(keys)), numbers.astype(np.float64)], axis=1)
+        keys, kinds = np.concatenate([self.keys, keys]), np.concatenate([before, kinds])
         sums = np.concatenate([self.sums, sums])
         order = np.lexsort([kinds, keys])
         keys, kinds, sums = keys[order], kinds[order], sums[order]
@@ -110,13 +130,21 @@ class _Table:
     def over(self, keys: np.ndarray) -> np.ndarray:
         """(C,) for cells, ascending, of which this has some: the mean, or the most frequent kind, of equals the least."""
         if not self.of_kinds:
-            found = np.full(len(keys), np.nan, dtype=np.float32)
+            found = np.full(len(keys), np.nan, dtype=np.float32 if self.largest <= _EXACT else np.float64)
             found[np.searchsorted(keys, self.keys)] = self.sums[:, 1] / self.sums[:, 0]
             return found
         order = np.lexsort([self.kinds, -self.sums[:, 0], self.keys])
         ranked = self.keys[order]
         first = order[np.flatnonzero(np.r_[True, np.diff(ranked) != 0])] if len(order) else order
-        is_small = len(self.kinds) == 0 or (0 <= self.kinds.min() and self.kinds.max() <= 255)
-        kinds = np.zeros(len(keys), dtype=np.uint8 if is_small else np.int32)
+        kinds: np.ndarray = np.zeros(len(keys), dtype=_type_for(self.kinds))
         kinds[np.searchsorted(keys, self.keys[first])] = self.kinds[first]
         return kinds
+
+
+def _type_for(kinds: np.ndarray) -> type:
+    """The smallest type of PLY files that holds kinds (K,)."""
+    low, high = (int(kinds.min()), int(kinds.max())) if len(kinds) else (0, 0)
+    if low >= 0 and high <= np.iinfo(np.uint8).max:
+        return np.uint8
+    limits = np.iinfo(np.int32)
+    return np.int32 if limits.min <= low and high <= limits.max else np.float64

@@ -24,6 +24,7 @@ _LEAST_POINTS = 10  # of each viewpoint in a cell
 _THICKEST_M = 0.02  # standard deviation across the plane: more is an edge, or no surface
 _LEAST_SPREAD = 0.1  # of the lesser over the greater variance along the plane
 _ASIDE_CELLS = 0.3  # the middles of the points of both are no farther apart along the plane
+_LEAST_M2 = 1.0  # of less nothing is said
 _PLACE_M, _PLACE_CELLS, _MOST_PLACES = 1.0, 4, 5
 
 
@@ -54,7 +55,7 @@ def measure_overlap(parts: Iterable[tuple[np.ndarray, np.ndarray]], low: np.ndar
     """parts: (n, 3) points and (n, 3) positions of their scanners, metres, NaN where one is not known; low: (3,) the lowest
     coordinates of all points, from where cells count.
 
-    The same for any parts and order.  None where fewer than two viewpoints saw some surface both, and for scans that
+    The same for any parts and order.  None where less than a square metre was seen from two viewpoints, and for scans that
     are larger than cells can be counted.
     """
     sums = _Sums.none()
@@ -136,7 +137,7 @@ def _compared(sums: _Sums, low: np.ndarray) -> Overlap | None:
     cells, first, second = cells[others], values[most[others]], values[others]
     corners = unpack_cells(cells) * OVERLAP_CELL_M
     missed, middles, is_sound = _missed(first, second, corners)
-    if not is_sound.any():
+    if len(np.unique(cells[is_sound])) * OVERLAP_CELL_M**2 < _LEAST_M2:
         return None
     missed, middles, cells = missed[is_sound], middles[is_sound], cells[is_sound]
     return Overlap(

@@ -15,6 +15,7 @@ from sparse_convonet.picture.storeys import Storey
 from sparse_convonet.structures import Mesh
 
 _BIN_M = 0.05
+_LEAST_BINS = 40  # over the depth
 _MIDDLE = 0.5  # of the depth: the cut lies in it
 _ALONG_COSINE, _ACROSS_COSINE = 0.9, 0.3  # a face is along the cut, or across it, within about 25 and 17 degrees
 _EVERYWHERE = np.array([[-np.inf, np.inf]])
@@ -35,7 +36,7 @@ def render_section(mesh: Mesh, path: str | Path, *, caption: Sequence[str] = ())
     normals = None if mesh.normals is None else (mesh.normals @ turn.T).astype(mesh.normals.dtype)
     lying = replace(mesh, vertices=mesh.vertices @ turn.T, normals=normals)
     low, high = ends_of(lying)
-    slab = Storey(low, low - _BIN_M, _cut(lying, low, high))
+    slab = Storey(low, low - 0.01 * (high - low), _cut(lying, low, high))
     render_cutaway(lying, path, heading_deg=90.0, elevation_deg=90.0, storeys=(slab,), caption=caption, fit=True)
 
 
@@ -44,15 +45,16 @@ def _cut(lying: Mesh, low: float, high: float) -> float:
     corners = lying.vertices[lying.faces]
     normals = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])
     cosine = np.abs(normals[:, 2]) / np.maximum(np.linalg.norm(normals, axis=1), 1e-12)
-    heights = np.arange(low, high + _BIN_M, _BIN_M) + _BIN_M / 2
+    bin_m = min(_BIN_M, (high - low) / _LEAST_BINS)  # smaller for small things
+    heights = np.arange(low, high + bin_m, bin_m) + bin_m / 2
 
     def areas(chosen: np.ndarray) -> np.ndarray:
         """(B,) m2 of such faces, over the height."""
         faces = Mesh(lying.vertices, lying.faces[chosen])
-        return spread_areas(faces, _EVERYWHERE, np.eye(3)[[2, 2]], np.full(2, low), _BIN_M, len(heights))[0, 0]
+        return spread_areas(faces, _EVERYWHERE, np.eye(3)[[2, 2]], np.full(2, low), bin_m, len(heights))[0, 0]
 
     worth = areas(cosine < _ACROSS_COSINE) - areas(cosine > _ALONG_COSINE)
     worth = np.convolve(worth, np.ones(2 * _BESIDE_BINS + 1), mode="same")
     from_middle = np.abs(heights - (low + high) / 2)
-    worth[from_middle > max(_MIDDLE * (high - low) / 2, _BIN_M)] = -np.inf
+    worth[from_middle > max(_MIDDLE * (high - low) / 2, bin_m)] = -np.inf
     return float(heights[np.lexsort([from_middle, -worth.round(6)])[0]])  # of equals the one nearest to the middle

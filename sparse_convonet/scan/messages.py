@@ -20,6 +20,7 @@ from sparse_convonet.plan.settings import ReconstructionSettings
 from sparse_convonet.scan import forecast
 from sparse_convonet.scan.request import LIGHT_FORMATS, REMOVED_FILE
 
+_MISPLACED = 0.9  # of the rays end early: no scanner stood there
 _SURE_OF_UP = 0.2  # confidence; below it other axes are as likely
 
 logger = logging.getLogger(__name__)
@@ -156,6 +157,11 @@ def tell_result(report: dict[str, Any], written: Sequence[Path], *, scanners_by:
             "%.1f %% go through it",
             sides["rays"], 100 * sides["early"], WRONG_SIDE_VOXELS, 100 * sides["through"],
         )  # fmt: skip
+        if sides["early"] > _MISPLACED:
+            logger.warning(
+                "sides     nearly all rays end before their points: are the positions of the scanner in the frame and "
+                "units of the scan?"
+            )
     elif scanners_by is not None:
         logger.warning(
             "sides     unknown: no point lies %g m to %g km from %s; is it in the frame and units of the scan?",
@@ -164,8 +170,8 @@ def tell_result(report: dict[str, Any], written: Sequence[Path], *, scanners_by:
     if report["overlap"] is not None:
         overlap = report["overlap"]
         logger.info(
-            "overlap   of %.0f m2 that several of %d viewpoints saw, half lies within %.1f mm of each other, 95 %% within "
-            "%.1f mm: so well the scans fit together",
+            "overlap   of %.0f m2 that several of %d viewpoints saw, half is scanned within %.1f mm of each other, 95 %% "
+            "within %.1f mm; report.json says where it is worst",
             overlap["area_m2"], overlap["viewpoints"], overlap["median_mm"], overlap["within_95_mm"],
         )  # fmt: skip
     if any(path.name == REMOVED_FILE for path in written) and not report["input"]["dropped"]["ghosts"]:

@@ -57,16 +57,17 @@ def test_tables_are_read_by_their_names_or_as_t_x_y_z(text: str, tmp_path: Path)
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ("1 2 3\n4 5 6\n", "found other lines, as '1 2 3'"),
+        ("1 2 3\n4 5 6\n", "found 3 columns in line 1, '1 2 3'"),
         ("x y z w\n0 0 1 5\n", "found columns x, y, z, w"),
         ("%time,seq,lat,lon\n10,1,0,0\n", "found columns %time, seq, lat, lon"),
         ("time,x,y,z\n2026-01-01T10:00:00,0,0,1\n", "found columns time, x, y, z"),
-        ("10 0 0 1\n11 2 zero 1\n", "found other lines, as '10 0 0 1'"),
+        ("10 0 0 1\n11 2 zero 1\n", "found 'zero' in line 2"),
+        ("10 0 0 1\n11 2 1\n12 0 0 1\n", "found 3 columns in line 2, '11 2 1'"),
         ("10 0 0 1\n11 2 nan 1\n", "found NaN or infinite numbers in row 2"),
         ("time x y z\n", "found no line of numbers"),
         ("", "found an empty file"),
         ("1\x000\x00 0 0 1", "found binary data, or text in UTF-16"),
-        ("some words of no meaning, and\nmore of them here\n", "found expected numbers in line 2, found 'more'"),
+        ("some words of no meaning, and\nmore of them here\n", "found 'more'"),
     ],
 )
 def test_other_text_is_refused_in_one_sentence(text: str, found: str, tmp_path: Path) -> None:

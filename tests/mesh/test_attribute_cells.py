@@ -54,3 +54,26 @@ def test_what_is_not_finite_is_left_out_and_large_or_negative_kinds_are_kept() -
 def test_kinds_are_whole_numbers_but_for_what_is_measured() -> None:
     assert is_kind("classification", np.zeros(1, np.uint8)) and is_kind("label", np.zeros(1, np.int32))
     assert not is_kind("Intensity", np.zeros(1, np.uint16)) and not is_kind("label", np.zeros(1, np.float32))
+    assert not is_kind("scan_angle", np.zeros(1, np.int16)) and not is_kind("Reflectivity", np.zeros(1, np.uint16))
+
+
+@pytest.mark.parametrize("first", [np.uint8, np.float32])
+def test_where_files_differ_in_type_all_of_it_counts_as_measured(first: type) -> None:
+    second = np.float32 if first is np.uint8 else np.uint8
+    points = np.array([[0.5, 0.5, 0.5], [0.6, 0.5, 0.5], [5.5, 0.5, 0.5]])
+    parts = [(points[:2], {"label": np.array([3, 5], first)}), (points[1:], {"label": np.array([4, 7], second)})]
+    found = attribute_cells(parts, ["label"], np.zeros(3), 1.0).at(points)["label"]
+    assert found.dtype == np.float32 and found.tolist() == [4.0, 4.0, 7.0]
+
+
+def test_large_numbers_keep_their_digits() -> None:
+    points = np.array([[0.5, 0.5, 0.5]])
+    numbers = {
+        "gps_time": np.array([320000000.25]),
+        "label": np.array([4_000_000_000], np.uint32),
+        "huge": np.array([1e300]),
+    }
+    found = attribute_cells([(points, numbers)], list(numbers), np.zeros(3), 1.0).at(points)
+    assert {name: values.tolist() for name, values in found.items()} == {
+        "gps_time": [320000000.25], "label": [4_000_000_000], "huge": [1e300],
+    }  # fmt: skip

@@ -50,6 +50,15 @@ def test_floor_ceiling_and_end_walls_are_cut_and_no_wall_along_the_house(
     assert cut == pytest.approx(LENGTH * HEIGHT - (LENGTH - 2 * WALL) * (HEIGHT - 2 * WALL), rel=0.05)
 
 
+def test_small_things_and_flat_ones_have_a_section(tmp_path: Path) -> None:
+    for size in ((0.05, 0.04, 0.026), (4.0, 0.01, 3.0), (3.0, 3.0, 0.01)):
+        thing = trimesh.creation.box(size)
+        mesh = Mesh(np.asarray(thing.vertices), np.asarray(thing.faces, dtype=np.int64))
+        render_section(mesh, tmp_path / "section.png")
+        pixels = np.asarray(Image.open(tmp_path / "section.png")).astype(int)
+        assert (np.abs(pixels - 255 * np.array(SECTION_COLOUR)) < 12).all(axis=2).mean() > 0.05
+
+
 def test_what_stands_up_stands_up_in_the_picture(tmp_path: Path) -> None:
     wall = trimesh.creation.box((0.3, 6.0, 2.0)).apply_translation((4.0, 0.0, 1.2))
     floor = trimesh.creation.box((10.0, 6.0, 0.2)).apply_translation((0.0, 0.0, 0.1))

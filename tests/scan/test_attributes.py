@@ -31,9 +31,11 @@ def asked(tmp_path: Path) -> ScanRequest:
     records.x, records.y, records.z = (points + FAR).T
     records.intensity = (10_000 * points[:, 0]).clip(0, 65535).astype(np.uint16)
     records.classification = np.where(points[:, 2] < 0.05, FLOOR, OTHER).astype(np.uint8)
+    records.add_extra_dim(laspy.ExtraBytesParams(name="my odd näme", type=np.float64))
+    records["my odd näme"] = 1e9 + points[:, 0]
     records.write(str(tmp_path / "room.las"))
     settings = ReconstructionSettings(voxel_size_m=0.15)
-    names = attribute_names(" intensity,classification , intensity")
+    names = attribute_names(" intensity,classification , intensity, my odd näme")
     return ScanRequest([tmp_path / "room.las"], tmp_path / "out", settings, up="z", light=(), attributes=names)
 
 
@@ -45,7 +47,7 @@ def vertices(path: Path) -> dict[str, np.ndarray]:
 def test_vertices_take_over_what_points_near_them_carry_in_one_piece_and_through_the_disk(asked: ScanRequest) -> None:
     report = reconstruct_scan(asked)
     found = vertices(asked.out / "mesh.ply")
-    assert {"observed", "expected_error", "intensity", "classification"} <= set(found)
+    assert {"observed", "expected_error", "intensity", "classification", "my_odd_n_me"} <= set(found)
     known = np.isfinite(found["intensity"])
     assert known[found["observed"] > 0].mean() > 0.99
     x, z = found["x"] - FAR[0], found["z"] - FAR[2]
@@ -54,13 +56,14 @@ def test_vertices_take_over_what_points_near_them_carry_in_one_piece_and_through
     assert (found["classification"][known & (np.abs(z) < 0.04) & (found["observed"] > 0)] == FLOOR).mean() > 0.9
     assert (found["classification"][known & (z > 0.4)] == OTHER).mean() > 0.99
     assert report["mesh"]["vertices"] == len(x)
+    assert np.abs(found["my_odd_n_me"][inside] - 1e9 - x[inside]).mean() < 0.12
     stored = replace(asked, out=asked.out.with_name("stored"), work=asked.out.with_name("work"))
     reconstruct_scan(stored)
     assert (stored.out / "mesh.ply").read_bytes() == (asked.out / "mesh.ply").read_bytes()
     plain = replace(asked, attributes=(), overwrite=True)
     reconstruct_scan(plain)
     without = vertices(plain.out / "mesh.ply")
-    assert set(found) - set(without) == {"intensity", "classification"}
+    assert set(found) - set(without) == {"intensity", "classification", "my_odd_n_me"}
     for name, values in without.items():
         assert np.array_equal(values, found[name])
 
@@ -71,6 +74,14 @@ def test_what_points_do_not_carry_is_refused_before_the_work(asked: ScanRequest,
     write_points(tmp_path / "room.xyz", PointCloud(room_points(200)))
     with pytest.raises(ValueError, match="expected numbers intensity of each point, found none"):
         reconstruct_scan(replace(asked, inputs=[tmp_path / "room.xyz"], attributes=["intensity"]))
+    with pytest.raises(
+        ValueError, match="expected names that the vertices of mesh.ply do not have, found nx, observed"
+    ):
+        reconstruct_scan(replace(asked, attributes=["nx", "intensity", "observed"]))
+    with pytest.raises(ValueError, match=r"expected names that differ in letters, digits and _, found a b, a_b; ask"):
+        reconstruct_scan(replace(asked, attributes=["a b", "a_b"]))
+    with pytest.raises(ValueError, match="--attributes: expected names such as intensity,classification, found ' ,'"):
+        attribute_names(" ,")
     assert not asked.out.exists()
 
 

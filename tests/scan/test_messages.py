@@ -69,7 +69,7 @@ def test_storeys_are_told_and_one_without_a_room_is_warned_of(caplog: pytest.Log
     assert [each.message for each in plans][0] == "plan      storey 1: 2 rooms, 31.3 m2"
     assert plans[1].levelno == logging.WARNING and "storey 2: no room" in plans[1].message
     assert (
-        "of 31 m2 that several of 3 viewpoints saw, half lies within 1.2 mm of each other, 95 % within 4.0 mm"
+        "of 31 m2 that several of 3 viewpoints saw, half is scanned within 1.2 mm of each other, 95 % within 4.0 mm"
         in caplog.text
     )
     assert "removed" not in caplog.text and "sides" not in caplog.text

@@ -61,6 +61,7 @@ def test_what_is_no_run_is_refused(runs: list[Path], tmp_path: Path, capsys: pyt
     out = "--out", tmp_path / "c.png"
     assert "expected the folder of a run of sparse-convonet train" in refusal(capsys, TOOL, tmp_path, *out)
     assert "expected a file .png" in refusal(capsys, TOOL, runs[0], "--out", tmp_path / "c.jpg")
+    assert "expected each run once" in refusal(capsys, TOOL, runs[0], runs[1], runs[0], *out)
     (tmp_path / "bare").mkdir()
     CsvCurves(tmp_path / "bare", 1).close()
     assert "found none; train on" in refusal(capsys, TOOL, tmp_path / "bare", *out)
