@@ -61,8 +61,10 @@ def test_kinds_are_whole_numbers_but_for_what_is_measured() -> None:
 def test_where_files_differ_in_type_all_of_it_counts_as_measured(first: type) -> None:
     second = np.float32 if first is np.uint8 else np.uint8
     points = np.array([[0.5, 0.5, 0.5], [0.6, 0.5, 0.5], [5.5, 0.5, 0.5]])
-    parts = [(points[:2], {"label": np.array([3, 5], first)}), (points[1:], {"label": np.array([4, 7], second)})]
-    found = attribute_cells(parts, ["label"], np.zeros(3), 1.0).at(points)["label"]
+    one: dict[str, np.ndarray] = {"label": np.array([3, 5], first)}
+    two: dict[str, np.ndarray] = {"label": np.array([4, 7], second)}
+    cells = attribute_cells([(points[:2], one), (points[1:], two)], ["label"], np.zeros(3), 1.0)
+    found = cells.at(points)["label"]
     assert found.dtype == np.float32 and found.tolist() == [4.0, 4.0, 7.0]
 
 
