@@ -24,6 +24,7 @@ ROOT = Path(__file__).parents[1]
 NEEDED = (  # besides Python files
     "py.typed",
     "pretrained/building.safetensors",
+    "pretrained/building_wide.safetensors",
     "pretrained/expected_error.json",
     "pretrained/voxel_errors.json",
     "data/assets/ATTRIBUTION.md",

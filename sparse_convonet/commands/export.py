@@ -21,7 +21,7 @@ def main(arguments: list[str] | None = None) -> None:
     with starting():
         from sparse_convonet.model.weights import export_half
 
-    model = export_half(options.weights, options.out)
+    model = export_half(options.weights, options.out, options.tau)
     print(
         f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB, threshold {model.threshold}, {dict(model.record)}"
     )
@@ -31,5 +31,8 @@ def _parser() -> argparse.ArgumentParser:
     parser = command_parser("export", __doc__, EXAMPLES)
     parser.add_argument("weights", type=Path, help="best.safetensors or last.safetensors of a run")
     parser.add_argument("--out", type=Path, required=True, help="the file to write")
+    parser.add_argument(
+        "--tau", type=float, help="occupancy probability of the surface; default: the one that validation found best"
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     return parser

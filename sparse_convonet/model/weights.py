@@ -71,9 +71,16 @@ def save_weights(
         save_file({name: stored(value) for name, value in values.items()}, temporary, metadata=header)
 
 
-def export_half(weights: str | Path, out: Path) -> TrainedModel:
-    """Write the weights of a training run as a small file to ship, matrices in half precision; returns what was read."""
+def export_half(weights: str | Path, out: Path, threshold: float | None = None) -> TrainedModel:
+    """Write the weights of a training run as a small file to ship, matrices in half precision; returns what was written.
+
+    threshold: tau, a probability; None: the one that validation found best.  Raises ValueError for one that is none.
+    """
     model = load_model(weights)
+    if threshold is not None:
+        if not 0 < threshold < 1:
+            raise ValueError(f"--tau: expected a probability above 0 and below 1, found {threshold:g}")
+        model = replace(model, threshold=threshold)
     values = model.network.state_dict()
     save_weights(values, model.config, out, threshold=model.threshold, record=model.record, half=True)
     return model

@@ -40,5 +40,9 @@ def test_exported_weights_are_the_shipped_model_to_half_precision(
     assert copy.threshold == shipped.threshold and copy.config == shipped.config
     for name, value in shipped.network.state_dict().items():
         assert torch.equal(copy.network.state_dict()[name], value)  # shipped weights are in half precision already
+    assert exit_code("export_model", pretrained_path("building"), "--out", out, "--tau", 0.6, "--overwrite") == 0
+    assert load_model(out).threshold == 0.6
     capsys.readouterr()
     assert "--overwrite" in refusal(capsys, "export_model", pretrained_path("building"), "--out", out)
+    said = refusal(capsys, "export_model", pretrained_path("building"), "--out", out, "--tau", 1.5, "--overwrite")
+    assert "expected a probability above 0 and below 1, found 1.5" in said and load_model(out).threshold == 0.6
