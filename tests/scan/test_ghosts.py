@@ -19,7 +19,7 @@ from tests.io.test_trajectory import timed_las
 from tests.oracles.same_surface import assert_same_surface
 from tests.walked_room import STATIONS, WALKED, walked_room
 
-COUNT = 60_000
+COUNT = 100_000
 
 
 def area_of_walkers(mesh: Mesh) -> float:
