@@ -5,7 +5,7 @@ Two storeys, a virtual scan from stations, the shipped model at voxels of 8 cm; 
 
 from __future__ import annotations
 
-import sys
+import argparse
 
 import numpy as np
 
@@ -29,12 +29,12 @@ _STATION_SPACING_M, _RAYS = 2.5, 2_400_000
 _VOXEL_M = 0.08
 
 
-def scores_of(seed: int, rays: int = _RAYS) -> list[PlanScore]:
+def scores_of(seed: int, rays: int = _RAYS, model_name: str = "building") -> list[PlanScore]:
     """Of the storeys of a building, whose floors are known."""
     scene, rng = make_building(seed, FurnitureLibrary.load().split("test"), _BUILDINGS), np.random.default_rng(seed)
     stations = choose_stations(scene, rng, _STATION_SPACING_M)
     points = VirtualScanner(*scene.mesh()).scan_stations(stations, rays // len(stations), ScannerSettings(), rng).points
-    settings, model = ReconstructionSettings(voxel_size_m=_VOXEL_M, scale=1.0), load_model("building")
+    settings, model = ReconstructionSettings(voxel_size_m=_VOXEL_M, scale=1.0), load_model(model_name)
     cloud = PointCloud(points)
     plan = plan_in_memory(cloud, settings, model)
     scan = WholeScan(cloud, settings, model, plan)
@@ -50,11 +50,15 @@ def scores_of(seed: int, rays: int = _RAYS) -> list[PlanScore]:
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("seeds", type=int, nargs="*", default=_SEEDS, help="of the buildings")
+    parser.add_argument("--model", default="building", help="name of a shipped model, or a .safetensors file")
+    options = parser.parse_args()
     heads = "seed, storey", "walls seen, within a cell", "all walls", "true walls, found", "median", "places"
     print("| " + " | ".join((*heads, "rooms alike", "areas within 2 %", "worst")) + " |")
     print("|---|---|---|---|---|---|---|---|---|")
-    for seed in [int(each) for each in sys.argv[1:]] or _SEEDS:
-        for number, found in enumerate(scores_of(seed)):
+    for seed in options.seeds:
+        for number, found in enumerate(scores_of(seed, model_name=options.model)):
             errors = np.abs(found.area_errors)
             print(
                 f"| {seed}, {number + 1} | {found.within_cell:.1%} | {found.within_cell_all:.1%} | {found.found:.1%} | "
