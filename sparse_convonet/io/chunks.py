@@ -57,16 +57,21 @@ def read_chunks(
     seed: int = 0,
     columns: Sequence[str] | None = None,
     trajectory: Trajectory | None = None,
+    attributes: Sequence[str] = (),
 ) -> Iterator[PointChunk]:
     """What read_points reads, at most `chunk_points` points at a time, in the same order and with the same errors.
 
     LAS, LAZ, E57, text, .npy, PCD and PLY without faces are never in memory as a whole; meshes, .npz, OctoMaps and
     compressed PCD are, and are handed out in parts.  Errors come with the chunk that meets them: what was handed out
     before is no whole file.
+    attributes: which other numbers of each point E57 is read for; other formats give all that they have.
     Raises ValueError where `chunk_points` is not positive.
     """
     if chunk_points < 1:
         raise ValueError(f"chunk: expected at least one point, found {chunk_points}")
+    if attributes and Path(path).suffix.lower() == ".e57":
+        require_file(Path(path))
+        return e57_chunks(Path(path), chunk_points, attributes)
     found = open_points(Path(path), chunk_points, seed, None, columns, trajectory)
     return _parts(found, chunk_points) if isinstance(found, PointCloud) else found
 

@@ -27,9 +27,10 @@ _COLOURS = ("colorRed", "colorGreen", "colorBlue")
 logger = logging.getLogger(__name__)
 
 
-def e57_chunks(path: Path, chunk_points: int | None) -> Iterator[PointChunk]:
+def e57_chunks(path: Path, chunk_points: int | None, attributes: Sequence[str] = ()) -> Iterator[PointChunk]:
     """Points of all scans in the file's common frame, so many of a scan at a time (None: each scan at once).
 
+    attributes: which of the file's other numbers of each point (intensity) are read, of the scans that have them.
     A scan without points gives an empty chunk, which tells whether it has colours.  Raises ValueError for a damaged file.
     """
     pye57 = require_package("pye57", "e57", "reading .e57")
@@ -43,12 +44,14 @@ def e57_chunks(path: Path, chunk_points: int | None) -> Iterator[PointChunk]:
             poses = [_pose_of(path, archive.get_header(index), index) for index in range(scans)]
             is_placed = any(pose is not None and pose.translation.any() for pose in poses)
             for index, pose in enumerate(poses):
-                for points, colours, share in _read_scan(path, pye57.libe57, archive, index, pose, chunk_points):
+                parts = _read_scan(path, pye57.libe57, archive, index, pose, chunk_points, attributes)
+                for points, colours, others, share in parts:
                     count += len(points)
                     scanners = None
                     if is_placed and pose is not None:  # files in which all stand at the origin do not say where
                         scanners = np.broadcast_to(pose.translation, points.shape)
-                    yield PointChunk(points, colours, None, (index + share) / scans, scanners=scanners)
+                    share = (index + share) / scans
+                    yield PointChunk(points, colours, None, share, scanners=scanners, attributes=others)
     except (pye57.libe57.E57Exception, *_DAMAGE) as error:
         raise damaged(path, "a whole E57 file", error) from error
     require_points(path, count)
@@ -107,9 +110,16 @@ def _pose_of(path: Path, header: Any, index: int) -> _Pose | None:
 
 
 def _read_scan(
-    path: Path, libe57: Any, archive: Any, index: int, pose: _Pose | None, chunk_points: int | None
-) -> Iterator[tuple[np.ndarray, np.ndarray | None, float]]:
-    """((N, 3) float64 posed points, (N, 3) uint8 colours or None, share read) of one scan, without invalid points."""
+    path: Path,
+    libe57: Any,
+    archive: Any,
+    index: int,
+    pose: _Pose | None,
+    chunk_points: int | None,
+    attributes: Sequence[str],
+) -> Iterator[tuple[np.ndarray, np.ndarray | None, dict[str, np.ndarray], float]]:
+    """((N, 3) float64 posed points, (N, 3) uint8 colours or None, (N,) attributes, share read) of one scan, without invalid
+    points."""
     header = archive.get_header(index)
     if not 0 <= header.point_count <= _POINTS_PER_BYTE * path.stat().st_size:
         raise unreadable(path, f"a number of points in scan {index} that fits the file", f"{header.point_count}")
@@ -118,7 +128,8 @@ def _read_scan(
     if axes is None:
         raise unreadable(path, f"Cartesian or spherical coordinates in scan {index}", ", ".join(sorted(present)))
     invalid = "cartesianInvalidState" if axes is _CARTESIAN else "sphericalInvalidState"
-    names = [*axes, *(name for name in (*_COLOURS, invalid) if name in present)]
+    others = [name for name in attributes if name in present and name not in (*axes, *_COLOURS, invalid)]
+    names = [*axes, *(name for name in (*_COLOURS, invalid) if name in present), *others]
     has_colours = set(_COLOURS) <= present
     largest = None
     if has_colours and chunk_points is not None and "colorLimits" not in header.scan_fields:
@@ -138,7 +149,7 @@ def _read_scan(
         if has_colours:
             raw = _valid(values, _COLOURS, invalid)
             colours = _scale_colours(header, raw, _largest(raw) if largest is None else largest)
-        yield points, colours, share
+        yield points, colours, {name: _valid(values, [name], invalid)[:, 0] for name in others}, share
 
 
 def _read_columns(
@@ -167,7 +178,7 @@ def _read_columns(
 
 
 def _valid(values: dict[str, np.ndarray], names: Sequence[str], invalid: str) -> np.ndarray:
-    """(n, 3) of three columns, without the rows that the scanner calls invalid."""
+    """(n, k) of k columns, without the rows that the scanner calls invalid."""
     rows = np.stack([values[name] for name in names], axis=1)
     return rows[values[invalid] == 0] if invalid in values else rows
 

@@ -18,7 +18,7 @@ from sparse_convonet.runtime.temporaries import temporary_beside
 
 _VERTEX_NAMES = {*"xyz", "nx", "ny", "nz", "red", "green", "blue", *ERROR_ATTRIBUTES}
 _FIRST_POINTS = 1000
-_CARRYING = ".las, .laz, .ply and .pcd"
+_CARRYING = ".las, .laz, .e57, .ply and .pcd"
 
 
 def require_attributes(inputs: Sequence[Path], names: Sequence[str]) -> None:
@@ -36,7 +36,7 @@ def require_attributes(inputs: Sequence[Path], names: Sequence[str]) -> None:
             "ask for one of them"
         )
     for path in inputs:
-        first = next(iter(read_chunks(path, chunk_points=_FIRST_POINTS)))
+        first = next(iter(read_chunks(path, chunk_points=_FIRST_POINTS, attributes=names)))
         missing = [name for name in names if name not in first.attributes]
         if missing:
             held = ", ".join(first.attributes) or "none"
@@ -75,6 +75,7 @@ def _parts(
     inputs: Sequence[Path], names: Sequence[str], progress: Progress
 ) -> Iterator[tuple[np.ndarray, Mapping[str, np.ndarray]]]:
     for number, path in enumerate(inputs):
-        for chunk in read_chunks(path):
+        for chunk in read_chunks(path, attributes=names):
             progress("attributes", (number + chunk.share) / len(inputs))
-            yield chunk.points, {name: chunk.attributes[name] for name in names}
+            unknown = np.full(len(chunk.points), np.nan)  # of scans in an E57 file that lack what others have
+            yield chunk.points, {name: chunk.attributes.get(name, unknown) for name in names}

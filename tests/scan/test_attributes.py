@@ -8,14 +8,18 @@ from pathlib import Path
 import laspy
 import numpy as np
 import pytest
+from scipy.spatial.transform import Rotation
 
 from sparse_convonet.commands.reconstruct import attribute_names
+from sparse_convonet.io.chunks import read_chunks
 from sparse_convonet.io.ply_columns import copy_with_columns
 from sparse_convonet.io.ply_format import read_elements
 from sparse_convonet.io.points import write_points
 from sparse_convonet.plan.settings import ReconstructionSettings
+from sparse_convonet.scan.attributes import require_attributes
 from sparse_convonet.scan.run import ScanRequest, reconstruct_scan
 from sparse_convonet.structures import PointCloud
+from tests.io.made_scans import write_e57
 from tests.synthetic_scan import ROOM, room_points
 
 FAR = np.array([300_000.0, 5_000_000.0, 100.0])
@@ -85,6 +89,24 @@ def test_what_points_do_not_carry_is_refused_before_the_work(asked: ScanRequest,
     assert not asked.out.exists()
 
 
+def test_e57_is_read_for_what_is_asked_of_it(tmp_path: Path) -> None:
+    points = room_points(3000)
+    rotation = Rotation.from_euler("z", 30, degrees=True)
+    intensity = {"intensity": np.ascontiguousarray(points[:, 2] * 100)}
+    write_e57(tmp_path / "room.e57", [PointCloud(points)], rotation, intensity)
+    require_attributes([tmp_path / "room.e57"], ["intensity"])
+    with pytest.raises(ValueError, match="expected numbers colour of each point, found none"):
+        require_attributes([tmp_path / "room.e57"], ["colour"])
+    chunks = list(read_chunks(tmp_path / "room.e57", chunk_points=700, attributes=["intensity"]))
+    assert len(chunks) > 3
+    found = np.concatenate([chunk.attributes["intensity"] for chunk in chunks])
+    np.testing.assert_allclose(found, 100 * points[:, 2], atol=1e-3)
+    plain = list(read_chunks(tmp_path / "room.e57", chunk_points=700))
+    assert not plain[0].attributes
+    for one, other in zip(chunks, plain, strict=True):
+        assert np.array_equal(one.points, other.points)
+
+
 def test_other_files_and_names_that_are_there_are_refused(tmp_path: Path) -> None:
     write_points(tmp_path / "a.ply", PointCloud(np.zeros((3, 3))))
     kind = {"x": np.dtype(np.float32)}
@@ -93,3 +115,20 @@ def test_other_files_and_names_that_are_there_are_refused(tmp_path: Path) -> Non
     (tmp_path / "t.ply").write_text("ply\nformat ascii 1.0\nelement vertex 0\nproperty float x\nend_header\n")
     with pytest.raises(ValueError, match="expected a binary PLY that begins with its vertices"):
         copy_with_columns(tmp_path / "t.ply", tmp_path / "b.ply", {}, lambda places: {})
+
+
+def test_a_scan_in_a_file_that_lacks_them_gives_none(tmp_path: Path) -> None:
+    pye57 = pytest.importorskip("pye57")
+    points = room_points(4000)
+    with pye57.E57(str(tmp_path / "room.e57"), mode="w") as archive:
+        for half, more in ((points[::2], {"intensity": np.ascontiguousarray(points[::2, 0])}), (points[1::2], {})):
+            columns = {f"cartesian{axis}": np.ascontiguousarray(half[:, n]) for n, axis in enumerate("XYZ")}
+            archive.write_scan_raw({**columns, **more})
+    settings = ReconstructionSettings(voxel_size_m=0.15)
+    request = ScanRequest(
+        [tmp_path / "room.e57"], tmp_path / "out", settings, up="z", light=(), attributes=["intensity"]
+    )
+    reconstruct_scan(request)
+    found = vertices(request.out / "mesh.ply")
+    known = np.isfinite(found["intensity"])
+    assert known.mean() > 0.5 and np.abs(found["intensity"] - found["x"])[known].mean() < 0.12
