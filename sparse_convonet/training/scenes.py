@@ -22,7 +22,7 @@ from sparse_convonet.data.scene_source import SceneSource
 from sparse_convonet.structures import TrainingSample
 from sparse_convonet.training.validation import ROOM_QUERIES, VALIDATION_VOXEL_M
 
-_VALIDATION_SEED_OFFSET = 1_000_003  # validation scenes draw from another seed than training scenes
+_VALIDATION_SEED = 1_000_003  # of validation scenes, whatever seed a training has: so that all are scored on the same
 _CROPS_PER_BUILDING = 4
 # Whatever a training draws, the crops that it is validated on are these, so that the scores of trainings compare.
 _VALIDATION_DATA: dict[str, Any] = {"crop_m": 4.5, "near_surface_share": 0.5, "near_surface_sigma_m": 0.05}
@@ -104,7 +104,7 @@ def validation_sets(config: ExperimentConfig, split: str = "val") -> dict[str, l
     Of a folder, the first models of the split.  Otherwise fixed rooms (the validation protocol) and fixed crops of
     scanned buildings (none with one scene), with furniture of the split.
     """
-    count, seed = config.training.validation_scenes, config.training.seed + _VALIDATION_SEED_OFFSET
+    count, seed = config.training.validation_scenes, _VALIDATION_SEED
     if config.data.folder is not None:
         return {split: evaluation_samples(config.data, split, count, seed)}
     data = replace(config.data, **_VALIDATION_DATA)

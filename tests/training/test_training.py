@@ -8,6 +8,7 @@ from dataclasses import replace
 from itertools import islice
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -120,6 +121,15 @@ def test_training_on_a_folder_validates_on_its_val_list_and_resumes(tmp_path: Pa
     events.Reload()
     assert "iou/validation_val" in events.Tags()["scalars"]
     assert [len(samples) for samples in validation_sets(config).values()] == [2]
+
+
+def test_trainings_of_every_seed_are_validated_on_the_same_scenes() -> None:
+    one, other = (validation_sets(tiny_config(seed=seed, validation_scenes=1)) for seed in (0, 7))
+    assert one.keys() == other.keys()
+    for name in one:
+        for sample, same in zip(one[name], other[name], strict=True):
+            assert np.array_equal(sample.points_world, same.points_world)
+            assert np.array_equal(sample.occupied, same.occupied)
 
 
 def test_a_run_is_not_overwritten_without_resume(tmp_path: Path) -> None:
