@@ -73,7 +73,7 @@ def draw_scenes(
             largest_error=largest, unit="m" if metric else "of the cube", error_name=truth.error_name,
         )  # fmt: skip
         drawn.pictures.append((target, title))
-        if scene.voxel_size_m is not None:
+        if scene.voxel_size_m is not None and any(len(entry.mesh.faces) for entry in entries):
             view = out / f"view_{name}.html"
             _write_views(view, title, entries, scene.points_world, truth.error_name, largest)
             drawn.views.append((view, title))
@@ -98,8 +98,7 @@ def _write_views(
         )  # fmt: skip
         write_reconstruction_page(page, shown, most_faces=_VIEW_FACES, most_bytes=_VIEW_BYTES)
         views.append(View(entry.name, entry.remark, page))
-    if views:
-        write_views_page(path, title, views, f"Colours: {error_name}, up to {100 * largest_m:g} cm.")
+    write_views_page(path, title, views, f"Colours: {error_name}, up to {100 * largest_m:g} cm.")
 
 
 def draw_bars(path: Path, rows: Sequence[ComparisonRow]) -> None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ import numpy as np
 
 from sparse_convonet.io.las_checks import check_header, checked_chunks
 from sparse_convonet.io.las_units import declared_units
-from sparse_convonet.io.point_chunk import CHUNK_POINTS, PointChunk
+from sparse_convonet.io.point_chunk import CHUNK_POINTS, NamedNumbers, PointChunk
 from sparse_convonet.runtime.refusals import damaged, require_package, require_points, unreadable
 from sparse_convonet.structures import LeftOut, PointCloud
 
@@ -44,6 +45,7 @@ def las_chunks(path: Path, chunk_points: int | None) -> Iterator[PointChunk]:
         if left_out.total():
             points, colours = points[rows], None if colours is None else colours[rows]
             times = None if times is None else times[rows]
+        names = [name for name in records.point_format.dimension_names if name not in _PLACES_AND_COLOURS]
         kept += len(points)
         step = chunk_points or max(1, len(points))
         for start in range(0, max(1, len(points)), step):
@@ -53,10 +55,10 @@ def las_chunks(path: Path, chunk_points: int | None) -> Iterator[PointChunk]:
             unit = None if units is None else units.across
             marked = left_out if start == 0 else LeftOut()
             when = None if times is None else times[part]
+            others = NamedNumbers(names, partial(_column, records, rows, part))
             yield PointChunk(
-                points[part], some, None, share, count,
-                unit=unit, left_out=marked, times=when, attributes=_Dimensions(records, np.flatnonzero(rows)[part]),
-            )  # fmt: skip
+                points[part], some, None, share, count, unit=unit, left_out=marked, times=when, attributes=others
+            )
     if kept == 0:
         raise ValueError(
             f"{path}: expected points that are neither withheld nor noise (classes 7 and 18), found none of {count}; "
@@ -64,22 +66,9 @@ def las_chunks(path: Path, chunk_points: int | None) -> Iterator[PointChunk]:
         )
 
 
-class _Dimensions(Mapping[str, np.ndarray]):
-    """What else laspy's records say of some of the points, read when it is asked for."""
-
-    def __init__(self, records: Any, rows: np.ndarray) -> None:
-        self._records, self._rows = records, rows
-
-    def __getitem__(self, name: str) -> np.ndarray:
-        if name not in self._records.point_format.dimension_names:
-            raise KeyError(name)
-        return np.asarray(self._records[name])[self._rows]
-
-    def __iter__(self) -> Iterator[str]:
-        return (name for name in self._records.point_format.dimension_names if name not in _PLACES_AND_COLOURS)
-
-    def __len__(self) -> int:
-        return sum(1 for _ in self)
+def _column(records: Any, rows: np.ndarray, part: slice, name: str) -> np.ndarray:
+    """One of the numbers of laspy's records, of a part of the rows that stay."""
+    return np.asarray(records[name])[rows][part]
 
 
 def _points(records: Any) -> np.ndarray:

@@ -9,6 +9,7 @@ import io
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import BinaryIO
 
@@ -16,7 +17,7 @@ import numpy as np
 
 from sparse_convonet.io.columns import fields_of
 from sparse_convonet.io.number_text import NumberFile
-from sparse_convonet.io.point_chunk import CACHED_POINTS, PointChunk
+from sparse_convonet.io.point_chunk import CACHED_POINTS, NamedNumbers, PointChunk
 from sparse_convonet.runtime.refusals import require_points, unreadable
 
 _KINDS = {"F": "f", "I": "i", "U": "u"}
@@ -61,7 +62,6 @@ def pcd_chunks(path: Path, chunk_points: int | None) -> Iterator[PointChunk]:
         header = _parse_header(path, file.read(2 * _HEADER_BYTES))
         file.seek(header.start)
         has_bits, done, rows = False, 0, chunk_points or CACHED_POINTS
-        kinds = dict(zip(header.names, header.types, strict=True))  # text is read as floats
         if header.encoding == "ascii":
             fields_of(path, _single(header.by_name(np.zeros(0, header.dtype()))))  # refuses missing columns
             text = NumberFile(path, file, header.lines + 1, keep=chunk_points is None and _has_packed(header))
@@ -81,7 +81,8 @@ def pcd_chunks(path: Path, chunk_points: int | None) -> Iterator[PointChunk]:
             fields = fields_of(path, scalars)
             done += len(fields[0])
             scanners = None if header.viewpoint is None else np.broadcast_to(header.viewpoint, fields[0].shape)
-            others = {name: values.astype(kinds[name]) for name, values in _single(part).items() if name not in _OWN}
+            single = _single(part)
+            others = NamedNumbers((name for name in single if name not in _OWN), partial(_as_declared, header, single))
             yield PointChunk(
                 *fields, share=done / max(1, header.points), count=header.points, scanners=scanners, attributes=others
             )
@@ -130,6 +131,12 @@ def _has_packed(header: _Header) -> bool:
 def _single(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Of the fields (n, values) those of one value each, (n,)."""
     return {name: values[:, 0] for name, values in columns.items() if values.shape[1] == 1}
+
+
+def _as_declared(header: _Header, scalars: dict[str, np.ndarray], name: str) -> np.ndarray:
+    """Of the type that the header names, where text was read as floats; as it is where that would lose something."""
+    values, kind = scalars[name], dict(zip(header.names, header.types, strict=True))[name]
+    return values.astype(kind) if np.isfinite(values).all() else values
 
 
 def _packed(scalars: dict[str, np.ndarray]) -> np.ndarray | None:

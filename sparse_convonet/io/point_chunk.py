@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,6 +13,24 @@ from sparse_convonet.structures import LeftOut, LengthUnit, PointCloud
 
 CHUNK_POINTS = 1 << 20
 CACHED_POINTS = 1 << 15  # so many stay in the processor's cache while they are converted
+
+
+class NamedNumbers(Mapping[str, np.ndarray]):
+    """Numbers (N,) by name, each read when it is asked for."""
+
+    def __init__(self, names: Iterable[str], read: Callable[[str], np.ndarray]) -> None:
+        self._names, self._read = dict.fromkeys(names), read
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        if name not in self._names:
+            raise KeyError(name)
+        return self._read(name)
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._names)
+
+    def __len__(self) -> int:
+        return len(self._names)
 
 
 @dataclass(frozen=True)

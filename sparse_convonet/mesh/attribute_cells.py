@@ -8,6 +8,7 @@ from itertools import product
 
 import numpy as np
 
+from sparse_convonet.clouds.keyed_sums import keyed_sums
 from sparse_convonet.coordinates import AXIS_LIMIT, pack_cells
 
 # Parts of names of whole numbers that are measured and no names of kinds.
@@ -121,11 +122,7 @@ class _Table:
         sums = np.stack([np.ones(len(keys)), numbers.astype(np.float64)], axis=1)
         keys, kinds = np.concatenate([self.keys, keys]), np.concatenate([before, kinds])
         sums = np.concatenate([self.sums, sums])
-        order = np.lexsort([kinds, keys])
-        keys, kinds, sums = keys[order], kinds[order], sums[order]
-        starts = np.flatnonzero(np.r_[True, (np.diff(keys) != 0) | (np.diff(kinds) != 0)]) if len(keys) else order
-        self.keys, self.kinds = keys[starts], kinds[starts]
-        self.sums = np.add.reduceat(sums, starts, axis=0) if len(starts) else sums
+        self.keys, self.kinds, self.sums = keyed_sums(keys, kinds, sums)
 
     def over(self, keys: np.ndarray) -> np.ndarray:
         """(C,) for cells, ascending, of which this has some: the mean, or the most frequent kind, of equals the least."""

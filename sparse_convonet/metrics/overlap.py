@@ -11,15 +11,14 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from sparse_convonet.clouds.keyed_sums import keyed_sums
 from sparse_convonet.clouds.scanners import has_scanner
 from sparse_convonet.coordinates import AXIS_LIMIT, pack_cells, unpack_cells
 
 OVERLAP_CELL_M = 0.2
 _STEP_M = 1e-4  # places in a cell are whole numbers of these, so that their sums are exact in any order
-_VIEWPOINT_M, _MOST_VIEWPOINTS = (
-    0.1,
-    64,
-)  # scanner positions within a cell of this edge are one; of larger cells, if many
+_VIEWPOINT_M = 0.1  # scanner positions within a cell of this edge are one viewpoint, ...
+_MOST_VIEWPOINTS = 64  # ... or of larger cells, where there are more
 _LEAST_POINTS = 10  # of each viewpoint in a cell
 _THICKEST_M = 0.02  # standard deviation across the plane: more is an edge, or no surface
 _LEAST_SPREAD = 0.1  # of the lesser over the greater variance along the plane
@@ -94,7 +93,7 @@ class _Sums:
         x, y, z = places = np.rint((points - cells * OVERLAP_CELL_M) / _STEP_M).astype(np.int64).T
         values = [np.ones_like(x), *places, x * x, y * y, z * z, x * y, y * z, z * x]
         values += list(np.rint(100 * scanners).astype(np.int64).T)
-        return _added(pack_cells(cells), pack_cells(views), np.stack(values, axis=1), 0)
+        return cls(*keyed_sums(pack_cells(cells), pack_cells(views), np.stack(values, axis=1)))
 
     def joined(self, other: _Sums) -> _Sums:
         """Of both; of few viewpoints, at the level that all of them take in the end, whatever comes first."""
@@ -103,7 +102,7 @@ class _Sums:
         cells, views, values = (
             np.concatenate(pair) for pair in ((one.cells, two.cells), (one.views, two.views), (one.values, two.values))
         )
-        sums = _added(cells, views, values, level)
+        sums = _Sums(*keyed_sums(cells, views, values), level)
         while len(np.unique(sums.views)) > _MOST_VIEWPOINTS:
             sums = sums.at_level(sums.level + 1)
         return sums
@@ -112,17 +111,8 @@ class _Sums:
         """Viewpoints joined with those beside them."""
         if level == self.level or len(self.views) == 0:
             return replace(self, level=level)
-        return _added(self.cells, pack_cells(unpack_cells(self.views) >> (level - self.level)), self.values, level)
-
-
-def _added(cells: np.ndarray, views: np.ndarray, values: np.ndarray, level: int) -> _Sums:
-    order = np.lexsort([views, cells])
-    cells, views, values = cells[order], views[order], values[order]
-    is_first = np.ones(len(cells), dtype=bool)
-    is_first[1:] = (cells[1:] != cells[:-1]) | (views[1:] != views[:-1])
-    starts = np.flatnonzero(is_first)
-    summed = np.add.reduceat(values, starts, axis=0) if len(starts) else values
-    return _Sums(cells[starts], views[starts], summed, level)
+        views = pack_cells(unpack_cells(self.views) >> (level - self.level))
+        return _Sums(*keyed_sums(self.cells, views, self.values), level)
 
 
 def _compared(sums: _Sums, low: np.ndarray) -> Overlap | None:

@@ -38,12 +38,8 @@ MOST_FACES = 2_000_000
 MOST_BYTES = 30_000_000
 MOST_POINTS = 300_000
 _LEAST_FACES, _TRIES, _SPARE = 1_000, 4, 0.9
-VERTEX_NUMBERS = {
-    "distance": 1.0,
-    "expected_error": 0.1,
-    "error": 0.1,
-    "observed": 1.0,
-}  # in which steps they are told
+# And the steps in which they are told.
+VERTEX_NUMBERS = {"distance": 1.0, "expected_error": 0.1, "error": 0.1, "observed": 1.0}
 _POINT_SIZE_M = 0.012
 
 
