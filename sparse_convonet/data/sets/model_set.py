@@ -112,8 +112,8 @@ def write_model(root: Path, write: Write, job: ModelJob) -> None:
     if (folder / job.name).is_dir():
         return
     unfinished = folder / f".{job.name}{_PARTIAL}{secrets.token_hex(4)}"
-    unfinished.mkdir()
     try:
+        unfinished.mkdir()  # within: Ctrl-C may come before the next line
         write(job, unfinished)
         try:
             unfinished.rename(folder / job.name)

@@ -86,6 +86,20 @@ def test_finished_models_are_kept_and_leftovers_removed(tmp_path: Path) -> None:
     assert {name: value for name, value in digest(tmp_path).items() if "undisturbed" not in name} == expected
 
 
+def test_a_stop_just_after_the_folder_is_made_leaves_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make = Path.mkdir
+
+    def stop_once_made(path: Path, *arguments: object, **named: object) -> None:
+        make(path, *arguments, **named)  # type: ignore[arg-type]
+        if ".partial-" in path.name:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "mkdir", stop_once_made)
+    with pytest.raises(KeyboardInterrupt):
+        write_set(tmp_path)
+    assert list((tmp_path / "a").iterdir()) == []
+
+
 def test_a_folder_begun_with_other_settings_is_refused(tmp_path: Path) -> None:
     write_set(tmp_path)
     with pytest.raises(ValueError, match="was begun with other settings"):
