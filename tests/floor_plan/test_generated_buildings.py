@@ -9,11 +9,10 @@ from sparse_convonet.data.buildings.building import BuildingSettings, make_build
 from sparse_convonet.data.furniture.library import FurnitureLibrary
 from sparse_convonet.data.scanner.virtual_scanner import ScannerSettings, VirtualScanner
 from sparse_convonet.data.scenes.walks import choose_stations
-from sparse_convonet.floor_plan.sections import Raster, cut_sections
+from sparse_convonet.floor_plan.sections import Raster
 from sparse_convonet.floor_plan.seen import PointPlaces
-from sparse_convonet.floor_plan.storey_plan import plan_storey
 from tests.benchmarks.floor_plans import scores_of
-from tests.floor_plan.true_plan import score
+from tests.floor_plan.true_plan import exact_plan, score
 
 CELL_M, VOXEL_M = 0.06, 0.12
 SMALL = BuildingSettings(storeys=(1, 1), footprint_m=(8.0, 9.0), pitched_roof_share=0.0)
@@ -31,12 +30,8 @@ def test_the_plan_of_an_exact_field_has_true_walls_and_areas() -> None:
     places = PointPlaces(raster, [floor_z])
     places.add(points)
     seen = places.of_storey(0)
-    sections = cut_sections(
-        lambda queries: np.where(scene.occupied(queries), 1.0, -1.0).astype(np.float32),
-        raster, floor_z, np.inf, seen.wall_m,
-    )  # fmt: skip
-    plan = plan_storey(1, floor_z, sections, seen, cell_size_m=CELL_M, voxel_size_m=VOXEL_M)
-    found = score(plan, scene, seen, raster.low, CELL_M, VOXEL_M)
+    plan = exact_plan(scene, raster, seen, floor_z, np.inf, CELL_M, VOXEL_M)
+    found = score(plan, plan, scene, seen, raster, CELL_M, VOXEL_M)
     assert found.within_cell >= 0.95 and found.found >= 0.75  # bars of window frames are too small for a plan
     assert len(found.area_errors) >= 0.7 * found.places
     assert np.abs(found.area_errors).max() <= 0.02

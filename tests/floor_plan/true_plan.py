@@ -11,9 +11,9 @@ from skimage.measure import find_contours
 
 from sparse_convonet.data.scenes.place import Place
 from sparse_convonet.data.scenes.scene import Scene
-from sparse_convonet.floor_plan.sections import WALL_HEIGHTS_M
+from sparse_convonet.floor_plan.sections import WALL_HEIGHTS_M, Raster, cut_sections
 from sparse_convonet.floor_plan.seen import SeenPlaces
-from sparse_convonet.floor_plan.storey_plan import StoreyPlan
+from sparse_convonet.floor_plan.storey_plan import StoreyPlan, plan_storey
 
 _STEP_M = 0.01
 _ALONG_M = 0.02  # between samples of outlines
@@ -27,6 +27,7 @@ class PlanScore:
     points are near (a voxel); within_cell_all: of all; found: the share of the true outlines near points that has an
     outline of the plan within a cell.  median_mm: of the distances of what points are near.
     area_errors: of rooms that are one place each, relative.  places: how many there are; others are parted or joined.
+    rooms: of the plan that the exact occupancy gives; room_errors: relative areas of those that the plan has too.
     """
 
     within_cell: float
@@ -35,15 +36,28 @@ class PlanScore:
     median_mm: float
     area_errors: tuple[float, ...]
     places: int
+    rooms: int
+    room_errors: tuple[float, ...]
+
+
+def exact_plan(
+    scene: Scene, raster: Raster, seen: SeenPlaces, floor_z: float, next_floor_z: float, cell_m: float, voxel_m: float
+) -> StoreyPlan:
+    """The plan of one storey that the exact occupancy gives."""
+    sections = cut_sections(
+        lambda queries: np.where(scene.occupied(queries), 1.0, -1.0).astype(np.float32),
+        raster, floor_z, next_floor_z, seen.wall_m,
+    )  # fmt: skip
+    return plan_storey(1, floor_z, sections, seen, cell_size_m=cell_m, voxel_size_m=voxel_m)
 
 
 def score(
-    plan: StoreyPlan, scene: Scene, seen: SeenPlaces, raster_low: np.ndarray, cell_m: float, voxel_m: float
+    plan: StoreyPlan, exact: StoreyPlan, scene: Scene, seen: SeenPlaces, raster: Raster, cell_m: float, voxel_m: float
 ) -> PlanScore:
-    """Of one storey.  seen: on the raster of the plan, which begins at raster_low."""
+    """Of one storey.  exact: the same storey by the exact occupancy.  seen: on the raster of the plan."""
 
     def is_seen(samples: np.ndarray) -> np.ndarray:
-        places = np.round((samples - raster_low) / plan.step_m).astype(int)
+        places = np.round((samples - raster.low) / plan.step_m).astype(int)
         return np.asarray(seen.wall_m[tuple(np.clip(places, 0, np.array(seen.wall_m.shape) - 1).T)] <= voxel_m)
 
     true_outline = true_walls(scene, plan)
@@ -60,7 +74,18 @@ def score(
         float(1000 * np.median(distance[near])),
         tuple(errors),
         len(places),
+        len(exact.rooms),
+        tuple(error for room in exact.rooms if (error := _room_error(room.outline, plan)) is not None),
     )
+
+
+def _room_error(true: shapely.Polygon, plan: StoreyPlan) -> float | None:
+    """Relative, of the room of the plan that is this one; None where none is."""
+    for room in plan.rooms:
+        common = room.outline.intersection(true).area
+        if common > _OVERLAP * max(true.area, room.outline.area):
+            return float(room.outline.area / true.area - 1)
+    return None
 
 
 def true_walls(scene: Scene, plan: StoreyPlan) -> np.ndarray:
