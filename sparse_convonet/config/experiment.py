@@ -233,6 +233,7 @@ def _check_model(model: ModelConfig, require: Callable[[bool, str, str], None]) 
         context = model.context_widths
         require(not context or min(context) > 0, "model.context_widths", "positive widths, or none")
         require(not context or len(widths) >= 3, "model.widths", "three levels or more with model.context_widths")
+        require(bool(context) or not model.context_gaps, "model.context_gaps", "false without model.context_widths")
         require(not (model.input_voxels and model.point_hints), "model.point_hints", "false with model.input_voxels")
     if isinstance(model, GlobalModelConfig):
         expected = "0 or a multiple of 16, which its convolutions halve"

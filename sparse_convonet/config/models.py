@@ -51,6 +51,7 @@ class SparseModelConfig:
     decoder_blocks: int = _layers(5)
     local_encoding: Literal["periodic", "raw"] = "periodic"
     context_widths: tuple[int, ...] = ()  # of the coarse network that sees far, at 1, 2, 4, ... times the last stride
+    context_gaps: bool = False  # it is told how far its next cells are along each axis
     point_hints: bool = False  # points may come with the direction to their scanner and with normals
     input_voxels: bool = False  # the network sees which voxels hold points, and nothing of the points within them
 

@@ -1,6 +1,6 @@
 """The coarse network that sees far: on which side of a surface the room lies may be decided hundreds of voxels away.
 
-Its cells hold which of their 4 x 4 x 4 sub-cells have points and nothing finer.  So where every sub-cell of a surface has
+Its cells hold which of their 4 x 4 x 4 sub-cells have points and nothing finer, and how far the next cells are.  So where every sub-cell of a surface has
 a point the density makes no difference, whole halls are a few thousand cells, and a training crop can have surroundings
 of few points.
 """
@@ -15,6 +15,7 @@ import torch
 from torch import nn
 
 from sparse_convonet.coordinates import pack_keys, unpack_keys
+from sparse_convonet.encode.gaps import GAP_FEATURES, gap_features
 from sparse_convonet.encode.sparse_unet import SparseUNet
 
 _SUBCELLS = 4  # along each axis of a cell
@@ -71,9 +72,12 @@ class ContextNetwork(nn.Module):
     """A sparse U-Net on cells of `stride` voxels; widths: of its levels at 1, 2, 4, ... times the stride.
 
     hints: how many further numbers each row of the input may come with; a cell takes their mean over its rows.
+    gaps: whether it is also told how far the next cells are (encode/gaps.py).
     """
 
-    def __init__(self, *, engine: ModuleType, widths: tuple[int, ...], stride: int, hints: int = 0) -> None:
+    def __init__(
+        self, *, engine: ModuleType, widths: tuple[int, ...], stride: int, hints: int = 0, gaps: bool = False
+    ) -> None:
         super().__init__()
         if stride % _SUBCELLS:
             raise ValueError(f"context: expected cells of a multiple of {_SUBCELLS} voxels, found {stride}")
@@ -81,6 +85,9 @@ class ContextNetwork(nn.Module):
         self.subcell = stride // _SUBCELLS  # voxels along an edge
         self.hints = hints
         self.lift = nn.Linear(_SUBCELLS**3 + hints, widths[0])
+        self.gap_lift = nn.Linear(GAP_FEATURES, widths[0], bias=False) if gaps else None
+        if self.gap_lift is not None:
+            nn.init.zeros_(self.gap_lift.weight)  # so weights from before begin with what they know
         self.unet = SparseUNet(
             engine=engine, width_in=widths[0], widths=widths, blocks_per_level=1, dilate_from_stride=1
         )
@@ -109,7 +116,10 @@ class ContextNetwork(nn.Module):
         """What the network makes of it."""
         mean = seen.hint_steps / (seen.points[:, None] * _HINT_STEPS)
         described = torch.cat([seen.occupied, mean], dim=1).to(self.lift.weight.dtype)
+        lifted = self.lift(described)
+        if self.gap_lift is not None:
+            lifted = lifted + self.gap_lift(gap_features(seen.keys).to(lifted.dtype))
         coordinates = unpack_keys(seen.keys).to(torch.int32)
-        tensor: Any = self.unet(torch.relu(self.lift(described)), coordinates)[0]
+        tensor: Any = self.unet(torch.relu(lifted), coordinates)[0]
         keys, order = torch.sort(pack_keys(tensor.C))
         return Context(keys, tensor.F[order])

@@ -54,7 +54,9 @@ def build_sparse(config: SparseModelConfig, engine: ModuleType | None = None) ->
     context = None
     if config.context_widths:
         stride = 2 ** (len(widths) - 1)
-        context = ContextNetwork(engine=engine, widths=tuple(config.context_widths), stride=stride, hints=hints)
+        context = ContextNetwork(
+            engine=engine, widths=tuple(config.context_widths), stride=stride, hints=hints, gaps=config.context_gaps
+        )
     pointnet: LocalPoolPointNet | VoxelCells
     if config.input_voxels:
         pointnet = VoxelCells(widths[0])

@@ -19,7 +19,7 @@ from sparse_convonet.model.weights import load_model
 from tests.benchmarks.tables import column
 
 TEXT = (
-    "The model `building`, as `tools/validate.py --sides --split test` measures it. Rays from inside: wrong side is the "
+    "Shipped models, as `sparse-convonet validate MODEL --sides --split test` measures them. Rays from inside: wrong side is the "
     "share that first meets the mesh more than 0.4 voxels before the true surface, so that the room is too small; holes "
     "the share that meets nothing until more than 10 cm behind it; phantoms the share that meets something more than "
     "20 cm before it. Halls: length x height (height 0: a floor alone, seen from above), empty and closed, exact walls, "
@@ -27,10 +27,12 @@ TEXT = (
     "Building: generated, furnished, with a hall through two storeys, scanned virtually with a noise of 1 cm; whatever "
     "faces up counts as floor, whatever faces down as ceiling."
 )
+MODELS = ("building", "building_wide")
 
 
 @dataclass(frozen=True)
 class SidesTableRow:
+    model: str = column("model")
     scene: str = column("scene")
     voxel_cm: float = column("voxels, cm", "{:g}")
     target: str = column("surface")
@@ -41,14 +43,15 @@ class SidesTableRow:
 
 def run(quick: bool) -> list[SidesTableRow]:
     return [
-        SidesTableRow(row.scene, 100 * row.voxel_size_m, target, found.wrong_side, found.holes, found.phantoms)
-        for row in _measure(quick)
+        SidesTableRow(name, row.scene, 100 * row.voxel_size_m, target, found.wrong_side, found.holes, found.phantoms)
+        for name in MODELS
+        for row in _measure(name, quick)
         for target, found in row.targets.items()
     ]
 
 
-def _measure(quick: bool) -> Iterator[SidesRow]:
-    reconstruct = reconstruction_of(load_model("building"))
+def _measure(name: str, quick: bool) -> Iterator[SidesRow]:
+    reconstruct = reconstruction_of(load_model(name))
     if quick:
         yield hall_sides(reconstruct, EmptyHall.from_text("3x2.5"), 0.12, points_per_m2=300, rays=100)
         return
