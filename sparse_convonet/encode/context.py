@@ -1,8 +1,8 @@
 """The coarse network that sees far: on which side of a surface the room lies may be decided hundreds of voxels away.
 
-Its cells hold which of their 4 x 4 x 4 sub-cells have points and nothing finer, and how far the next cells are.  So where every sub-cell of a surface has
-a point the density makes no difference, whole halls are a few thousand cells, and a training crop can have surroundings
-of few points.
+Its cells hold which of their 4 x 4 x 4 sub-cells have points and nothing finer, and how far the next cells are.  So
+where every sub-cell of a surface has a point the density makes no difference, whole halls are a few thousand cells, and
+a training crop can have surroundings of few points.
 """
 
 from __future__ import annotations

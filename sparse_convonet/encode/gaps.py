@@ -14,7 +14,7 @@ GAP_FEATURES = 12
 
 
 def gaps(keys: torch.Tensor) -> torch.Tensor:
-    """Cells (V,) int64, ascending -> (V, 6) int64: cells to the next run towards -x, +x, -y, +y, -z, +z; 0: there is none."""
+    """Keys of cells (V,) int64 -> (V, 6) int64: cells to the next run towards -x, +x, -y, +y, -z, +z; 0: there is none."""
     cells = unpack_keys(keys)
     return torch.cat([_along(cells, axis) for axis in (1, 2, 3)], dim=1)
 

@@ -1,4 +1,4 @@
-"""How far the model that sees far looks to decide on a floor's side: the gradient of its answer by what lies how far away."""
+"""How far away the model that sees far looks to decide on a floor's side: the gradient of its answer by what lies there."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ from sparse_convonet.structures import PointSet
 from tests.benchmarks.tables import column
 
 TEXT = (
-    "The model `building_wide`. The middle of the floor of an empty hall of 30 x 30 x 10 m, voxels of 4 cm: the gradient of the logits half a voxel "
-    "above and below the floor by what the coarse network sees (which sub-cells hold points), as shares of its absolute "
-    "sum in shells around. Whatever the fine network sees within 36 voxels is left out."
+    "The model `building_wide`. The middle of the floor of an empty hall of 30 x 30 x 10 m, voxels of 4 cm: the "
+    "gradient of the logits half a voxel above and below the floor by what the coarse network sees (which sub-cells hold "
+    "points), as shares of its absolute sum in shells around. Whatever the fine network sees within 36 voxels is left out."
 )
 _HALL, _VOXEL_M, _PER_M2 = "30x10", 0.04, 400.0
 _CORE_VOXELS, _QUERIES = 36.0, 64

@@ -19,13 +19,13 @@ from sparse_convonet.model.weights import load_model
 from tests.benchmarks.tables import column
 
 TEXT = (
-    "Shipped models, as `sparse-convonet validate MODEL --sides --split test` measures them. Rays from inside: wrong side is the "
-    "share that first meets the mesh more than 0.4 voxels before the true surface, so that the room is too small; holes "
-    "the share that meets nothing until more than 10 cm behind it; phantoms the share that meets something more than "
-    "20 cm before it. Halls: length x height (height 0: a floor alone, seen from above), empty and closed, exact walls, "
-    "3 mm noise, at most 4000 points per m² and four million in all, 30,000 rays at each of floor, ceiling and walls. "
-    "Building: generated, furnished, with a hall through two storeys, scanned virtually with a noise of 1 cm; whatever "
-    "faces up counts as floor, whatever faces down as ceiling."
+    "Shipped models, as `sparse-convonet validate MODEL --sides --split test` measures them. Rays from inside: wrong "
+    "side is the share that first meets the mesh more than 0.4 voxels before the true surface, so that the room is too "
+    "small; holes the share that meets nothing until more than 10 cm behind it; phantoms the share that meets something "
+    "more than 20 cm before it. Halls: length x height (height 0: a floor alone, seen from above), empty and closed, "
+    "exact walls, 3 mm noise, at most 4000 points per m² and four million in all, 30,000 rays at each of floor, ceiling "
+    "and walls. Building: generated, furnished, with a hall through two storeys, scanned virtually with a noise of 1 "
+    "cm; whatever faces up counts as floor, whatever faces down as ceiling."
 )
 MODELS = ("building", "building_wide")
 
