@@ -36,6 +36,7 @@ FEATURES = (
 )
 SHIPPED = "expected_error.json"
 _LEAST_RATIO = 1.2  # of the two errors
+_ROUNDED = 1e-3  # by which sizes may differ and be the same
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,20 @@ class ErrorModel:
         guesses = (within_68, self.guessed_68_m), (within_95, self.guessed_95_m)
         found = [np.where(support.observed, within * scan.voxel_size_m, guess) for within, guess in guesses]
         return found[0].astype(np.float32), found[1].astype(np.float32)
+
+    def not_measured(self, scan: ScanScale, model: str) -> list[str]:
+        """Why the errors of a mesh are guesses from what was measured: a clause for each reason, none where they are not."""
+        reasons = [] if model == self.model else [f"errors were measured of the model {self.model}, not of {model}"]
+        sizes = [100 * 0.08 * np.exp(each[4]) for each in (self.low, self.high)]
+        counts = [np.exp(each[5]) for each in (self.low, self.high)]
+        for name, unit, value, (low, high) in (
+            ("voxels", " cm", 100 * scan.voxel_size_m, sizes),
+            ("points per voxel", "", scan.points_per_voxel, counts),
+        ):
+            if not low * (1 - _ROUNDED) <= value <= high * (1 + _ROUNDED):
+                fewest, most, found = (f"{float(f'{each:.2g}'):g}" for each in (low, high, value))
+                reasons.append(f"{name}: measured from {fewest} to {most}{unit}, found {found}{unit}")
+        return reasons
 
     def save(self, path: Path) -> None:
         with atomic_path(path) as temporary:

@@ -88,13 +88,13 @@ class Certificate:
 
 
 class CertificateSums:
-    """Adds up a surface that comes in parts.  floors_z: where storeys begin, ascending, metres; what lies lower belongs to
-    the first."""
+    """Adds up a surface that comes in parts.  floors_z: of the storeys, metres.  bottoms_z: where they begin, ascending;
+    what lies lower belongs to the first."""
 
-    def __init__(self, floors_z: Sequence[float]) -> None:
-        self._floors = np.asarray(floors_z, dtype=np.float64)
-        self._seen = [ErrorShares() for _ in self._floors]
-        self._areas = np.zeros(len(self._floors))
+    def __init__(self, floors_z: Sequence[float], bottoms_z: Sequence[float]) -> None:
+        self._floors, self._bottoms = floors_z, np.asarray(bottoms_z, dtype=np.float64)
+        self._seen = [ErrorShares() for _ in floors_z]
+        self._areas = np.zeros(len(floors_z))
 
     def add(
         self,
@@ -105,7 +105,7 @@ class CertificateSums:
         within_95_m: np.ndarray,
     ) -> None:
         """(V,) of vertices: heights, the areas that they stand for, m2, whether points are near, and errors expected."""
-        storey = np.clip(np.searchsorted(self._floors, heights, side="right") - 1, 0, None)
+        storey = np.clip(np.searchsorted(self._bottoms, heights, side="right") - 1, 0, None)
         for number, seen in enumerate(self._seen):
             here = storey == number
             self._areas[number] += areas[here].sum()

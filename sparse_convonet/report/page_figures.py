@@ -63,6 +63,8 @@ def _certified(certificate: Mapping[str, Any]) -> list[Figure]:
     """How much was seen, and which errors are expected of that."""
     by_storey = [f"storey {n + 1}: {_within(each)}" for n, each in enumerate(certificate["storeys"])]
     more = "; ".join(by_storey) if len(by_storey) > 1 else ""
+    if guessed := certificate.get("guessed_because"):
+        more = "; ".join(filter(None, [more, f"guesses: {', '.join(guessed)}"]))
     return [
         Figure("Surface that was seen", f"{100 * certificate['observed']:.0f} %", "the rest is the network's guess"),
         Figure("Expected error of that", _within(certificate), more),

@@ -129,6 +129,8 @@ def tell_certificate(certificate: dict[str, Any]) -> None:
         100 * certificate["observed"], certificate["error_68_mm"], certificate["error_95_mm"],
         certificate["level_of_accuracy"],
     )  # fmt: skip
+    if certificate["guessed_because"]:
+        logger.info("          these errors are guesses: %s", "; ".join(certificate["guessed_because"]))
 
 
 def tell_result(report: dict[str, Any], written: Sequence[Path], *, scanners_by: str | None) -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from sparse_convonet.clouds.cleaning import CloudSummary, Dropped
 from sparse_convonet.io.crs import name_of
+from sparse_convonet.mesh.expected_error import ScanScale, shipped_error_model
 from sparse_convonet.metrics.certificate import NOT_COVERED, Certificate, StoreyCertificate
 from sparse_convonet.metrics.overlap import Overlap
 from sparse_convonet.metrics.sides import ScanSideShares
@@ -99,7 +100,7 @@ def report_of(
         },
         "sides": None if written.sides is None else _rounded(written.sides),
         "overlap": None if overlap is None else _missed(overlap, settings),
-        "certificate": _certificate(written.certificate),
+        "certificate": _certificate(written.certificate, _not_measured(given, plan, found, trained)),
         "floor_plans": None if floor_plans is None else list(floor_plans),
         "engine": trained.sparse.unet.engine.name,
         "model": {"name": trained.name, "file_threshold": trained.threshold, **trained.record},
@@ -107,8 +108,14 @@ def report_of(
     }
 
 
-def _certificate(certificate: Certificate) -> dict[str, Any]:
-    """What is expected of the mesh, in millimetres, and what that does not cover."""
+def _not_measured(given: ScanInput, plan: Plan, found: FoundSurface, trained: TrainedModel) -> list[str]:
+    """Why the expected errors are guesses, see ErrorModel.not_measured."""
+    points_per_voxel = given.points_used / found.level_cells[min(found.level_cells)]
+    return shipped_error_model().not_measured(ScanScale(plan.voxel_size_m, points_per_voxel), trained.name)
+
+
+def _certificate(certificate: Certificate, not_measured: list[str]) -> dict[str, Any]:
+    """What is expected of the mesh, in millimetres, and what that does not cover.  not_measured: why it is a guess."""
 
     def plain(found: Certificate | StoreyCertificate) -> dict[str, Any]:
         errors = found.error_68_m, found.error_95_m
@@ -124,7 +131,12 @@ def _certificate(certificate: Certificate) -> dict[str, Any]:
         {"floor_z_m": round(storey.floor_z, 2), "area_m2": round(storey.area_m2, 1), **plain(storey)}
         for storey in certificate.storeys
     ]
-    return {**plain(certificate), "storeys": storeys, "does_not_cover": NOT_COVERED}
+    return {
+        **plain(certificate),
+        "storeys": storeys,
+        "does_not_cover": NOT_COVERED,
+        "guessed_because": not_measured,
+    }
 
 
 def _missed(overlap: Overlap, settings: ReconstructionSettings) -> dict[str, Any]:

@@ -74,6 +74,21 @@ def test_features_beyond_what_was_measured_are_held_there() -> None:
     assert far[0] == farther[0]
 
 
+@pytest.mark.parametrize(
+    ("scan", "model", "said"),
+    [
+        (ScanScale(0.05, 4.0), "building", []),
+        (ScanScale(0.04, 4.0), "building", []),
+        (ScanScale(0.2, 4.0), "building", ["voxels: measured from 4 to 12 cm, found 20 cm"]),
+        (ScanScale(0.05, 400.0), "building", ["points per voxel: measured from 1.1 to 17, found 400"]),
+        (ScanScale(0.05, 4.0), "mine", ["errors were measured of the model building, not of mine"]),
+    ],
+    ids=["within", "at_the_end", "large", "dense", "another_model"],
+)
+def test_a_scan_beyond_what_was_measured_is_told(scan: ScanScale, model: str, said: list[str]) -> None:
+    assert shipped_error_model().not_measured(scan, model) == said
+
+
 def test_a_file_comes_back_and_another_is_refused(tmp_path: Path) -> None:
     model = shipped_error_model()
     model.save(tmp_path / "errors.json")

@@ -38,14 +38,14 @@ def test_errors_of_several_kinds_are_the_quantiles_of_all_together(rng: np.rando
 
 
 def test_storeys_are_told_apart_and_what_was_not_seen_has_no_error() -> None:
-    sums = CertificateSums([0.0, 3.0])
+    sums = CertificateSums([0.1, 3.2], [-0.5, 3.0])
     heights, areas = np.array([-0.2, 1.0, 3.1, 5.0]), np.array([1.0, 3.0, 2.0, 2.0])
     observed = np.array([True, True, True, False])
     sums.add(heights, areas, observed, np.array([0.002, 0.002, 0.01, 9.0]), np.array([0.004, 0.004, 0.03, 9.0]))
     found = sums.finish()
     below, above = found.storeys
-    assert (below.floor_z, below.area_m2, below.observed, below.level_of_accuracy) == (0.0, 4.0, 1.0, "LOA40")
-    assert (above.floor_z, above.area_m2, above.observed, above.level_of_accuracy) == (3.0, 4.0, 0.5, "LOA20")
+    assert (below.floor_z, below.area_m2, below.observed, below.level_of_accuracy) == (0.1, 4.0, 1.0, "LOA40")
+    assert (above.floor_z, above.area_m2, above.observed, above.level_of_accuracy) == (3.2, 4.0, 0.5, "LOA20")
     assert below.error_95_m == pytest.approx(0.004, rel=0.06)
     assert above.error_68_m == pytest.approx(0.01, rel=0.04)
     assert found.observed == 0.75
@@ -54,7 +54,7 @@ def test_storeys_are_told_apart_and_what_was_not_seen_has_no_error() -> None:
 
 
 def test_a_surface_that_was_guessed_has_no_error() -> None:
-    sums = CertificateSums([0.0])
+    sums = CertificateSums([0.0], [0.0])
     sums.add(np.zeros(2), np.ones(2), np.zeros(2, dtype=bool), np.ones(2), np.ones(2))
     found = sums.finish()
     assert (found.observed, found.error_68_m, found.error_95_m, found.level_of_accuracy) == (0.0, None, None, None)

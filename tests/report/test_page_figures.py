@@ -67,6 +67,9 @@ def test_the_certificate_is_told_by_storey_where_there_are_several() -> None:
     assert found["Surface that was seen"][0] == "50 %"
     assert found["Expected error of that"] == ("68 % within 4.0 mm, 95 % within 12.0 mm (LOA30)", "")
     assert found["Not in that error"][0] == "its place"
+    beyond = {**one, "guessed_because": ["voxels: measured from 4 to 12 cm, found 20 cm"]}
+    reason = by_label(figures_of(report(certificate=beyond)))["Expected error of that"][1]
+    assert reason == "guesses: voxels: measured from 4 to 12 cm, found 20 cm"
     two = {**one, "storeys": [low, guessed]}
     reason = by_label(figures_of(report(certificate=two)))["Expected error of that"][1]
     assert reason == "storey 1: 68 % within 4.0 mm, 95 % within 12.0 mm (LOA30); storey 2: none can be told"

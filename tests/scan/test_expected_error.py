@@ -30,4 +30,7 @@ def test_size_and_error_are_those_of_the_choice_in_memory_and_on_the_disk(
         assert {name: report["expected_error"][name] for name in expected} == pytest.approx(expected, abs=1e-5)
     assert caplog.text.count(f"m: {choice.reason}") == 2
     asked = replace(request, settings=ReconstructionSettings(voxel_size_m=0.2), overwrite=True)
-    assert reconstruct_scan(asked)["expected_error"] is None
+    report = reconstruct_scan(asked)
+    assert report["expected_error"] is None
+    assert report["certificate"]["guessed_because"] == ["voxels: measured from 4 to 12 cm, found 20 cm"]
+    assert "these errors are guesses: voxels: measured from 4 to 12 cm, found 20 cm" in caplog.text

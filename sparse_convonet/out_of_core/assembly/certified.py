@@ -15,7 +15,7 @@ from sparse_convonet.structures import Mesh
 
 def certificate_sums(storeys: Sequence[Storey]) -> CertificateSums:
     """Of a mesh, to be filled."""
-    return CertificateSums([storey.bottom_z for storey in storeys])
+    return CertificateSums([storey.floor_z for storey in storeys], [storey.bottom_z for storey in storeys])
 
 
 def certify(sums: CertificateSums, mesh: Mesh, upright: np.ndarray) -> None:
