@@ -97,7 +97,7 @@ class ErrorModel:
         return found[0].astype(np.float32), found[1].astype(np.float32)
 
     def not_measured(self, scan: ScanScale, model: str) -> list[str]:
-        """Why the errors of a mesh are guesses from what was measured: a clause for each reason, none where they are not."""
+        """Why the errors of a mesh are guesses: a clause for each way in which it is not like those that were measured."""
         reasons = [] if model == self.model else [f"errors were measured of the model {self.model}, not of {model}"]
         sizes = [100 * 0.08 * np.exp(each[4]) for each in (self.low, self.high)]
         counts = [np.exp(each[5]) for each in (self.low, self.high)]
