@@ -62,6 +62,7 @@ class DataConfig:
     furniture: str | None = None  # path of a furniture pack; null: the shipped one
     crop_m: float = 6.0  # side of the crops that are cut from buildings, at voxels of 8 cm
     batches_per_building: int = 12  # of each of two buildings in turn
+    plain_share: float = 0.0  # of the crops of large scenes: those of a plain floor, ceiling or wall, if there is one
     context_voxels: float = 0.0  # half the edge of the thinned surroundings of a crop; 0: crops end sharply
     sharp_share: float = 0.0  # of the crops of buildings that end sharply all the same, as a scan that was cut
     band_share: float = 0.0  # of the queries of such crops: within band_voxels of the surface, to both sides
@@ -189,7 +190,15 @@ def check_config(config: ExperimentConfig, source: str) -> None:
     require(data.input == "points" or data.folder is not None, "data.input", "points without data.folder")
     low, high = data.voxel_size_m
     require(0 < low <= high, "data.voxel_size_m", "two sizes in metres, 0 < smallest <= largest")
-    for name in ("room_share", "large_share", "sharp_share", "band_share", "direction_share", "normal_share"):
+    for name in (
+        "room_share",
+        "large_share",
+        "sharp_share",
+        "plain_share",
+        "band_share",
+        "direction_share",
+        "normal_share",
+    ):
         require(0 <= getattr(data, name) <= 1, f"data.{name}", "a share between 0 and 1")
     require(data.room_share + data.large_share <= 1, "data.large_share", "at most what data.room_share leaves")
     around, core = data.context_voxels, data.crop_m / REFERENCE_VOXEL_M / 2

@@ -40,6 +40,7 @@ _DENSE_PER_VOXEL = (0.7, 6.0)  # points per voxel of surface in the core of a dr
 _MOST_CORE_POINTS, _FEWEST_CORE_POINTS = 30_000, 50
 _SURROUNDINGS = (0.15, 0.4)  # points per voxel of surface just outside the core
 _BUILDING_ATTEMPTS = 10
+_PLAIN_OF = 10  # crops
 
 
 @dataclass(frozen=True)
@@ -129,7 +130,8 @@ class SceneSource:
             if kind == "building":
                 centre, clean, measured = _view_of_building(self._building(scene), voxel_size_m, around, rng)
             else:
-                centre, clean, measured = _view_of_large(self._large(scene), voxel_size_m, around, rng)
+                plain = settings.plain_share > 0 and rng.random() < settings.plain_share
+                centre, clean, measured = _view_of_large(self._large(scene), voxel_size_m, around, rng, plain=plain)
             in_core = chebyshev(measured.points, centre) <= around.core * voxel_size_m
             if in_core.sum() >= _FEWEST_CORE_POINTS:  # a gap of the scan may take all
                 break
@@ -241,14 +243,23 @@ def _view_of_building(
 
 
 def _view_of_large(
-    watched: WatchedScene, voxel_size_m: float, around: Surroundings, rng: np.random.Generator
+    watched: WatchedScene, voxel_size_m: float, around: Surroundings, rng: np.random.Generator, *, plain: bool
 ) -> tuple[np.ndarray, SeenPoints, SeenPoints]:
-    """The same of a large scene, whose points are drawn without errors first."""
+    """The same of a large scene, whose points are drawn without errors first.  plain: the flattest of some crops."""
     shift = rng.uniform(-0.5, 0.5, 3) * around.core * voxel_size_m
-    centre = watched.pool.points[rng.integers(len(watched.pool.points))] + shift
+    centres = watched.pool.points[rng.integers(len(watched.pool.points), size=_PLAIN_OF if plain else 1)]
+    if plain:
+        centres = [min(centres, key=lambda each: _thickness(watched, each, around.core * voxel_size_m))]
+    centre = centres[0] + shift
     dense = float(np.exp(rng.uniform(*np.log(_DENSE_PER_VOXEL))))
     clean = draw_core(watched, centre, voxel_size_m, dense, around, rng)
     return centre, clean, with_errors(clean, voxel_size_m, rng)
+
+
+def _thickness(watched: WatchedScene, centre: np.ndarray, reach: float) -> float:
+    """Metres, of what is seen within reach of a point (3,): its standard deviation where that is least."""
+    points = watched.pool.points
+    return float(points[chebyshev(points, centre) <= reach].std(axis=0).min())
 
 
 def _make_some_building(rng: np.random.Generator, library: FurnitureLibrary) -> Scene:
