@@ -107,6 +107,15 @@ def test_views_without_hints_have_none(library: FurnitureLibrary) -> None:
     assert sample.hints is None and sample.around_hints is None and sample.around_world is not None
 
 
+def test_plain_crops_show_one_surface_more_often(library: FurnitureLibrary) -> None:
+    def thin(plain_share: float) -> int:
+        source = SceneSource(replace(SETTINGS, plain_share=plain_share), library, 3)
+        views = [source.view("large", scene, index) for scene in range(2) for index in range(15)]
+        return sum(bool(view.points_world.std(axis=0).min() < 1.5 * view.voxel_size_m) for view in views)
+
+    assert thin(1.0) >= 2 * thin(0.0)
+
+
 def test_rooms_share_their_scene_and_are_functions_of_the_seed_and_their_indices(library: FurnitureLibrary) -> None:
     source = SceneSource(replace(SETTINGS, observation="uniform"), library, 3)
     first, second = source.room(4, 10), source.room(4, 11)
