@@ -193,7 +193,8 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--attributes",
         metavar="NAME,...",
-        help="numbers of the points that mesh.ply takes over, such as intensity,classification: of LAS, LAZ, E57, PLY, PCD",
+        help="numbers of the points that mesh.ply takes over, such as intensity,classification: of LAS, LAZ, E57, PLY, PCD "
+        "and tables whose columns have headings",
     )
     add("--crs", metavar="EPSG:CODE", help="coordinate system of the scan; default: what LAS and E57 files declare")
     add("--tau", type=float, help="occupancy probability of the surface; default: stored with the model")

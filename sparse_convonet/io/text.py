@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import re
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,7 @@ from sparse_convonet.io.column_guess import ColumnEvidence, guessed_names
 from sparse_convonet.io.column_names import COLOUR, NORMAL, POSITION, chosen_names
 from sparse_convonet.io.columns import fields_of
 from sparse_convonet.io.number_text import is_number, line_blocks, parse_table
-from sparse_convonet.io.point_chunk import PointChunk
+from sparse_convonet.io.point_chunk import NamedNumbers, PointChunk
 from sparse_convonet.io.recoded_text import as_utf8, size_as_utf8
 from sparse_convonet.io.text_layout import TextLayout, inspect, split_cells
 from sparse_convonet.runtime.refusals import damaged, no_points, require_points, unreadable
@@ -25,6 +25,7 @@ from sparse_convonet.structures import PointCloud
 
 TEXT_SUFFIXES = (".xyz", ".txt", ".csv", ".tsv", ".asc", ".pts", ".xyzi", ".xyzn", ".xyzrgb")
 _HEAD_BYTES = 1 << 16  # in which binary data shows itself
+_INTENSITY = "intensity"  # in the tables that have a place for it and no headings
 # What the suffix says of a table of so many columns.
 _BY_SUFFIX = {
     (".pts", 7): [*POSITION, "", *COLOUR],
@@ -65,7 +66,11 @@ def text_chunks(path: Path, chunk_points: int | None, columns: Sequence[str] | N
             names = guessed_names(path, evidence, layout.first_line)
         if not kept:
             counts.clear()
-        yield from _chunks(path, layout, names, _emptied(kept) if kept else tables(), chunk_points, counts)
+        headings = layout.headings
+        if headings is None and (path.suffix.lower(), width) in _BY_SUFFIX and asked is None:
+            headings = tuple(name or _INTENSITY for name in names)
+        read = _emptied(kept) if kept else tables()
+        yield from _chunks(path, layout, names, headings or (), read, chunk_points, counts)
 
 
 def _emptied(kept: deque[tuple[np.ndarray, float]]) -> Iterator[tuple[np.ndarray, float]]:
@@ -77,6 +82,7 @@ def _chunks(
     path: Path,
     layout: TextLayout,
     names: list[str],
+    headings: Sequence[str],
     tables: Iterator[tuple[np.ndarray, float]],
     chunk_points: int | None,
     counts: list[int],
@@ -91,7 +97,13 @@ def _chunks(
             part = table[start : start + (chunk_points or len(table))]
             if len(names) != width:
                 raise _misfit(path, names, width)
-            waiting = PointChunk(*fields_of(path, _named(part, names)), share, unit=layout.unit)
+            others = {
+                heading: column
+                for column, (name, heading) in enumerate(zip(names, headings, strict=False))
+                if not name and heading
+            }
+            attributes = NamedNumbers(others, partial(_others, part, others))
+            waiting = PointChunk(*fields_of(path, _named(part, names)), share, unit=layout.unit, attributes=attributes)
     _check(path, layout, rows, width, counts)
     if waiting is not None:
         yield replace(waiting, share=1.0)
@@ -201,6 +213,15 @@ def _locate(path: Path, body: str, separator: str | None, first_line: int, width
 def _named(table: np.ndarray, names: list[str]) -> dict[str, np.ndarray]:
     """Columns by name; those without one are left out."""
     return {name: table[:, index] for index, name in enumerate(names) if name}
+
+
+def _others(table: np.ndarray, columns: Mapping[str, int], name: str) -> np.ndarray:
+    """(N,): whole numbers as int64, so that kinds are known as such."""
+    numbers: np.ndarray = table[:, columns[name]]
+    whole = (
+        np.isfinite(numbers).all() and np.abs(numbers).max(initial=0.0) < 2**53 and (numbers == np.rint(numbers)).all()
+    )
+    return numbers.astype(np.int64) if whole else numbers
 
 
 def write_text(path: Path, cloud: PointCloud) -> None:

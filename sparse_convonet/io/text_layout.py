@@ -30,6 +30,7 @@ class TextLayout:
     separator: None for white space.  count: how many points the first line says that there are.
     decimal_comma, quoted, trailing: whether numbers have commas, stand in quotes, and a separator follows the last.
     words: the columns that hold words, which are left out; the others are counted without them.  width: of all.
+    headings: what the file calls each column of numbers; None: nothing.
     """
 
     skipped: int
@@ -43,6 +44,7 @@ class TextLayout:
     trailing: bool = False
     words: tuple[int, ...] = ()
     width: int = 0
+    headings: tuple[str, ...] | None = None
 
     def plain(self, content: bytes) -> bytes:
         """Lines with the numbers alone: without quotes, a last separator and columns of words, and with decimal points."""
@@ -110,6 +112,7 @@ def inspect(path: Path, text: str) -> TextLayout | None:
                 trailing,
                 tuple(place for place, is_one in enumerate(are_numbers) if not is_one),
                 len(words),
+                None if names is None else tuple(names[place].strip("\"'/# \t\ufeff") for place in held),
             )
         elif all(are_numbers):
             if len(words) == 1 and not counted:

@@ -18,7 +18,7 @@ from sparse_convonet.runtime.temporaries import temporary_beside
 
 _VERTEX_NAMES = {*"xyz", "nx", "ny", "nz", "red", "green", "blue", *ERROR_ATTRIBUTES}
 _FIRST_POINTS = 1000
-_CARRYING = ".las, .laz, .e57, .ply and .pcd"
+_CARRYING = ".las, .laz, .e57, .ply, .pcd and tables with headings"
 
 
 def require_attributes(inputs: Sequence[Path], names: Sequence[str]) -> None:

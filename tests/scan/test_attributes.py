@@ -72,6 +72,36 @@ def test_vertices_take_over_what_points_near_them_carry_in_one_piece_and_through
         assert np.array_equal(values, found[name])
 
 
+@pytest.mark.parametrize(
+    ("name", "head", "order"),
+    [
+        ("scan.csv", "//X,Y,Z,Intensity,Classification", [0, 1, 2, 3, 4]),
+        ("scan.txt", "classification red x y z intensity note", [4, 3, 0, 1, 2, 3, 5]),
+        ("scan.pts", "8000", [0, 1, 2, 3]),
+    ],
+    ids=["csv", "words", "pts"],
+)
+def test_tables_carry_what_their_headings_name(tmp_path: Path, name: str, head: str, order: list[int]) -> None:
+    points = room_points(8000)
+    low = points[:, 2] < 0.05
+    columns = [*points.T, (200 * points[:, 0]).clip(0).astype(int), np.where(low, FLOOR, OTHER), np.full(8000, "a")]
+    separator = "," if "," in head else " "
+    lines = [separator.join(map(str, row)) for row in zip(*(columns[place] for place in order), strict=True)]
+    (tmp_path / name).write_text("\n".join([head, *lines]) + "\n", encoding="ascii")
+    names = {"scan.csv": ["Intensity", "Classification"], "scan.pts": ["intensity"]}.get(
+        name, ["intensity", "classification"]
+    )
+    intensity = names[0]
+    settings = ReconstructionSettings(voxel_size_m=0.15)
+    reconstruct_scan(ScanRequest([tmp_path / name], tmp_path / "out", settings, up="z", light=(), attributes=names))
+    found = vertices(tmp_path / "out" / "mesh.ply")
+    known = np.isfinite(found[intensity]) & (found["x"] > 0.3) & (found["x"] < ROOM[0] - 0.3)
+    assert np.abs(found[intensity][known] - 200 * found["x"][known]).mean() < 24
+    if len(names) > 1:
+        on_floor = known & (np.abs(found["z"]) < 0.04) & (found["observed"] > 0)
+        assert found[names[1]].dtype == np.uint8 and (found[names[1]][on_floor] == FLOOR).mean() > 0.9
+
+
 def test_what_points_do_not_carry_is_refused_before_the_work(asked: ScanRequest, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"expected numbers colour of each point, found intensity, .*classification"):
         reconstruct_scan(replace(asked, attributes=["colour"]))
