@@ -247,9 +247,9 @@ def _view_of_large(
 ) -> tuple[np.ndarray, SeenPoints, SeenPoints]:
     """The same of a large scene, whose points are drawn without errors first.  plain: the flattest of some crops."""
     shift = rng.uniform(-0.5, 0.5, 3) * around.core * voxel_size_m
-    centres = watched.pool.points[rng.integers(len(watched.pool.points), size=_PLAIN_OF if plain else 1)]
+    centres = list(watched.pool.points[rng.integers(len(watched.pool.points), size=_PLAIN_OF if plain else 1)])
     if plain:
-        centres = [min(centres, key=lambda each: _thickness(watched, each, around.core * voxel_size_m))]
+        centres.sort(key=lambda each: _thickness(watched, each, around.core * voxel_size_m))
     centre = centres[0] + shift
     dense = float(np.exp(rng.uniform(*np.log(_DENSE_PER_VOXEL))))
     clean = draw_core(watched, centre, voxel_size_m, dense, around, rng)
