@@ -36,23 +36,25 @@ def train_for(config: Path, out: Path, cpu_s: float, settings: Sequence[str]) ->
     if done.is_file():
         return dict(json.loads(done.read_text(encoding="utf-8")))
     command = [sys.executable, "-m", "sparse_convonet", "train", str(config), "--threads", "1", "--device", "cpu"]
-    process = subprocess.Popen([*command, "--out", str(out), "--set", *settings], stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    watched, used_s = psutil.Process(process.pid), 0.0
-    said: list[str] = []
-    while process.poll() is None and used_s < cpu_s:
-        time.sleep(_LOOK_S)
-        try:
-            spent = watched.cpu_times()
-        except psutil.NoSuchProcess:
-            break
-        used_s = spent.user + spent.system
-    process.send_signal(signal.SIGTERM)
-    said.append(process.stderr.read())
-    process.wait()
-    steps = re.search(r"stopped by SIGTERM after step (\d+)", "".join(said))
+    log, used_s = out.with_suffix(".log"), 0.0
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with (
+        log.open("w") as said,
+        subprocess.Popen([*command, "--out", str(out), "--set", *settings], stderr=said) as process,
+    ):
+        watched = psutil.Process(process.pid)
+        while process.poll() is None and used_s < cpu_s:
+            time.sleep(_LOOK_S)
+            try:
+                spent = watched.cpu_times()
+            except psutil.NoSuchProcess:
+                break
+            used_s = spent.user + spent.system
+        process.send_signal(signal.SIGTERM)
+    text = log.read_text(errors="replace")
+    steps = re.search(r"stopped by SIGTERM after step (\d+)", text)
     if steps is None:
-        raise ValueError(f"{config}: expected a training that goes on, found it ended: {''.join(said)[-2000:]}")
+        raise ValueError(f"{config}: expected a training that goes on, found it ended: {text[-2000:]}")
     found = {"steps": int(steps[1]), "cpu_s": round(used_s, 1)}
     with atomic_path(done) as temporary:
         temporary.write_text(json.dumps(found) + "\n", encoding="utf-8")
