@@ -39,6 +39,7 @@ def main(arguments: list[str] | None = None) -> None:
         voxel_size_m=options.voxel_size,
         cell_size_m=options.cell_size,
         threshold=options.tau,
+        surface=options.surface,
         observed_only_voxels=reach_voxels,
         observed_only_m=reach_m,
         smallest_piece_m2=options.smallest_piece,
@@ -198,6 +199,13 @@ def _parser() -> argparse.ArgumentParser:
     )
     add("--crs", metavar="EPSG:CODE", help="coordinate system of the scan; default: what LAS and E57 files declare")
     add("--tau", type=float, help="occupancy probability of the surface; default: stored with the model")
+    add(
+        "--surface",
+        default="closed",
+        choices=["closed", "inner"],
+        help="closed: what was not scanned is guessed; inner: only the sides that points show, open behind them: an outer "
+        "wall that was scanned from inside is one face, a wall between two scanned rooms keeps both",
+    )
     add(
         "--observed-only",
         metavar="VOXELS|CM",

@@ -1,4 +1,4 @@
-"""Stage mesh: remove crumbs, and surface that nothing was measured near; what goes is counted and logged."""
+"""Stage mesh: remove small pieces and crumbs; what goes is counted and logged."""
 
 from __future__ import annotations
 
@@ -112,7 +112,7 @@ def remove_small_components(
     if len(mesh.faces) == 0:
         return Cleaned(mesh, 0, 0, 0.0)
     labels = vertex_components(mesh.faces, len(mesh.vertices))
-    faces, area, low, high = _measure(mesh, labels)
+    faces, area, low, high = measure_components(mesh, labels)
     small = (faces < min_faces) | (area < min_area) | (np.linalg.norm(high - low, axis=1) < min_diameter)
     small &= faces > 0
     keep = ~small[labels[mesh.faces[:, 0]]]
@@ -136,7 +136,7 @@ def remove_unsupported(mesh: Mesh, points: np.ndarray, rule: CrumbRule, voxel_si
     if len(mesh.faces) == 0 or len(points) == 0:
         return Cleaned(mesh, 0, 0, 0.0)
     labels = vertex_components(mesh.faces, len(mesh.vertices))
-    faces, area, low, high = _measure(mesh, labels)
+    faces, area, low, high = measure_components(mesh, labels)
     share = rule.points_shares(area, low, high, voxel_size_m)
     small = (share > 0) & (faces > 0)
     rows = np.flatnonzero(small[labels])
@@ -179,7 +179,7 @@ def _points_around(points: np.ndarray, places: np.ndarray, reach: float) -> np.n
     return np.flatnonzero(np.isin(keys(np.floor((points - low) / edge).astype(np.int64)), np.unique(wanted)))
 
 
-def _measure(mesh: Mesh, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+def measure_components(mesh: Mesh, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
     """(P,) number of faces and their area, and (P, 3) lowest and highest coordinates of the vertices, of each piece.
 
     labels: (V,) int32, the piece of each vertex, from 0 to P - 1.
@@ -193,49 +193,6 @@ def _measure(mesh: Mesh, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np
         labels, face_areas(mesh), faces, area, low, high,
     )  # fmt: skip
     return faces, area, low, high
-
-
-def observed_only(mesh: Mesh, points: np.ndarray, max_distance: float) -> Cleaned:
-    """Cut away the surface that lies farther than `max_distance` from every input point.
-
-    A face goes when all its vertices are too far; a patch smaller across than `max_distance` stays (no pinholes).  So no
-    face is left hanging by one edge: with two neighbours that go, all its vertices are too far, and it is of their patch.
-    points: (N, 3), in the frame of the mesh.  Removed components are the patches cut.
-    """
-    if len(mesh.faces) == 0:
-        return Cleaned(mesh, 0, 0, 0.0)
-    if len(points) == 0:
-        raise ValueError("observed_only: expected at least one input point, found none; do not cut without points")
-    cut = far_from_points(mesh.vertices, points, max_distance)[mesh.faces].all(axis=1)
-    cut, patches = _without_small_patches(mesh, cut, max_distance)
-    cleaned = Cleaned(keep_faces(mesh, ~cut), patches, int(cut.sum()), float(face_areas(mesh)[cut].sum()))
-    logger.info(
-        "cut %d unobserved patches: %d of %d faces, area %.3f",
-        patches,
-        cleaned.removed_faces,
-        len(mesh.faces),
-        cleaned.removed_area,
-    )
-    return cleaned
-
-
-def far_from_points(vertices: np.ndarray, points: np.ndarray, max_distance: float) -> np.ndarray:
-    """(V,) bool: which vertices (V, 3) have none of the points (N, 3) within `max_distance`."""
-    distance, _ = cKDTree(points).query(vertices, distance_upper_bound=max_distance, workers=-1)
-    return ~np.isfinite(distance)
-
-
-def _without_small_patches(mesh: Mesh, cut: np.ndarray, min_diameter: float) -> tuple[np.ndarray, int]:
-    """(F,) bool: the cut without its small patches, and how many patches are left."""
-    if not cut.any():
-        return cut, 0
-    patch_mesh = keep_faces(mesh, cut)
-    labels = vertex_components(patch_mesh.faces, len(patch_mesh.vertices))
-    _, _, low, high = _measure(patch_mesh, labels)
-    large = np.linalg.norm(high - low, axis=1) >= min_diameter
-    without = cut.copy()
-    without[cut] = large[labels[patch_mesh.faces[:, 0]]]
-    return without, int(large.sum())
 
 
 class NoSurfaceError(ValueError):

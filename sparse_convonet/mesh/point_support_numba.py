@@ -11,6 +11,20 @@ from sparse_convonet.runtime.numba_cache import njit
 
 
 @njit(cache=True, nogil=True)
+def _find_runs(cx, cy, cz, keys, starts, runs):  # type: ignore[no-untyped-def]
+    """Fill runs (9, 2) with where the points of the 27 cells around a cell begin and end."""
+    for column in range(9):  # cells above each other follow each other
+        key = ((cx + column // 3 - 1 + AXIS_LIMIT) << (2 * AXIS_BITS)) + (
+            (cy + column % 3 - 1 + AXIS_LIMIT) << AXIS_BITS
+        )
+        low = np.searchsorted(keys, key + cz - 1 + AXIS_LIMIT)
+        high = low
+        while high < len(keys) and keys[high] <= key + cz + 1 + AXIS_LIMIT:
+            high += 1
+        runs[column, 0], runs[column, 1] = starts[low], starts[high]
+
+
+@njit(cache=True, nogil=True)
 def measure_support(
     vertices, normals, points, weights, keys, starts, reach, near, count, nearest, offset, spread, begin, end
 ):  # type: ignore[no-untyped-def]  # noqa: E501
@@ -27,15 +41,7 @@ def measure_support(
         cx, cy, cz = int(math.floor(x / reach)), int(math.floor(y / reach)), int(math.floor(z / reach))
         if cx != last_x or cy != last_y or cz != last_z:
             last_x, last_y, last_z = cx, cy, cz
-            for column in range(9):  # cells above each other follow each other
-                key = ((cx + column // 3 - 1 + AXIS_LIMIT) << (2 * AXIS_BITS)) + (
-                    (cy + column % 3 - 1 + AXIS_LIMIT) << AXIS_BITS
-                )
-                low = np.searchsorted(keys, key + cz - 1 + AXIS_LIMIT)
-                high = low
-                while high < len(keys) and keys[high] <= key + cz + 1 + AXIS_LIMIT:
-                    high += 1
-                runs[column, 0], runs[column, 1] = starts[low], starts[high]
+            _find_runs(cx, cy, cz, keys, starts, runs)
         least, total, moment, square = reach * reach, 0.0, 0.0, 0.0
         found = False
         for column in range(9):
@@ -58,6 +64,44 @@ def measure_support(
         mean = moment / total if total > 0.0 else 0.0
         offset[vertex] = mean
         spread[vertex] = math.sqrt(max(square / total - mean * mean, 0.0)) if total > 0.0 else 0.0
+
+
+@njit(cache=True, nogil=True)
+def find_shown(
+    vertices, faces, points, directions, keys, starts, reach, near, near_behind, least_cosine, shown, begin, end
+):  # type: ignore[no-untyped-def]
+    """Fill shown (F,) bool of faces begin to end; see SupportingPoints.shown.
+
+    directions: (N, 3) float32 from points to their scanners, zeros where these are not known.  Others: of measure_support.
+    """
+    last_x, last_y, last_z = -(1 << 40), 0, 0
+    runs = np.zeros((9, 2), dtype=np.int64)
+    for face in range(begin, end):
+        a, b, c = faces[face, 0], faces[face, 1], faces[face, 2]
+        x = (vertices[a, 0] + vertices[b, 0] + vertices[c, 0]) / 3.0
+        y = (vertices[a, 1] + vertices[b, 1] + vertices[c, 1]) / 3.0
+        z = (vertices[a, 2] + vertices[b, 2] + vertices[c, 2]) / 3.0
+        ux, uy, uz = vertices[b, 0] - vertices[a, 0], vertices[b, 1] - vertices[a, 1], vertices[b, 2] - vertices[a, 2]
+        wx, wy, wz = vertices[c, 0] - vertices[a, 0], vertices[c, 1] - vertices[a, 1], vertices[c, 2] - vertices[a, 2]
+        nx, ny, nz = uy * wz - uz * wy, uz * wx - ux * wz, ux * wy - uy * wx
+        length = math.sqrt(nx * nx + ny * ny + nz * nz)
+        if length > 0.0:
+            nx, ny, nz = nx / length, ny / length, nz / length
+        cx, cy, cz = int(math.floor(x / reach)), int(math.floor(y / reach)), int(math.floor(z / reach))
+        if cx != last_x or cy != last_y or cz != last_z:
+            last_x, last_y, last_z = cx, cy, cz
+            _find_runs(cx, cy, cz, keys, starts, runs)
+        shown[face] = False
+        for column in range(9):
+            row, last = runs[column, 0], runs[column, 1]
+            while row < last and not shown[face]:
+                dx, dy, dz = points[row, 0] - x, points[row, 1] - y, points[row, 2] - z
+                if dx * dx + dy * dy + dz * dz <= reach * reach:
+                    facing = nx * np.float64(directions[row, 0]) + ny * np.float64(directions[row, 1])
+                    facing += nz * np.float64(directions[row, 2])
+                    height = abs(nx * dx + ny * dy + nz * dz)
+                    shown[face] = height <= (near if facing >= least_cosine else near_behind)
+                row += 1
 
 
 @njit(cache=True, nogil=True)

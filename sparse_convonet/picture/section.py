@@ -22,12 +22,12 @@ _EVERYWHERE = np.array([[-np.inf, np.inf]])
 _BESIDE_BINS = 3  # to each side of the cut that are looked at
 
 
-def render_section(mesh: Mesh, path: str | Path, *, caption: Sequence[str] = ()) -> None:
+def render_section(mesh: Mesh, path: str | Path, *, solid: bool = True, caption: Sequence[str] = ()) -> None:
     """Write a PNG of the mesh (world metres, z up): what stands before a plane is taken away, cut walls are dark.
 
     The plane runs along the building's long side, in the middle half of its depth, where it cuts the most and the fewest
     walls run along it.
-    caption: as of picture.cutaway.render_cutaway.  Raises ValueError for an empty mesh.
+    solid, caption: as of picture.cutaway.render_cutaway.  Raises ValueError for an empty mesh.
     """
     if len(mesh.faces) == 0:
         raise ValueError("picture: expected a mesh with faces, found none; nothing can be shown")
@@ -37,7 +37,9 @@ def render_section(mesh: Mesh, path: str | Path, *, caption: Sequence[str] = ())
     lying = replace(mesh, vertices=mesh.vertices @ turn.T, normals=normals)
     low, high = ends_of(lying)
     slab = Storey(low, low - 0.01 * (high - low), _cut(lying, low, high))
-    render_cutaway(lying, path, heading_deg=90.0, elevation_deg=90.0, storeys=(slab,), caption=caption, fit=True)
+    render_cutaway(
+        lying, path, heading_deg=90.0, elevation_deg=90.0, solid=solid, storeys=(slab,), caption=caption, fit=True
+    )
 
 
 def _cut(lying: Mesh, low: float, high: float) -> float:

@@ -9,6 +9,9 @@ from sparse_convonet.clouds.units import require_scale
 from sparse_convonet.coordinates import ScanFrame, up_rotation
 from sparse_convonet.mesh.cleanup import PieceRules, default_piece_rules
 from sparse_convonet.mesh.finish import LEAST_FACES
+from sparse_convonet.mesh.surface_cuts import FarCut, SurfaceCut, UnseenCut
+
+CLOSED, INNER = SURFACES = "closed", "inner"
 
 
 @dataclass(frozen=True)
@@ -17,6 +20,7 @@ class ReconstructionSettings:
 
     voxel_size_m, cell_size_m: metres.  up: axis that points up in the scan, of coordinates.UP_AXES.  scale: metres per
     unit of the scan; None: metres, which Reconstructor.reconstruct and encode check.  threshold: tau, a probability.
+    surface: "closed", what was not scanned is guessed; "inner", only sides that points show, and open behind them.
     observed_only_voxels, observed_only_m: cut surface farther from every point; at most one of them.  smallest_piece_m2:
     connected pieces of less surface are removed; None: less than 0.1 m2, or less than 2 m2 where few points show them, at
     most 1 % of the whole surface.
@@ -31,6 +35,7 @@ class ReconstructionSettings:
     up: str = "z"
     scale: float | None = None
     threshold: float | None = None
+    surface: str = CLOSED
     observed_only_voxels: float | None = None
     observed_only_m: float | None = None
     smallest_piece_m2: float | None = None
@@ -52,6 +57,10 @@ class ReconstructionSettings:
             raise ValueError(f"observed-only: expected a positive distance in metres, found {self.observed_only_m}")
         if self.observed_only_voxels is not None and self.observed_only_m is not None:
             raise ValueError("observed-only: expected a distance in voxels or in metres, found both; give one")
+        if self.surface not in SURFACES:
+            raise ValueError(f"surface: expected {' or '.join(SURFACES)}, found {self.surface!r}")
+        if self.surface == INNER and (self.observed_only_voxels is not None or self.observed_only_m is not None):
+            raise ValueError("surface: expected inner or observed-only, found both; give one: inner is the stricter")
         if self.simplify_faces is not None and self.simplify_error_mm is not None:
             raise ValueError("simplify: expected a number of faces or an error in mm, found both; give one")
         if self.simplify_faces is not None and self.simplify_faces < LEAST_FACES:
@@ -82,9 +91,12 @@ class ReconstructionSettings:
             return default_piece_rules()
         return PieceRules(self.smallest_piece_m2, None, None)
 
-    def observed_reach_voxels(self, voxel_size_m: float) -> float | None:
-        """How far from every point surface may be, in voxels; None: anywhere."""
-        return self.observed_only_voxels if self.observed_only_m is None else self.observed_only_m / voxel_size_m
+    def surface_cut(self, voxel_size_m: float) -> SurfaceCut | None:
+        """Which faces go because no point shows them; None: none."""
+        if self.surface == INNER:
+            return UnseenCut()
+        reach = self.observed_only_voxels if self.observed_only_m is None else self.observed_only_m / voxel_size_m
+        return None if reach is None else FarCut(reach)
 
     @property
     def simplify_error_m(self) -> float | None:

@@ -16,12 +16,13 @@ from sparse_convonet.extract.mise import ExtractionSettings, extract_mesh, thres
 from sparse_convonet.extract.refine import refine
 from sparse_convonet.extract.seeds import finest_cells_per_seed, seed_cells
 from sparse_convonet.fields.sparse import SparseField
-from sparse_convonet.mesh.cleanup import observed_only, remove_pieces
+from sparse_convonet.mesh.cleanup import remove_pieces
 from sparse_convonet.mesh.colour import with_colours
 from sparse_convonet.mesh.expected_error import ScanScale, error_attributes
 from sparse_convonet.mesh.finish import finish_mesh
 from sparse_convonet.mesh.normals import with_field_normals
 from sparse_convonet.mesh.point_support import SupportingPoints
+from sparse_convonet.mesh.surface_cuts import SurfacePoints, cut_surface
 from sparse_convonet.model.field_queries import FieldQueries
 from sparse_convonet.model.weights import TrainedModel
 from sparse_convonet.out_of_core.assembly.held_mesh import HeldMesh
@@ -135,14 +136,20 @@ class WholeScan:
         points_voxel = self._frame.voxels.snap_to_voxels(self._points.points_world)
         return FieldQueries(self._network, self._encode(points_voxel, progress))
 
+    def _hints(self) -> np.ndarray | None:
+        """(N, HINTS) float32 of the points, where the scanner of one is known."""
+        stored = self._points
+        if stored.scanners_world is None:
+            return None
+        return directions_to_scanners(stored.points_world, stored.scanners_world)
+
     @torch.no_grad()
     def _encode(self, points_voxel: np.ndarray, progress: Progress) -> SparseField:
         progress("encode", 0.0)
         device = next(self._network.parameters()).device
-        points, stored, hints = torch.from_numpy(points_voxel).to(device), self._points, None
-        if self._tells_scanners and stored.scanners_world is not None:
-            directions = directions_to_scanners(stored.points_world, stored.scanners_world)
-            hints = torch.from_numpy(directions).to(device)
+        points, hints = torch.from_numpy(points_voxel).to(device), None
+        if self._tells_scanners and (told := self._hints()) is not None:
+            hints = torch.from_numpy(told).to(device)
         field = self._network.encode(points, one_scene(points), hints)
         progress("encode", 1.0)
         return field
@@ -164,12 +171,17 @@ class WholeScan:
         extraction = ExtractionSettings(cell=cell, threshold=logit)
         mesh = extract_mesh(queries.logits, seeds, finest_per_seed, points_voxel, extraction, progress=tell)
         mesh, removed = remove_pieces(mesh, points_voxel, settings.piece_rules, plan.voxel_size_m)
-        reach = settings.observed_reach_voxels(plan.voxel_size_m)
-        if reach is not None:
-            mesh = observed_only(mesh, points_voxel, reach).mesh
+        cut = settings.surface_cut(plan.voxel_size_m)
+        if cut is not None:
+            hints = self._hints() if cut.needs_directions else None
+            seen = SurfacePoints(points_voxel, None if hints is None else hints[:, :3])
+            mesh = cut_surface(mesh, seen, cut).mesh
         if settings.refine_steps:
             progress("refine", 0.0)
             mesh = refine(mesh, queries.value_and_gradient, settings.refine_steps, cell=cell, threshold=logit)
+        if cut is not None:  # what hung together by surface that went
+            mesh, left_over = remove_pieces(mesh, points_voxel, settings.piece_rules, plan.voxel_size_m)
+            removed += left_over
         if settings.field_normals and len(mesh.faces):
             progress("normals", 0.0)
             mesh = with_field_normals(mesh, queries.gradient)

@@ -6,6 +6,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from sparse_convonet.mesh.topology import is_watertight
 from sparse_convonet.picture.cutaway import render_cutaway
 from sparse_convonet.picture.section import render_section
 from sparse_convonet.picture.storeys import Storey
@@ -28,11 +29,11 @@ def write_pictures(light_glb: Path, storeys: Sequence[Storey], title: str, place
     light_glb: the light mesh, metres, y up.  title: of the captions.  place: where the file of a name is written to.
     """
     mesh = read_upright(light_glb)
+    solid = is_watertight(mesh.faces, len(mesh.vertices))
     for number, storey in enumerate(storeys, start=1):
         is_cut = storey.cut_z < mesh.vertices[:, 2].max()
         how = f"cut {storey.cut_z - storey.floor_z:.1f} m above its floor" if is_cut else "whole"
         caption = f"{title}: storey {number} of {len(storeys)}", how
-        render_cutaway(mesh, place(f"storey_{number}.png"), storeys=(storey,), caption=caption, fit=True)
-    render_section(
-        mesh, place(SECTION_FILE), caption=(f"{title}: section", "along the longer side, where few walls run")
-    )
+        render_cutaway(mesh, place(f"storey_{number}.png"), solid=solid, storeys=(storey,), caption=caption, fit=True)
+    caption = f"{title}: section", "along the longer side, where few walls run"
+    render_section(mesh, place(SECTION_FILE), solid=solid, caption=caption)

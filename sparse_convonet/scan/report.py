@@ -91,6 +91,7 @@ def report_of(
             "area_m2": round(mesh.area * settings.metres_per_unit**2, 3),
             "components": mesh.components,
             "watertight": mesh.watertight,
+            "surface": settings.surface,
         },
         "light_mesh": None if written.light is None else _rounded(written.light),
         "removed_pieces": written.removed_pieces,

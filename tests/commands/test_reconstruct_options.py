@@ -6,6 +6,7 @@ import pytest
 
 from sparse_convonet.commands.reconstruct import observed_reach
 from sparse_convonet.mesh.point_support import OBSERVED_VOXELS
+from sparse_convonet.mesh.surface_cuts import FarCut
 from sparse_convonet.plan.settings import ReconstructionSettings
 
 
@@ -25,7 +26,7 @@ def test_surface_is_cut_in_voxels_or_centimetres(
     assert found == reach
     settings = ReconstructionSettings(observed_only_voxels=found[0], observed_only_m=found[1])
     expected = reach[0] if reach[1] is None else reach[1] / 0.05
-    assert settings.observed_reach_voxels(0.05) == expected
+    assert settings.surface_cut(0.05) == (None if expected is None else FarCut(expected))
 
 
 @pytest.mark.parametrize(

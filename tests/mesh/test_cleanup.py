@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import trimesh
 
-from sparse_convonet.mesh.cleanup import CrumbRule, observed_only, remove_small_components, remove_unsupported
+from sparse_convonet.mesh.cleanup import CrumbRule, remove_small_components, remove_unsupported
 from sparse_convonet.mesh.topology import mesh_statistics
 from sparse_convonet.structures import Mesh
 
@@ -90,47 +90,7 @@ def test_nothing_goes_without_limits_and_vertex_attributes_stay_with_their_verti
 def test_empty_mesh_stays_empty() -> None:
     empty = Mesh(np.zeros((0, 3)), np.zeros((0, 3), dtype=np.int64))
     assert remove_small_components(empty, min_area=1.0).removed_faces == 0
-    assert observed_only(empty, np.zeros((1, 3)), 1.0).removed_faces == 0
     assert mesh_statistics(empty).watertight is False
-
-
-def test_unobserved_surface_is_cut_and_observed_surface_is_not() -> None:
-    mesh = _plane(40)
-    points = np.random.default_rng(0).uniform((0, 0, -0.2), (20, 40, 0.2), size=(8000, 3))
-    cleaned = observed_only(mesh, points, max_distance=2.0)
-    x = cleaned.mesh.vertices[:, 0]
-    assert cleaned.removed_components == 1
-    assert x.min() == 0
-    assert 20 <= x.max() <= 24
-    assert cleaned.removed_area == pytest.approx(40 * 40 - mesh_statistics(cleaned.mesh).area)
-    assert mesh_statistics(cleaned.mesh).euler_number == 1  # one disc without holes
-
-
-def test_a_gap_in_the_points_narrower_than_the_distance_leaves_no_hole() -> None:
-    grid = np.stack(np.meshgrid(np.arange(0, 41), np.arange(0, 41), [0.0]), axis=-1).reshape(-1, 3)
-    gap = grid[np.linalg.norm(grid[:, :2] - 20, axis=1) > 3.5]
-    assert observed_only(_plane(40), gap, max_distance=3.0).removed_faces == 0
-
-
-def test_the_cut_leaves_no_face_hanging_by_one_edge() -> None:
-    mesh = _plane(40)
-    ragged = np.random.default_rng(1).uniform(0, 40, size=(150, 3)) * (1, 1, 0)
-    kept = observed_only(mesh, ragged, max_distance=1.5).mesh
-    before = mesh.to_trimesh().face_adjacency
-    after = kept.to_trimesh()
-    assert 0 < len(kept.faces) < len(mesh.faces)
-    hanging = np.bincount(after.face_adjacency.ravel(), minlength=len(kept.faces)) == 1
-    full_corners = np.bincount(before.ravel(), minlength=len(mesh.faces)) == 1
-    # Only the corner faces of the original square, which had two open edges before the cut, may have one neighbour.
-    corner_centres = mesh.to_trimesh().triangles_center[full_corners]
-    for centre in after.triangles_center[hanging]:
-        on_border = min(centre[0], centre[1], 40 - centre[0], 40 - centre[1]) < 1
-        assert on_border or np.isclose(corner_centres, centre).all(axis=1).any()
-
-
-def test_cutting_without_points_is_refused() -> None:
-    with pytest.raises(ValueError, match="at least one input point"):
-        observed_only(_plane(2), np.zeros((0, 3)), 1.0)
 
 
 def _points_on(sphere: trimesh.Trimesh, count: int, rng: np.random.Generator) -> np.ndarray:

@@ -127,6 +127,7 @@ def test_other_settings_or_points_do_not_meet_the_tiles_of_former_ones(
     ("chosen", "is_exact"),
     [
         ({"observed_only_voxels": 1.0}, True),
+        ({"surface": "inner"}, True),
         ({"field_normals": True}, True),
         ({"refine_steps": 3}, False),
         ({"simplify_faces": 3000, "observed_only_voxels": 1.5}, True),

@@ -62,12 +62,15 @@ class MemoryPoints:
 
     def parts(self) -> Iterator[MemoryPoints]:
         for start in range(0, self.count, 1000):
-            part = slice(start, start + 1000)
-            yield MemoryPoints(self.points_world[part], None if self.colours is None else self.colours[part])
+            yield self.select(slice(start, start + 1000))
 
     def within(self, low: np.ndarray, high: np.ndarray) -> MemoryPoints:
-        inside = ((self.points_world >= low) & (self.points_world < high)).all(axis=1)
-        return MemoryPoints(self.points_world[inside], None if self.colours is None else self.colours[inside])
+        inside: np.ndarray = np.all((self.points_world >= low) & (self.points_world < high), axis=1)
+        return self.select(inside)
+
+    def select(self, rows: np.ndarray | slice) -> MemoryPoints:
+        more = (None if each is None else each[rows] for each in (self.colours, self.scanners_world))
+        return MemoryPoints(self.points_world[rows], *more)
 
 
 def tiled_mesh(field: Field, reach: tuple[int, int, int] = (16, 16, 16), tile: int = TILE) -> TiledMesh:

@@ -17,6 +17,7 @@ import trimesh
 
 from sparse_convonet import Reconstructor
 from sparse_convonet.coordinates import up_rotation
+from sparse_convonet.mesh.topology import mesh_statistics
 from sparse_convonet.metrics.surface import nearest_distance
 from sparse_convonet.model.weights import TrainedModel, load_model
 from sparse_convonet.out_of_core.tiles import plan_tiles
@@ -27,6 +28,7 @@ from tests.synthetic_scan import room_points
 
 VOXEL_M = 0.08
 DISK_BYTES = 800_000_000  # less than a scan takes in one piece, enough for small tiles
+ROOM_AREA_M2 = 43.6  # of its inner surface and the box
 
 
 @pytest.fixture(scope="module")
@@ -131,6 +133,33 @@ def test_observed_only_cuts_what_no_point_saw(model: TrainedModel, plain: Recons
     assert far.mean() < 0.01
 
 
+def test_inner_surface_of_a_room_scanned_from_inside_has_no_outside(model: TrainedModel, plain: Reconstruction) -> None:
+    inner = run(model, room_points(), surface="inner", field_normals=False)
+    assert (distances(room_points(), inner) < VOXEL_M).mean() > 0.95
+    before, after = (mesh_statistics(found.mesh) for found in (plain, inner))
+    assert before.watertight and not after.watertight
+    assert after.area < 0.7 * before.area
+    assert after.area == pytest.approx(ROOM_AREA_M2, rel=0.15)
+
+
+def test_scanners_reach_the_inner_surface_of_a_scan_that_goes_through_the_disk(
+    model: TrainedModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(plan_tiles, "TILE_EDGES", (48,))
+    points = room_points(5000)
+    chosen = ReconstructionSettings(voxel_size_m=0.12, surface="inner")
+    outside = np.tile([1.5, 1.0, 30.0], (len(points), 1))  # sees the floor as the room does, the ceiling from behind
+    whole, tiled = (
+        Reconstructor(model, settings).run(PointCloud(points, scanners=outside))
+        for settings in (chosen, replace(chosen, memory_bytes=DISK_BYTES))
+    )
+    assert tiled.plan.tiles > 1
+    np.testing.assert_array_equal(tiled.mesh.vertices, whole.mesh.vertices)
+    np.testing.assert_array_equal(tiled.mesh.faces, whole.mesh.faces)
+    unknown = Reconstructor(model, chosen).run(PointCloud(points))
+    assert len(unknown.mesh.faces) != len(whole.mesh.faces)
+
+
 def test_refinement_brings_vertices_nearer_to_the_level_set(model: TrainedModel) -> None:
     def mean_error(steps: int) -> float:
         points = room_points()
@@ -145,7 +174,7 @@ def test_refinement_brings_vertices_nearer_to_the_level_set(model: TrainedModel)
     assert mean_error(3) < 0.5 * mean_error(0)
 
 
-@pytest.mark.parametrize("more", [{}, {"observed_only_voxels": 1.0, "simplify_faces": 2000}])
+@pytest.mark.parametrize("more", [{}, {"observed_only_voxels": 1.0, "simplify_faces": 2000}, {"surface": "inner"}])
 def test_a_scan_that_does_not_fit_the_memory_goes_through_the_disk_to_the_same_mesh(
     model: TrainedModel, more: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -213,6 +242,11 @@ def test_an_empty_kilometre_costs_no_memory() -> None:
         ({"threshold": 1.5}, "tau: expected a probability"),
         ({"observed_only_voxels": -1.0}, "observed-only: expected a positive distance"),
         ({"observed_only_voxels": float("inf")}, "observed-only: expected a positive distance in voxels, found inf"),
+        ({"surface": "outer"}, "surface: expected closed or inner, found 'outer'"),
+        (
+            {"surface": "inner", "observed_only_m": 0.2},
+            "surface: expected inner or observed-only, found both; give one",
+        ),
         ({"observed_only_m": 0.0}, "observed-only: expected a positive distance in metres, found 0.0"),
         (
             {"observed_only_voxels": 1.0, "observed_only_m": 1.0},

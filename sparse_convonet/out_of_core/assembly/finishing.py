@@ -1,5 +1,5 @@
-"""Stage out_of_core: the tiles of a surface finished, in the order of a whole mesh: small pieces go, then what no point
-was measured near, then vertices move onto the field's surface.
+"""Stage out_of_core: the tiles of a surface finished, in the order of a whole mesh: small pieces go, then what the points
+do not show, then vertices move onto the field's surface, and small pieces that the cut left go.
 
 What becomes of a vertex when it is refined depends on the faces around it (extract.refine.without_flips), so faces near a
 tile are read with it; where a vertex moves to before that is asked of the tile that owns it.
@@ -63,16 +63,20 @@ def finish_tiles(
     """
     pieces = without_crumbs(find_pieces(folder, progress), folder, points, frame, rules, progress)
     removed = int(np.count_nonzero(~pieces.kept))
-    far, refined = settings.observed_reach_voxels(frame.voxels.voxel_size_m), settings.refine_steps > 0
-    if not pieces.kept.any() or (far is None and not refined and not settings.field_normals):
+    cut, refined = settings.surface_cut(frame.voxels.voxel_size_m), settings.refine_steps > 0
+    if not pieces.kept.any() or (cut is None and not refined and not settings.field_normals):
         return FinishedTiles(folder, pieces, removed)
     tag = tag_of(
         pieces.kept, pieces.piece_of, pieces.areas, points.count, frame.voxels.origin_world, frame.voxels.voxel_size_m,
-        far, settings.refine_steps, settings.field_normals,
+        points.has_scanners, str(cut), settings.refine_steps, settings.field_normals,
     )  # fmt: skip
-    kept = None if far is None else Unobserved(folder, pieces, points, frame, far, tag).cut(progress)
+    kept = None if cut is None else Unobserved(folder, pieces, points, frame, cut, tag).cut(progress)
     finished = _Finishing(folder, pieces, kept, refined, settings.field_normals, tag).run(progress)
-    return FinishedTiles(finished, find_pieces(finished, progress), removed, settings.field_normals)
+    pieces = find_pieces(finished, progress)
+    if cut is not None:
+        pieces = without_crumbs(pieces, finished, points, frame, rules, progress)
+        removed += int(np.count_nonzero(~pieces.kept))
+    return FinishedTiles(finished, pieces, removed, settings.field_normals)
 
 
 class _Finishing:

@@ -76,7 +76,8 @@ class HeldMesh:
         certify(sums, self.world, upright.vertices)
         certificate = sums.finish()
         caption = caption_of(paths.title, certificate, upright.vertices, ends_of(upright))
-        render_cutaway(upright, paths.preview, storeys=storeys, caption=caption, fit=True)
+        solid = statistics.watertight
+        render_cutaway(upright, paths.preview, solid=solid, storeys=storeys, caption=caption, fit=True)
         if paths.tiles is not None and grid is not None:
             with atomic_folder(paths.tiles) as temporary:
                 self._write_tiles(upright, temporary, grid, paths.to_earth)

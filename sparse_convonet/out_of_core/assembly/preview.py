@@ -29,18 +29,20 @@ from sparse_convonet.structures import Mesh
 
 @dataclass(frozen=True)
 class ViewPlan:
-    """What is shown of a building, and from where."""
+    """What is shown of a building, and from where.  solid: of picture.cutaway.render_cutaway."""
 
     storeys: tuple[Storey, ...]
     camera: ParallelCamera
     framing: Framing
+    solid: bool
 
     @classmethod
     def of(cls, sums: SurfaceSums) -> ViewPlan:
         storeys = storeys_between(sums.low_z, sums.high_z, sums.levels, sums.columns)
         camera = ParallelCamera.looking_down(heading_of(sums.walls, sums.outline), ELEVATION_DEG)
         ends = sums.low_z, sums.high_z
-        return cls(storeys, camera, Framing.around(sums.outline, *ends, slabs_of(storeys), plane_axes(camera)))
+        framing = Framing.around(sums.outline, *ends, slabs_of(storeys), plane_axes(camera))
+        return cls(storeys, camera, framing, sums.closed)
 
     def measure(self, mesh: Mesh) -> tuple[np.ndarray, np.ndarray]:
         """Where each storey of a part of the mesh (world, metres, z up) lies in the camera's plane; see Framing."""
@@ -64,7 +66,7 @@ class StreamedPicture:
         boxes = list(plan.framing.boxes(measured))
         height = fitted_height(boxes, width, height, MARGIN_PIXELS)
         panels = lay_out(boxes, width, height, MARGIN_PIXELS)
-        self._cutaway = Cutaway(plan.storeys, tuple(panels), plan.camera, solid=True)
+        self._cutaway = Cutaway(plan.storeys, tuple(panels), plan.camera, plan.solid)
         self._canvases = [self._cutaway.canvas(number, coloured) for number in range(len(panels))]
         self._size = width, height
 

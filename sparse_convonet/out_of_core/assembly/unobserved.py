@@ -1,6 +1,6 @@
-"""Stage out_of_core: the surface of tiles that lies far from every point, cut away as mesh.cleanup.observed_only does.
+"""Stage out_of_core: the surface of tiles that the points do not show, cut away as mesh.surface_cuts.cut_surface does.
 
-A patch of far faces may reach across tiles; so each tile's are kept as a mesh, whose connected pieces are found as those
+A patch of such faces may reach across tiles; so each tile's are kept as a mesh, whose connected pieces are found as those
 of the surface are.
 """
 
@@ -10,21 +10,23 @@ from dataclasses import replace
 
 import numpy as np
 
+from sparse_convonet.encode.hints import directions_to_scanners
 from sparse_convonet.extract.tile_pieces import label_tile
 from sparse_convonet.extract.tile_search import TileMesh
-from sparse_convonet.mesh.cleanup import far_from_points
+from sparse_convonet.mesh.surface_cuts import SurfaceCut, SurfacePoints
 from sparse_convonet.out_of_core.assembly.pieces import Pieces, find_pieces, shared_rows
 from sparse_convonet.out_of_core.assembly.tile_frame import SNAP_VOXELS, TileFrame
 from sparse_convonet.out_of_core.assembly.tile_notes import PointSource, TileNotes, reporting
 from sparse_convonet.out_of_core.tiles.tile_folder import TileFolder
 from sparse_convonet.runtime.progress import Progress
+from sparse_convonet.structures import Mesh
 from sparse_convonet.tile_grid import TileName
 
 
 class Unobserved:
     """Cuts the surface of all tiles, one after the other; what a killed run has found is used.
 
-    pieces: those that stay are looked at.  max_distance: voxels.  tag: names all of these.
+    pieces: those that stay are looked at.  tag: names all of these.
     """
 
     def __init__(
@@ -33,24 +35,24 @@ class Unobserved:
         pieces: Pieces,
         points: PointSource,
         frame: TileFrame,
-        max_distance: float,
+        cut: SurfaceCut,
         tag: str,
     ) -> None:
         self._folder, self._pieces, self._points, self._frame = folder, pieces, points, frame
-        self._max_distance = max_distance
-        self._far = TileFolder(folder.folder / f"unobserved_{tag[:16]}", folder.grid)
-        self._far_faces = TileNotes(self._far, "far.npz", tag)
+        self._surface_cut = cut
+        self._hidden = TileFolder(folder.folder / f"unobserved_{tag[:16]}", folder.grid)
+        self._hidden_faces = TileNotes(self._hidden, "hidden.npz", tag)
         self._kept = TileNotes(folder, "observed.npz", tag)
         self._tiles = {name: n for n, name in enumerate(pieces.names) if pieces.stays(n).any()}
 
     def cut(self, progress: Progress) -> TileNotes:
         """Notes of the tiles with pieces that stay: `faces` (F,) bool, which faces of each stay."""
         for name in reporting(progress, "unobserved", list(self._tiles)):
-            if not self._far.has_result(name):
-                self._find_far(name)
-        patches = find_pieces(self._far, progress)
+            if not self._hidden.has_result(name):
+                self._find_hidden(name)
+        patches = find_pieces(self._hidden, progress)
         patch_tiles = {name: n for n, name in enumerate(patches.names)}
-        patches = replace(patches, kept=_diameters(patches) >= self._max_distance)
+        patches = replace(patches, kept=_diameters(patches) >= self._surface_cut.patch_voxels)
         for name in reporting(progress, "unobserved patches", list(self._tiles)):
             if not self._kept.has(name):
                 self._cut(name, patches, patch_tiles.get(name))
@@ -60,33 +62,37 @@ class Unobserved:
         """(V,) bool: the vertices of pieces that stay."""
         return self._pieces.stays(self._tiles[name])[label_tile(mesh)[0]]
 
-    def _find_far(self, name: TileName) -> None:
-        """Keep the faces of which all vertices are far from every point; all vertices on borders, which others use."""
+    def _find_hidden(self, name: TileName) -> None:
+        """Keep the faces that points do not show; all vertices on borders, which others use."""
         mesh = self._folder.mesh(name)
         stays = self._staying(name, mesh)
-        far = stays & self._far_vertices(mesh.vertices)
-        chosen = far[mesh.faces].all(axis=1)
+        chosen = stays[mesh.faces[:, 0]]
+        chosen[chosen] = self._hidden_of(Mesh(mesh.vertices, mesh.faces[chosen]))
         used = np.zeros(len(stays), dtype=bool)
         used[shared_rows(mesh, self._folder.grid, name)] = True
         used = stays & (used | ~mesh.own)
         used[mesh.faces[chosen]] = True
-        self._far_faces.write(name, {"far": chosen})
-        self._far.save_mesh(name, part_of(mesh, used, chosen))
+        self._hidden_faces.write(name, {"hidden": chosen})
+        self._hidden.save_mesh(name, part_of(mesh, used, chosen))
 
-    def _far_vertices(self, vertices: np.ndarray) -> np.ndarray:
-        voxels, margin = self._frame.voxels, self._max_distance + SNAP_VOXELS
-        low, high = vertices.min(axis=0) - margin, vertices.max(axis=0) + margin
-        near = self._points.within(voxels.to_world(low), voxels.to_world(high)).points_world
-        if len(near) == 0:
-            return np.ones(len(vertices), dtype=bool)
-        return far_from_points(vertices, voxels.snap_to_voxels(near), self._max_distance)
+    def _hidden_of(self, mesh: Mesh) -> np.ndarray:
+        """(F,) bool."""
+        voxels, margin = self._frame.voxels, self._surface_cut.margin_voxels + SNAP_VOXELS
+        low, high = mesh.vertices.min(axis=0) - margin, mesh.vertices.max(axis=0) + margin
+        near = self._points.within(voxels.to_world(low), voxels.to_world(high))
+        if len(near.points_world) == 0:
+            return np.ones(len(mesh.faces), dtype=bool)
+        directions = None
+        if self._surface_cut.needs_directions and near.scanners_world is not None:
+            directions = directions_to_scanners(near.points_world, near.scanners_world)[:, :3]
+        return self._surface_cut.hidden(mesh, SurfacePoints(voxels.snap_to_voxels(near.points_world), directions))
 
     def _cut(self, name: TileName, patches: Pieces, patch_tile: int | None) -> None:
-        """Of the far faces cut those of patches that are large enough."""
-        mesh, (cut,) = self._folder.mesh(name), self._far_faces.read(name, "far")
+        """Of the hidden faces cut those of patches that are large enough."""
+        mesh, (cut,) = self._folder.mesh(name), self._hidden_faces.read(name, "hidden")
         if patch_tile is not None and cut.any():
-            far = self._far.mesh(name)
-            cut[cut] = patches.stays(patch_tile)[label_tile(far)[0]][far.faces[:, 0]]
+            hidden = self._hidden.mesh(name)
+            cut[cut] = patches.stays(patch_tile)[label_tile(hidden)[0]][hidden.faces[:, 0]]
         self._kept.write(name, {"faces": self._staying(name, mesh)[mesh.faces[:, 0]] & ~cut})
 
 

@@ -8,13 +8,15 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sparse_convonet.encode.hints import directions_to_scanners
 from sparse_convonet.extract.lattice import unpack_lattice
 from sparse_convonet.extract.mise import extract_mesh
 from sparse_convonet.extract.refine import approach, refine, without_flips
 from sparse_convonet.io.meshes import read_mesh
-from sparse_convonet.mesh.cleanup import observed_only, remove_pieces
+from sparse_convonet.mesh.cleanup import remove_pieces
 from sparse_convonet.mesh.normals import with_field_normals
-from sparse_convonet.mesh.topology import mesh_statistics
+from sparse_convonet.mesh.surface_cuts import SurfacePoints, cut_surface
+from sparse_convonet.mesh.topology import face_areas, mesh_statistics, vertex_components
 from sparse_convonet.out_of_core.assembly.assemble import assemble
 from sparse_convonet.out_of_core.assembly.finishing import FinishedTiles, finish_tiles
 from sparse_convonet.out_of_core.assembly.joined_tiles import join_tiles
@@ -45,25 +47,37 @@ class Scene:
         corners = self.raw.vertices[rng.integers(0, len(self.raw.vertices), 9000)] + rng.normal(0, 0.2, (9000, 3))
         gap = np.abs(np.sin(0.55 * corners[:, 0]) + np.cos(0.35 * corners[:, 1])) < 0.5  # holes across borders
         self.points = MemoryPoints(FRAME.voxels.to_world(corners[~gap]), None)
+        places = np.where(self.points.points_world[:, :1] < 3.2, [[3.0, -2.0, 1.5]], [[3.4, -1.8, 3.5]])
+        places[::7] = np.nan
+        self.seen = replace(self.points, scanners_world=places)
 
     @property
     def places(self) -> np.ndarray:
         return FRAME.voxels.snap_to_voxels(self.points.points_world)
 
-    def whole(self, settings: ReconstructionSettings) -> tuple[Mesh, int]:
+    def whole(self, settings: ReconstructionSettings, with_scanners: bool = False) -> tuple[Mesh, int]:
         """In the order of Reconstructor, voxel coordinates."""
         mesh, removed = remove_pieces(self.raw, self.places, RULES, VOXEL_M)
         slopes = value_and_gradient(self.target)
-        if settings.observed_only_voxels is not None:
-            mesh = observed_only(mesh, self.places, settings.observed_only_voxels).mesh
+        cut = settings.surface_cut(VOXEL_M)
+        if cut is not None:
+            directions = None
+            if with_scanners:
+                assert self.seen.scanners_world is not None
+                directions = directions_to_scanners(self.seen.points_world, self.seen.scanners_world)[:, :3]
+            mesh = cut_surface(mesh, SurfacePoints(self.places, directions), cut).mesh
         if settings.refine_steps:
             mesh = refine(mesh, slopes, settings.refine_steps, cell=CELL)
+        if cut is not None:
+            mesh, left_over = remove_pieces(mesh, self.places, RULES, VOXEL_M)
+            removed += left_over
         if settings.field_normals:
             mesh = with_field_normals(mesh, lambda queries: slopes(queries)[1])
         return mesh, removed
 
-    def finished(self, settings: ReconstructionSettings) -> FinishedTiles:
-        return finish_tiles(self.folder, self.points, FRAME, RULES, settings, untold)
+    def finished(self, settings: ReconstructionSettings, with_scanners: bool = False) -> FinishedTiles:
+        points = self.seen if with_scanners else self.points
+        return finish_tiles(self.folder, points, FRAME, RULES, settings, untold)
 
 
 def warped(field: Field, rng: np.random.Generator) -> Field:
@@ -94,6 +108,7 @@ def scene(tmp_path_factory: pytest.TempPathFactory) -> Scene:
 
 
 OBSERVED = ReconstructionSettings(observed_only_voxels=1.1)
+INNER = ReconstructionSettings(surface="inner")
 REFINED = ReconstructionSettings(refine_steps=STEPS)
 ALL = ReconstructionSettings(observed_only_voxels=1.1, refine_steps=STEPS, field_normals=True)
 
@@ -132,6 +147,35 @@ def test_vertices_on_borders_are_the_same_from_all_tiles(scene: Scene, tmp_path:
     assert shared > 500
 
 
+@pytest.mark.parametrize("settings", [INNER, replace(ALL, observed_only_voxels=None, surface="inner")])
+@pytest.mark.parametrize("with_scanners", [False, True])
+def test_sides_that_were_not_seen_are_cut_from_tiles_as_from_the_whole(
+    scene: Scene, settings: ReconstructionSettings, with_scanners: bool
+) -> None:
+    expected, removed = scene.whole(settings, with_scanners)
+    tiles = scene.finished(settings, with_scanners)
+    found = join_tiles(tiles)
+    np.testing.assert_array_equal(found.vertices, expected.vertices)
+    np.testing.assert_array_equal(found.faces, expected.faces)
+    assert tiles.removed_pieces == removed > 3
+    assert 0.2 * len(scene.raw.faces) < len(found.faces) < 0.95 * len(scene.raw.faces)
+    assert len(expected.faces) != len(scene.whole(settings, not with_scanners)[0].faces)  # so scanners told something
+
+
+@pytest.mark.parametrize("settings", [INNER, replace(OBSERVED, observed_only_voxels=0.5)])
+def test_what_a_cut_leaves_has_no_piece_smaller_than_the_smallest(
+    scene: Scene, settings: ReconstructionSettings
+) -> None:
+    found = join_tiles(scene.finished(settings))
+    pieces = vertex_components(found.faces, len(found.vertices))
+    areas = np.bincount(pieces[found.faces[:, 0]], face_areas(found)) * VOXEL_M**2
+    assert areas.min() >= min(RULES.least_m2, 0.01 * areas.sum())
+    cut = settings.surface_cut(VOXEL_M)
+    assert cut is not None
+    left = cut_surface(scene.raw, SurfacePoints(scene.places), cut).mesh
+    assert vertex_components(left.faces, len(left.vertices)).max() > pieces.max()
+
+
 @pytest.mark.parametrize("reach", [0.5, 0.8, 2.0])
 def test_cuts_of_any_width_are_those_of_the_whole(scene: Scene, reach: float) -> None:
     cut = replace(OBSERVED, observed_only_voxels=reach)
@@ -159,7 +203,7 @@ def test_strips_hold_all_faces_around_a_tile(scene: Scene, reach: int) -> None:
         assert len(found) == len(wanted)
 
 
-@pytest.mark.parametrize("settings", [OBSERVED, ALL])
+@pytest.mark.parametrize("settings", [OBSERVED, ALL, INNER])
 def test_the_mesh_file_of_finished_tiles_is_that_of_the_whole(
     scene: Scene, settings: ReconstructionSettings, tmp_path: Path
 ) -> None:
