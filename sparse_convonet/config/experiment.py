@@ -219,7 +219,9 @@ def check_config(config: ExperimentConfig, source: str) -> None:
     require(data.crop_m > 2 * high, "data.crop_m", f"more than twice the largest data.voxel_size_m ({high})")
     require(0 <= training.ema < 1, "training.ema", "a decay in [0, 1)")
     require(
-        training.warmup_steps < training.steps, "training.warmup_steps", f"less than training.steps ({training.steps})"
+        training.warmup_steps < training.steps,
+        "training.warmup_steps",
+        f"less than training.steps ({training.steps}; a short run wants both set)",
     )
     require(
         all(_HALL_AT_VOXEL.fullmatch(text) for text in training.sides_halls),

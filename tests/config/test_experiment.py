@@ -132,7 +132,10 @@ def test_a_wrong_file_is_an_error_that_names_key_and_file(tmp_path: Path, text: 
         ("data.voxel_size_m=[0.2, 0.1]", r"data\.voxel_size_m: expected two sizes in metres"),
         ("data.near_surface_share=1.5", r"data\.near_surface_share: expected a share between 0 and 1, found 1\.5"),
         ("data.crop_m=0.1", r"data\.crop_m: expected more than twice the largest data\.voxel_size_m \(0\.12\)"),
-        ("training.warmup_steps=20000", r"training\.warmup_steps: expected less than training\.steps \(10000\)"),
+        (
+            "training.warmup_steps=20000",
+            r"training\.warmup_steps: expected less than training\.steps \(10000; a short run wants both set\)",
+        ),
         ("training.batch=0", r"training\.batch: expected more than 0, found 0"),
         ("training.workers=-1", r"training\.workers: expected >= 0, found -1"),
         ("training.minutes=0", r"training\.minutes: expected more than 0"),
