@@ -11,6 +11,7 @@ import signal
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +28,9 @@ _FULL = {
 _TEMPORARY = re.compile(r"\..{0,16}\.[0-9a-f]{8}\.partial(\.[^.]*)?", re.DOTALL)
 
 _FORMER = re.compile(r"\.(?P<name>.+)\.[0-9a-f]{8}\.former", re.DOTALL)  # a folder that is being replaced
+_FOLDERS_REMEMBERED = 256
 
 unfinished: dict[Path, Path] = {}  # temporary files and folders of this process and what they will be called
-_swept: set[tuple[int, Path]] = set()  # folders in which this process has looked for what killed ones left
 
 
 def remove_unfinished(folder: Path, *, below: bool = True) -> None:
@@ -46,9 +47,7 @@ def remove_unfinished(folder: Path, *, below: bool = True) -> None:
 @contextmanager
 def temporary_beside(target: Path, path: Path, *, folder: bool = False) -> Iterator[Path]:
     """An empty file or folder beside the target, locked as long as the block runs, so that other processes let it be."""
-    if (os.getpid(), target.parent) not in _swept:
-        _swept.add((os.getpid(), target.parent))
-        _sweep(target.parent)
+    sweep_once(os.getpid(), target.parent)
     suffix = "" if folder else target.suffix
     temporary = target.with_name(f".{target.stem[:16]}.{secrets.token_hex(4)}.partial{suffix}")
     descriptor = None
@@ -92,6 +91,12 @@ def lock(path: Path) -> int | None:
 
 def _open(path: Path) -> int:
     return os.open(path, (os.O_RDONLY if path.is_dir() else os.O_RDWR) | os.O_NOFOLLOW)
+
+
+@lru_cache(maxsize=_FOLDERS_REMEMBERED)  # a service writes to a new folder for every scan
+def sweep_once(process: int, folder: Path) -> None:
+    """Look for what killed processes left in a folder, unless this process has lately done so."""
+    _sweep(folder)
 
 
 def _sweep(folder: Path) -> None:

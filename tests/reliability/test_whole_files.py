@@ -70,9 +70,9 @@ def holding(folder: Path) -> Iterator[ToldProcess]:
 
 
 @pytest.fixture(autouse=True)
-def first_write(monkeypatch: pytest.MonkeyPatch) -> None:
+def first_write() -> None:
     """As in a process that has not written to any folder yet."""
-    monkeypatch.setattr(temporaries, "_swept", set())
+    temporaries.sweep_once.cache_clear()
 
 
 def test_files_that_belong_together_are_never_mixed_where_the_last_one_stands(tmp_path: Path) -> None:

@@ -64,9 +64,9 @@ with atomic_folder(model) as folder:
 
 
 @pytest.fixture(autouse=True)
-def first_write(monkeypatch: pytest.MonkeyPatch) -> None:
+def first_write() -> None:
     """As in a process that has not written to any folder yet."""
-    monkeypatch.setattr(temporaries, "_swept", set())
+    temporaries.sweep_once.cache_clear()
 
 
 def contents(folder: Path) -> dict[str, str]:

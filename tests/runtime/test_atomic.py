@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import tracemalloc
 from pathlib import Path
 
 import numpy as np
@@ -23,6 +24,24 @@ def test_the_file_has_the_new_content_and_no_temporary_is_left(tmp_path: Path) -
         assert target.read_text() == "old"
     assert target.read_text() == "new"
     assert list(tmp_path.iterdir()) == [target]
+
+
+def test_memory_does_not_grow_with_the_folders_that_were_written_to(tmp_path: Path) -> None:
+    def write_to_folders(numbers: range) -> None:
+        for number in numbers:
+            (tmp_path / str(number)).mkdir()
+            with atomic_path(tmp_path / str(number) / "mesh.ply") as temporary:
+                temporary.write_text("new")
+
+    tracemalloc.start()
+    try:
+        write_to_folders(range(300))
+        before = tracemalloc.get_traced_memory()[0]
+        write_to_folders(range(300, 600))
+        grown = tracemalloc.get_traced_memory()[0] - before
+    finally:
+        tracemalloc.stop()
+    assert grown < 60_000  # remembered, they would be 120 kB
 
 
 @pytest.mark.parametrize("error", [ValueError("bad"), OSError(errno.EIO, "broken"), KeyboardInterrupt(), SystemExit(1)])
