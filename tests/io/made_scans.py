@@ -32,7 +32,7 @@ def write(path: Path, cloud: PointCloud, kind: str) -> Path:
     suffix, *version = kind.split()
     path = path / f"scan{suffix}"
     if suffix in (".npy", ".pcd") or "text" in version:
-        write_plain(path, cloud, as_text="text" in version)
+        write_plain(path, cloud, as_text="text" in version, compressed="compressed" in version)
     elif suffix == ".e57":
         write_e57(path, [cloud], E57_TURN)
     elif version:
@@ -47,8 +47,11 @@ def write(path: Path, cloud: PointCloud, kind: str) -> Path:
     return path
 
 
-def write_plain(path: Path, cloud: PointCloud, *, as_text: bool) -> None:
-    """What write_points does not write: .npy, .pcd and .ply as text or binary, doubles and colours as whole numbers."""
+def write_plain(path: Path, cloud: PointCloud, *, as_text: bool, compressed: bool = False) -> None:
+    """What write_points does not write: .npy, .pcd and .ply as text or binary, doubles and colours as whole numbers.
+
+    compressed: of .pcd.
+    """
     table = cloud.points if cloud.colours is None else np.hstack([cloud.points, cloud.colours])
     if path.suffix == ".npy":
         np.save(path, table)
@@ -68,12 +71,46 @@ def write_plain(path: Path, cloud: PointCloud, *, as_text: bool) -> None:
     if cloud.colours is not None:
         records["rgb"] = cloud.colours.astype(np.uint32) @ np.array([1 << 16, 1 << 8, 1], dtype=np.uint32)
         rows = "".join("{:.17g} {:.17g} {:.17g} {}\n".format(*record) for record in records.tolist()).encode()
+    form, body = "ascii" if as_text else "binary", rows if as_text else records.tobytes()
+    if compressed:
+        columns = b"".join(records[name].tobytes() for name, _ in kinds)
+        short = lzf(columns)
+        form, body = "binary_compressed", np.array([len(short), len(columns)], "<u4").tobytes() + short
     head = (
         f"FIELDS {' '.join(name for name, _ in kinds)}\nSIZE {' '.join(kind[2] for _, kind in kinds)}\n"
         f"TYPE {' '.join(kind[1].upper() for _, kind in kinds)}\nWIDTH {len(table)}\nPOINTS {len(table)}\n"
-        f"DATA {'ascii' if as_text else 'binary'}\n"
+        f"DATA {form}\n"
     )
-    path.write_bytes(head.encode() + (rows if as_text else records.tobytes()))
+    path.write_bytes(head.encode() + body)
+
+
+def lzf(data: bytes) -> bytes:
+    """What unpacks to the data, in the format of LZF: literals of at most 32 bytes, nothing shorter."""
+    return b"".join(bytes([len(data[at : at + 32]) - 1]) + data[at : at + 32] for at in range(0, len(data), 32))
+
+
+def ptx(points: np.ndarray, colours: np.ndarray | None, turn: np.ndarray, place: list[float]) -> str:
+    """A scan of PTX of two rows: (N, 3) points in the scanner's frame, which is turned and moved to its place."""
+    lines = [str(len(points) // 2), "2", " ".join(map(str, place)), *("1 0 0", "0 1 0", "0 0 1")]
+    lines += [" ".join(map(str, [*row, 0])) for row in turn.T.tolist()] + [" ".join(map(str, [*place, 1]))]
+    for row, point in enumerate(points.tolist()):
+        colour = "" if colours is None else " " + " ".join(map(str, colours[row].tolist()))
+        lines.append(" ".join(map(str, point)) + f" 0.5{colour}")
+    return "\n".join(lines) + "\n"
+
+
+def splats(points: np.ndarray, colours: np.ndarray, opacity: np.ndarray) -> bytes:
+    """PLY of 3D Gaussian Splatting: (N, 3) metres, (N, 3) colours of 0 to 255, (N,) opacity as logits."""
+    names = ["x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2", "f_rest_0", "opacity", "scale_0", "rot_0"]
+    rows = np.zeros(len(points), [(name, "<f4") for name in names])
+    for axis, name in enumerate("xyz"):
+        rows[name] = points[:, axis]
+    for channel in range(3):
+        rows[f"f_dc_{channel}"] = (colours[:, channel] / 255 - 0.5) / 0.28209479177387814
+    rows["opacity"] = opacity
+    header = "".join(f"property float {name}\n" for name in names)
+    text = f"ply\nformat binary_little_endian 1.0\nelement vertex {len(points)}\n{header}end_header\n"
+    return text.encode() + rows.tobytes()
 
 
 def write_e57(path: Path, clouds: list[PointCloud], rotation: Rotation, extra: dict | None = None) -> None:

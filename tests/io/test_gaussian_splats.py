@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.io.made_scans import read_both_ways
+from tests.io.made_scans import read_both_ways, splats
 
 COUNT = 2000
 K = np.arange(COUNT)
@@ -20,16 +20,8 @@ def room(rng: np.random.Generator) -> np.ndarray:
 
 
 def test_gaussian_splats_have_their_colour_and_floaters_are_left_out(tmp_path: Path, room: np.ndarray) -> None:
-    names = ["x", "y", "z", "nx", "ny", "nz", "f_dc_0", "f_dc_1", "f_dc_2", "f_rest_0", "opacity", "scale_0", "rot_0"]
-    rows = np.zeros(COUNT, [(name, "<f4") for name in names])
-    for axis, name in enumerate("xyz"):
-        rows[name] = room[:, axis]
-    for channel in range(3):
-        rows[f"f_dc_{channel}"] = (RGB[:, channel] / 255 - 0.5) / 0.28209479177387814
-    rows["opacity"] = np.where(K % 5 == 0, -4.0, 2.0)  # logits: 0.02 and 0.88
-    header = "".join(f"property float {name}\n" for name in names)
-    text = f"ply\nformat binary_little_endian 1.0\nelement vertex {COUNT}\n{header}end_header\n"
-    (tmp_path / "a.ply").write_bytes(text.encode() + rows.tobytes())
+    opacity = np.where(K % 5 == 0, -4.0, 2.0)  # logits: 0.02 and 0.88
+    (tmp_path / "a.ply").write_bytes(splats(room, RGB, opacity))
     cloud = read_both_ways(tmp_path / "a.ply")
     assert np.array_equal(cloud.points, room[K % 5 > 0].astype(np.float32)) and cloud.normals is None
     assert cloud.colours is not None and np.unique(cloud.colours, axis=0).tolist() == [[200, 100, 50]]

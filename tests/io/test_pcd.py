@@ -9,6 +9,7 @@ import pytest
 
 from sparse_convonet.io.points import read_points
 from sparse_convonet.structures import PointCloud
+from tests.io.made_scans import lzf
 
 FAR = np.array([[500000.125, -4999999.875, 12.0009765625], [500000.1250001, 0.1, -3.0], [1 / 3, 2e-17, 7e300]])
 COLOURS = np.array([[0, 128, 255], [200, 1, 1], [0, 0, 1]], dtype=np.uint8)
@@ -26,11 +27,6 @@ def _packed() -> np.ndarray:
     return (COLOURS.astype(np.uint32) << np.array([16, 8, 0], dtype=np.uint32)).sum(axis=1).astype("<u4")
 
 
-def _literal_lzf(data: bytes) -> bytes:
-    """LZF without references: runs of up to 32 literals."""
-    return b"".join(bytes([len(data[i : i + 32]) - 1]) + data[i : i + 32] for i in range(0, len(data), 32))
-
-
 def _file(encoding: str, newline: str = "\n") -> bytes:
     header = _header(encoding, newline=newline)
     if encoding == "ascii":
@@ -39,7 +35,7 @@ def _file(encoding: str, newline: str = "\n") -> bytes:
     if encoding == "binary":
         return header + b"".join(p.tobytes() + b"abc" + c.tobytes() for p, c in zip(FAR, _packed(), strict=True))
     columns = FAR.T.tobytes() + b"abcabcabc" + _packed().tobytes()
-    body = _literal_lzf(columns)
+    body = lzf(columns)
     return header + np.array([len(body), len(columns)], dtype="<u4").tobytes() + body
 
 

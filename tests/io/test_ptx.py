@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sparse_convonet.io.points import read_points
-from tests.io.made_scans import read_both_ways
+from tests.io.made_scans import ptx, read_both_ways
 
 COUNT = 2000
 K = np.arange(COUNT)
@@ -20,15 +20,6 @@ def room(rng: np.random.Generator) -> np.ndarray:
     return (rng.random((COUNT, 3)) * [6, 4, 2.7]).round(4)
 
 
-def _ptx(points: np.ndarray, colours: np.ndarray | None, turn: np.ndarray, place: list[float]) -> str:
-    lines = [str(len(points) // 2), "2", " ".join(map(str, place)), *("1 0 0", "0 1 0", "0 0 1")]
-    lines += [" ".join(map(str, [*row, 0])) for row in turn.T.tolist()] + [" ".join(map(str, [*place, 1]))]
-    for row, point in enumerate(points.tolist()):
-        colour = "" if colours is None else " " + " ".join(map(str, colours[row].tolist()))
-        lines.append(" ".join(map(str, point)) + f" 0.5{colour}")
-    return "\n".join(lines) + "\n"
-
-
 @pytest.mark.parametrize("coloured", [False, True])
 def test_scans_of_ptx_are_moved_to_their_places_and_rays_without_return_left_out(
     tmp_path: Path, room: np.ndarray, coloured: bool
@@ -37,7 +28,7 @@ def test_scans_of_ptx_are_moved_to_their_places_and_rays_without_return_left_out
     local[::4] = 0
     turn, places = np.array([[0.0, -1, 0], [1, 0, 0], [0, 0, 1]]), [[100.0, 200.0, 30.0], [0.0, 0.0, 2.0]]
     colours = RGB if coloured else None
-    text = "".join(_ptx(local, colours, turn, place) for place in places)
+    text = "".join(ptx(local, colours, turn, place) for place in places)
     (tmp_path / "a.ptx").write_text(text)
     cloud = read_both_ways(tmp_path / "a.ptx")
     kept = room[K % 4 > 0]

@@ -22,6 +22,7 @@ from tests.tools.running import TOOLS
 
 ENVIRONMENT = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONPATH": str(TOOLS.parent)}
 _GROUP_END_S = 20.0
+_BEGIN_S = 60.0
 _TOOL_S = 300.0  # that one run of a tool may take
 _IDLE_SHARE = 0.9
 _LAST_SHARE = 1.05  # of an undisturbed run's seconds of CPU, in which runs are killed
@@ -32,11 +33,10 @@ def listen_to_ctrl_c() -> None:
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
-class Command:
-    """A tool as its user starts it, in a process group of its own."""
+class Started:
+    """A command in a process group of its own."""
 
-    def __init__(self, tool: str, arguments: Sequence[object], environment: dict[str, str] | None = None) -> None:
-        command = [sys.executable, str(TOOLS / f"{tool}.py"), *map(str, arguments)]
+    def __init__(self, command: Sequence[str], environment: dict[str, str] | None = None) -> None:
         self._process = subprocess.Popen(
             command, env={**ENVIRONMENT, **(environment or {})}, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
             start_new_session=True, cwd=TOOLS.parent, text=True, preexec_fn=listen_to_ctrl_c,
@@ -54,6 +54,19 @@ class Command:
             kill_group(self.group)
             raise
         return self._process.returncode, said
+
+    def kill(self) -> None:
+        """End what still runs of it."""
+        kill_group(self.group)
+        if not self.ended():
+            self._process.communicate()
+
+
+class Command(Started):
+    """A tool as its user starts it."""
+
+    def __init__(self, tool: str, arguments: Sequence[object], environment: dict[str, str] | None = None) -> None:
+        super().__init__([sys.executable, str(TOOLS / f"{tool}.py"), *map(str, arguments)], environment)
 
 
 class Preloaded:
@@ -107,6 +120,18 @@ def one_sentence(said: str) -> str:
     return lines[-1]
 
 
+def await_handlers(process: int) -> None:
+    """Wait until a tool listens to SIGTERM; before that Python itself starts, which listens to Ctrl-C in its own way."""
+    end = time.monotonic() + _BEGIN_S
+    while time.monotonic() < end:
+        status = Path(f"/proc/{process}/status").read_text()
+        caught = int(next(line for line in status.splitlines() if line.startswith("SigCgt")).split()[1], 16)
+        if caught >> (signal.SIGTERM - 1) & 1:
+            return
+        time.sleep(0.001)
+    raise AssertionError("the tool has not begun")
+
+
 def kill_group(group: int, number: int = signal.SIGKILL) -> None:
     """Send a signal to every process of a group; none where all have ended."""
     with suppress(ProcessLookupError):
@@ -116,11 +141,12 @@ def kill_group(group: int, number: int = signal.SIGKILL) -> None:
 def await_end(group: int) -> None:
     """Wait until every process of the group has ended, which those with a parent that was killed do later."""
     end = time.monotonic() + _GROUP_END_S
-    while time.monotonic() < end and _is_alive(group):
+    while time.monotonic() < end and lives(group):
         time.sleep(0.01)
 
 
-def _is_alive(group: int) -> bool:
+def lives(group: int) -> bool:
+    """Whether a process of the group runs."""
     for path in Path("/proc").glob("[0-9]*/stat"):
         with suppress(OSError):
             state, _, of_group = _stat(path)[:3]

@@ -17,7 +17,7 @@ import pytest
 
 from sparse_convonet.runtime.cli import starting
 from tests.reliability.cases import CASES, WORKER_CASES
-from tests.reliability.killing import Command, await_end, kill_group, listen_to_ctrl_c
+from tests.reliability.killing import Command, await_end, await_handlers, kill_group, listen_to_ctrl_c
 from tests.reliability.snapshots import snapshot, temporaries
 from tests.tools.running import TOOLS
 
@@ -25,7 +25,6 @@ _NAMES = sorted(path.stem for path in TOOLS.glob("*.py"))
 _CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 _WORDS = {signal.SIGINT: "interrupted", signal.SIGTERM: "terminated"}
 _AFTER_S = (0.0, 0.3, 0.7, 1.2)  # the first of them is surely among the imports
-_BEGIN_S = 60.0
 _STOPS = 20
 
 
@@ -120,18 +119,6 @@ def test_a_stop_that_python_must_ignore_is_not_lost(where: str, number: signal.S
     )
     assert (found.returncode, found.stderr.count("\n")) == (_CODES[number], 1), found.stderr
     assert found.stderr.startswith(f"error: {_WORDS[number]}")
-
-
-def await_handlers(process: int) -> None:
-    """Wait until a tool listens to SIGTERM; before that Python itself starts, which listens to Ctrl-C in its own way."""
-    end = time.monotonic() + _BEGIN_S
-    while time.monotonic() < end:
-        status = Path(f"/proc/{process}/status").read_text()
-        caught = int(next(line for line in status.splitlines() if line.startswith("SigCgt")).split()[1], 16)
-        if caught >> (signal.SIGTERM - 1) & 1:
-            return
-        time.sleep(0.001)
-    raise AssertionError("the tool has not begun")
 
 
 @pytest.mark.parametrize("number", _CODES, ids=lambda number: number.name)
