@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, get_args
@@ -14,6 +15,7 @@ from sparse_convonet.config.experiment import ExperimentConfig
 from sparse_convonet.config.models import ModelConfig, SparseModelConfig, counts_layers
 from sparse_convonet.model import build
 from sparse_convonet.model.weights import load_model, save_weights
+from sparse_convonet.runtime.memory import resident_memory_bytes, return_freed_memory
 
 SMALL_MODEL = SparseModelConfig(
     engine="native", widths=(8, 8), pointnet_width=8, feature_width=8, decoder_width=8, dilate_from_stride=2
@@ -37,6 +39,22 @@ def test_half_precision_storage_loads_as_float32_within_its_rounding(tmp_path: P
     for name, value in load_model(tmp_path / "h.safetensors").network.state_dict().items():
         assert value.dtype == network.state_dict()[name].dtype
         torch.testing.assert_close(value, network.state_dict()[name], rtol=1e-3, atol=1e-6)
+
+
+def test_memory_does_not_grow_with_every_time_that_a_model_is_loaded(tmp_path: Path) -> None:
+    """safetensors keeps something of each tensor that it hands out from a file."""
+    save_weights(build(SMALL.model).state_dict(), SMALL, tmp_path / "a.safetensors", threshold=0.5, record={})
+
+    def load(times: int) -> None:
+        for _ in range(times):
+            load_model(tmp_path / "a.safetensors")
+        gc.collect()
+        return_freed_memory()
+
+    load(50)
+    before = resident_memory_bytes()
+    load(400)
+    assert resident_memory_bytes() - before < 1_000_000
 
 
 def test_weights_that_do_not_fit_the_config_are_refused_by_name(tmp_path: Path) -> None:
