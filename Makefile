@@ -4,7 +4,7 @@ VENV ?= .venv
 RUN := $(VENV)/bin/python
 
 .DEFAULT_GOAL := help
-.PHONY: help setup setup-demo demo test check bench gpu fuzz reliability docs format clean
+.PHONY: help setup setup-demo demo test check bench gpu fuzz reliability soak docs format clean
 
 help:
 	@echo "make demo    set up, scan a synthetic two-storey building and reconstruct it: out/demo/preview.png"
@@ -13,6 +13,7 @@ help:
 	@echo "make gpu     set up, then on a CUDA device test, train and export for MINUTES=10 and report: docs/GPU.md"
 	@echo "make fuzz    set up, feed 200,000 damaged files to each reader (hours; resumes): out/fuzz/; COUNT=2000 for minutes"
 	@echo "make reliability  set up, kill tools and the training at 20 random moments and more (long)"
+	@echo "make soak    set up, 10,000 small scans in one process and 200 runs of the tool (hours); COUNT=500 TOOLS=20 for less"
 	@echo "make docs    set up, then the documentation as a site: out/docs/index.html"
 	@echo "make setup   set up only, MinkowskiEngine included"
 	@echo "make format  write the formatting that make test asks for"
@@ -49,6 +50,10 @@ fuzz: setup
 
 reliability: setup
 	$(RUN) -m pytest -q --long -m long tests
+
+# COUNT reconstructions in one process, TOOLS runs of the tool; the report is out/soak/soak.json.
+soak: setup
+	$(RUN) -m tests.soak $(if $(COUNT),--reconstructions $(COUNT)) $(if $(TOOLS),--tools $(TOOLS))
 
 docs: setup-demo
 	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
