@@ -55,9 +55,13 @@ def test_quick_engines_and_queries_write_their_tables(tmp_path: Path, capsys: py
 def test_quick_sides_write_a_row_for_each_surface(tmp_path: Path) -> None:
     benchmarks.main(["--quick", "--only", "sides", "--out", str(tmp_path / "sides.md")])
     head, _, *rows = _table((tmp_path / "sides.md").read_text(encoding="utf-8"))
-    assert head == ["scene", "voxels, cm", "surface", "wrong side", "holes", "phantoms"]
-    assert [row[:3] for row in rows] == [["hall 3x2.5 m", "12", each] for each in ("floor", "ceiling", "wall")]
-    assert all(cell.endswith("%") for row in rows for cell in row[3:])
+    assert head == ["model", "scene", "voxels, cm", "surface", "wrong side", "holes", "phantoms"]
+    assert [row[:4] for row in rows] == [
+        [model, "hall 3x2.5 m", "12", each]
+        for model in ("building", "building_wide")
+        for each in ("floor", "ceiling", "wall")
+    ]
+    assert all(cell.endswith("%") for row in rows for cell in row[4:])
 
 
 def test_quick_rays_are_cast_both_ways(tmp_path: Path) -> None:
