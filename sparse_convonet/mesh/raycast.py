@@ -13,6 +13,8 @@ from typing import Protocol
 
 import numpy as np
 
+from sparse_convonet.runtime.temporaries import signals_later
+
 logger = logging.getLogger(__name__)
 
 
@@ -82,7 +84,8 @@ class TriangleScene:
 def ray_engine(vertices: np.ndarray, faces: np.ndarray, threads: int) -> RayEngine:
     """The engine for vertices (V, 3) around the origin and faces (F, 3): open3d's where that is installed."""
     if _has_open3d():
-        from sparse_convonet.mesh.raycast_open3d import Open3dEngine  # imports slowly
+        with signals_later():  # it imports slowly, and open3d that is stopped half way says other things
+            from sparse_convonet.mesh.raycast_open3d import Open3dEngine
 
         return Open3dEngine(vertices, faces, threads)
     from sparse_convonet.mesh.raycast_tree import TreeEngine

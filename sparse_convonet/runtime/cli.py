@@ -82,12 +82,14 @@ def run_tool(main: Callable[[list[str] | None], int | None], arguments: list[str
     try:
         with _terminated_as_interrupted(), _not_to_be_ignored():
             code = main(arguments) or 0
-    except Terminated:
-        _exit("terminated; nothing that was being written has been kept", EXIT_TERMINATED)
-    except KeyboardInterrupt:
-        _exit("interrupted; nothing that was being written has been kept", EXIT_INTERRUPTED)
-    except (ValueError, OSError, MemoryError, RuntimeError) as error:
-        if isinstance(error, RuntimeError) and not _is_out_of_memory(error):
+    except KeyboardInterrupt as stop:
+        _exit_stopped(stop)
+    except (ValueError, OSError, MemoryError, RuntimeError, ImportError, SystemError) as error:
+        if (behind := _stop_behind(error)) is not None:
+            _exit_stopped(behind)
+        if isinstance(error, (ImportError, SystemError)) or (
+            isinstance(error, RuntimeError) and not _is_out_of_memory(error)
+        ):
             raise
         logger.debug("the tool stopped", exc_info=True)
         _exit(_sentence(error), EXIT_BAD_INPUT)
@@ -136,6 +138,21 @@ def _not_to_be_ignored() -> Iterator[None]:
         yield
     finally:
         sys.unraisablehook = former
+
+
+def _stop_behind(error: BaseException | None) -> KeyboardInterrupt | None:
+    """The Ctrl-C or SIGTERM that an error was made of: compiled modules that are stopped while they load say ImportError,
+    and who imports them perhaps that they are not installed."""
+    while error is not None and not isinstance(error, KeyboardInterrupt):
+        error = error.__cause__ or error.__context__
+    return error
+
+
+def _exit_stopped(stop: KeyboardInterrupt) -> NoReturn:
+    was_terminated = isinstance(stop, Terminated)
+    word = "terminated" if was_terminated else "interrupted"
+    code = EXIT_TERMINATED if was_terminated else EXIT_INTERRUPTED
+    _exit(f"{word}; nothing that was being written has been kept", code)
 
 
 def _exit(sentence: str, code: int) -> NoReturn:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import multiprocessing
+import os
 import shutil
 import signal
 import subprocess
@@ -119,6 +120,48 @@ def test_a_stop_that_python_must_ignore_is_not_lost(where: str, number: signal.S
     )
     assert (found.returncode, found.stderr.count("\n")) == (_CODES[number], 1), found.stderr
     assert found.stderr.startswith(f"error: {_WORDS[number]}")
+
+
+# Is stopped while it imports a compiled module that makes another exception of it, as those of pybind11 do.
+_COMPILED = """
+import os, signal, time
+try:
+    os.kill(os.getpid(), int(os.environ["NUMBER"]))
+    time.sleep(0.01)
+except BaseException as error:
+    raise ImportError("initialization failed") from error
+print("imported", flush=True)
+"""
+_IMPORTS_COMPILED = """
+import importlib, sys
+import numpy as np
+from sparse_convonet.mesh.raycast import ray_engine
+from sparse_convonet.runtime.cli import run_tool
+from sparse_convonet.runtime.refusals import require_package
+ways = {
+    "itself": lambda: importlib.import_module("open3d"),
+    "as an optional package": lambda: require_package("open3d", "scans", "a test"),
+    "for rays": lambda: ray_engine(np.eye(3), np.array([[0, 1, 2]]), 1),
+}
+run_tool(lambda arguments: ways[sys.argv[1]]())
+"""
+
+
+@pytest.mark.parametrize("number", _CODES, ids=lambda number: number.name)
+@pytest.mark.parametrize(("way", "imported"), [("itself", 0), ("as an optional package", 0), ("for rays", 1)])
+def test_a_stop_of_which_a_compiled_module_makes_another_error_stays_a_stop(
+    tmp_path: Path, way: str, imported: int, number: signal.Signals
+) -> None:
+    """That of rays is finished first: open3d that is stopped half way says what it did not give back."""
+    (tmp_path / "open3d.py").write_text(_COMPILED)
+    found = subprocess.run(
+        [sys.executable, "-c", _IMPORTS_COMPILED, way], capture_output=True, cwd=TOOLS.parent, text=True, timeout=120,
+        env={**os.environ, "PYTHONPATH": f"{tmp_path}:{TOOLS.parent}", "NUMBER": str(int(number))},
+        preexec_fn=listen_to_ctrl_c,
+    )  # fmt: skip
+    assert (found.returncode, found.stderr.count("\n")) == (_CODES[number], 1), found.stderr
+    assert found.stderr.startswith(f"error: {_WORDS[number]};")
+    assert found.stdout == "imported\n" * imported
 
 
 @pytest.mark.parametrize("number", _CODES, ids=lambda number: number.name)
