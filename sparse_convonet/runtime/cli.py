@@ -83,10 +83,10 @@ def run_tool(main: Callable[[list[str] | None], int | None], arguments: list[str
         with _terminated_as_interrupted(), _not_to_be_ignored():
             code = main(arguments) or 0
     except KeyboardInterrupt as stop:
-        _exit_stopped(stop)
+        _exit_stopped(stop, is_last=arguments is None)
     except (ValueError, OSError, MemoryError, RuntimeError, ImportError, SystemError) as error:
         if (behind := _stop_behind(error)) is not None:
-            _exit_stopped(behind)
+            _exit_stopped(behind, is_last=arguments is None)
         if isinstance(error, (ImportError, SystemError)) or (
             isinstance(error, RuntimeError) and not _is_out_of_memory(error)
         ):
@@ -148,7 +148,10 @@ def _stop_behind(error: BaseException | None) -> KeyboardInterrupt | None:
     return error
 
 
-def _exit_stopped(stop: KeyboardInterrupt) -> NoReturn:
+def _exit_stopped(stop: KeyboardInterrupt, *, is_last: bool) -> NoReturn:
+    """is_last: nothing but Python's own end comes after it."""
+    if is_last:
+        sys.unraisablehook = lambda unraisable: None  # destructors of what was half made, such as tqdm's
     was_terminated = isinstance(stop, Terminated)
     word = "terminated" if was_terminated else "interrupted"
     code = EXIT_TERMINATED if was_terminated else EXIT_INTERRUPTED

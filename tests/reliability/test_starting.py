@@ -122,6 +122,31 @@ def test_a_stop_that_python_must_ignore_is_not_lost(where: str, number: signal.S
     assert found.stderr.startswith(f"error: {_WORDS[number]}")
 
 
+# Is stopped while it makes an object that cannot be thrown away before it is whole, as tqdm's bars.
+_HALF_MADE = """
+import os, sys, time
+from sparse_convonet.runtime.cli import run_tool
+class Bar:
+    def __init__(self):
+        os.kill(os.getpid(), int(sys.argv[1]))
+        time.sleep(0.01)
+        self.place = 0
+    def __del__(self):
+        self.place
+run_tool(lambda arguments: Bar())
+"""
+
+
+@pytest.mark.parametrize("number", _CODES, ids=lambda number: number.name)
+def test_a_stop_that_leaves_something_half_made_is_one_sentence(number: signal.Signals) -> None:
+    command = [sys.executable, "-c", _HALF_MADE, str(int(number))]
+    found = subprocess.run(
+        command, capture_output=True, cwd=TOOLS.parent, preexec_fn=listen_to_ctrl_c, text=True, timeout=120
+    )
+    assert (found.returncode, found.stderr.count("\n")) == (_CODES[number], 1), found.stderr
+    assert found.stderr.startswith(f"error: {_WORDS[number]};")
+
+
 # Is stopped while it imports a compiled module that makes another exception of it, as those of pybind11 do.
 _COMPILED = """
 import os, signal, time

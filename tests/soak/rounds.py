@@ -106,7 +106,7 @@ class Soak:
             if (now := _listing(self.folders.inputs)) != before:
                 self._find(number, current, f"changed the inputs: {sorted({name for name, _ in now ^ before})[:3]}")
                 before = now
-            if (number + 1) % every == 0:
+            if (number + 1) % every == 0 or number + 1 == count:
                 self.samples.append(Sample.take(number + 1, started))
                 yield self.samples[-1]
             if len(self.findings) >= _MOST_FINDINGS:
