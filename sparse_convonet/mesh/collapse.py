@@ -42,7 +42,7 @@ def collapse_edges(mesh: Mesh, error: float) -> CollapsedMesh:
     if not error > 0:
         raise ValueError(f"simplify: expected a positive error, found {error}")
     middle = mesh.vertices.mean(axis=0) if len(mesh.vertices) else np.zeros(3)
-    vertices, faces = mesh.vertices - middle, mesh.faces.astype(np.int32)
+    vertices, faces = mesh.vertices - middle, mesh.faces.astype(np.uint32)
     farthest = vertices.copy()
     on_rim = np.zeros(len(vertices), dtype=np.bool_)
     lock_rims(faces, on_rim)

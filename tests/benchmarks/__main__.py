@@ -1,6 +1,7 @@
 """python -m tests.benchmarks [--only NAME ...] [--quick]: measure and write docs/BENCHMARKS.md.
 
-Campus, gpu, sides and reach only with --only.  Takes about a quarter of an hour on two cores; leave the machine alone.
+Campus, gpu, light_mesh, sides and reach only with --only.  The others take about a quarter of an hour on two cores; leave
+the machine alone.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from tests.benchmarks import (
     engines,
     first_call,
     gpu,
+    light_mesh,
     normals,
     queries,
     rays,
@@ -53,6 +55,7 @@ BENCHMARKS = {
     "sizes": Benchmark("Size of the scene", sizes.TEXT, sizes.run),
     "queries": Benchmark("Queries", queries.TEXT, queries.run),
     "buildings": Benchmark("Buildings", buildings.TEXT, buildings.run),
+    "light_mesh": Benchmark("Light mesh", light_mesh.TEXT, light_mesh.run, by_default=False),
     "campus": Benchmark("Campus", campus.TEXT, campus.run, by_default=False),
     "dense": Benchmark("Sparse and dense", dense.TEXT, dense.run),
     "normals": Benchmark("Normals", normals.TEXT, normals.run),

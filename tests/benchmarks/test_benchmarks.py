@@ -71,6 +71,16 @@ def test_quick_rays_are_cast_both_ways(tmp_path: Path) -> None:
     assert all(float(cell) >= 0 for row in rows for cell in row[3:])
 
 
+@pytest.mark.usefixtures("one_thread")
+def test_quick_light_mesh_compares_runs_with_it_and_without(tmp_path: Path) -> None:
+    benchmarks.main(["--quick", "--only", "light_mesh", "--out", str(tmp_path / "light.md")])
+    head, _, *rows = _table((tmp_path / "light.md").read_text(encoding="utf-8"))
+    assert head[5] == "CPU, with / without" and len(rows) == 1
+    faces, light_faces = (int(cell.replace(",", "")) for cell in rows[0][1:3])
+    assert 0 < light_faces < faces / 3
+    assert all(float(cell) > 0 for cell in rows[0][3:])
+
+
 def test_a_section_replaces_its_older_self_and_leaves_the_others(tmp_path: Path) -> None:
     out = tmp_path / "a.md"
     for title, body in (("Second", "2"), ("First", "1\n\n### 1.1"), ("Second", "two")):
