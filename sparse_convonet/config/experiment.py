@@ -62,7 +62,7 @@ class DataConfig:
     furniture: str | None = None  # path of a furniture pack; null: the shipped one
     crop_m: float = 6.0  # side of the crops that are cut from buildings, at voxels of 8 cm
     batches_per_building: int = 12  # of each of two buildings in turn
-    plain_share: float = 0.0  # of the crops of large scenes: those of a plain floor, ceiling or wall, if there is one
+    plain_share: float = 0.0  # of the crops of large scenes: those of a plain floor or ceiling, if there is one
     context_voxels: float = 0.0  # half the edge of the thinned surroundings of a crop; 0: crops end sharply
     sharp_share: float = 0.0  # of the crops of buildings that end sharply all the same, as a scan that was cut
     band_share: float = 0.0  # of the queries of such crops: within band_voxels of the surface, to both sides

@@ -89,6 +89,8 @@ def _chunks(
 ) -> Iterator[PointChunk]:
     """counts: becomes the numbers of points that lines of their own give, behind the first."""
     rows, width, waiting = 0, 0, None
+    both = enumerate(zip(names, headings, strict=False))
+    others = {heading: column for column, (name, heading) in both if heading and not name}
     for table, share in tables:
         rows, width = rows + len(table), table.shape[1]
         for start in range(0, len(table) if width >= 3 else 0, chunk_points or len(table)):
@@ -97,11 +99,6 @@ def _chunks(
             part = table[start : start + (chunk_points or len(table))]
             if len(names) != width:
                 raise _misfit(path, names, width)
-            others = {
-                heading: column
-                for column, (name, heading) in enumerate(zip(names, headings, strict=False))
-                if not name and heading
-            }
             attributes = NamedNumbers(others, partial(_others, part, others))
             waiting = PointChunk(*fields_of(path, _named(part, names)), share, unit=layout.unit, attributes=attributes)
     _check(path, layout, rows, width, counts)

@@ -15,6 +15,7 @@ from sparse_convonet.clouds.coincidence import in_place_sample
 from sparse_convonet.mesh.collapse import CollapsedMesh, collapse_edges
 from sparse_convonet.mesh.light_numba import number_by_first_use
 from sparse_convonet.mesh.normals import with_area_normals
+from sparse_convonet.mesh.raycast import TriangleScene
 from sparse_convonet.mesh.raycast_tree import TreeEngine
 from sparse_convonet.runtime.threads import run_ranges
 from sparse_convonet.structures import Mesh
@@ -108,9 +109,7 @@ class LightBlocks:
 
 
 def _distances(sample: np.ndarray, mesh: Mesh) -> np.ndarray:
-    """(N,) float64, of points (N, 3) to a mesh; 0 of none.  To import open3d would take longer than this tree does."""
+    """(N,) float64, of points (N, 3) to a mesh; 0 of none.  To import open3d would take longer than the tree does."""
     if len(sample) == 0:
         return np.zeros(1)
-    middle = mesh.vertices.mean(axis=0)
-    tree = TreeEngine(mesh.vertices - middle, mesh.faces, torch.get_num_threads())
-    return tree.nearest((sample - middle).astype(np.float32))[0]
+    return TriangleScene(mesh.vertices, mesh.faces, torch.get_num_threads(), TreeEngine).nearest(sample)[0]

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import importlib.util
 import logging
+from collections.abc import Callable
 from typing import Protocol
 
 import numpy as np
@@ -34,20 +35,27 @@ class RayEngine(Protocol):
 class TriangleScene:
     """A fixed triangle mesh that answers which triangle a ray meets first and how far a point is from it.
 
-    vertices: (V, 3) metres.  faces: (F, 3) vertex indices.  threads: 0 takes every core.
+    vertices: (V, 3) metres.  faces: (F, 3) vertex indices.  threads: 0 takes every core.  engine: made of vertices around
+    the origin, faces and threads; default: open3d's where that is installed.
     Embree works in float32, so everything is moved to the centre of the mesh first: a building far
     from the origin loses nothing.
     Raises ValueError on a mesh without faces, on non-finite vertices and on indices out of range.
     """
 
-    def __init__(self, vertices: np.ndarray, faces: np.ndarray, threads: int = 1) -> None:
+    def __init__(
+        self,
+        vertices: np.ndarray,
+        faces: np.ndarray,
+        threads: int = 1,
+        engine: Callable[[np.ndarray, np.ndarray, int], RayEngine] | None = None,
+    ) -> None:
         vertices = np.asarray(vertices, dtype=np.float64)
         faces = np.asarray(faces)
         _check_mesh(vertices, faces)
         self.threads = threads
         self.bounds = np.array([vertices[faces].min(axis=(0, 1)), vertices[faces].max(axis=(0, 1))])  # (2, 3)
         self._centre = self.bounds.mean(axis=0)
-        self._engine = ray_engine(vertices - self._centre, faces, threads)
+        self._engine = (engine or ray_engine)(vertices - self._centre, faces, threads)
 
     def first_hits(self, origins: np.ndarray, directions: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Rays from (R, 3) origins along (R, 3) unit directions.

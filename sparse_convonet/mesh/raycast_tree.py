@@ -24,7 +24,9 @@ class TreeEngine:
         boxes = np.empty((2 * count, 6), dtype=np.float32)
         links = np.empty((2 * count, 2), dtype=np.int32)
         order = np.empty(count, dtype=np.int32)
-        extents = np.concatenate([corners.min(axis=1), corners.max(axis=1)], axis=1)  # (F, 6)
+        first, second, third = corners.swapaxes(0, 1)  # (F, 3) each, several times as fast as along an axis of 3
+        low, high = (bound(bound(first, second), third) for bound in (np.minimum, np.maximum))
+        extents = np.concatenate([low, high], axis=1)  # (F, 6)
         nodes = build_tree(extents, boxes, links, order)
         self._tree = boxes[:nodes].copy(), links[:nodes].copy(), corners[order].reshape(count, 9)
         self._normals = _unit_normals(vertices[faces[order]])  # (F, 3), in the order of the leaves

@@ -7,6 +7,7 @@ import trimesh
 from sparse_convonet.mesh.cleanup import CrumbRule, remove_small_components, remove_unsupported
 from sparse_convonet.mesh.topology import mesh_statistics
 from sparse_convonet.structures import Mesh
+from tests.mesh.plane import plane
 
 
 def _joined(*parts: trimesh.Trimesh) -> Mesh:
@@ -16,16 +17,6 @@ def _joined(*parts: trimesh.Trimesh) -> Mesh:
 
 def _sphere(radius: float, centre: tuple[float, float, float] = (0.0, 0.0, 0.0)) -> trimesh.Trimesh:
     return trimesh.creation.icosphere(subdivisions=2, radius=radius).apply_translation(centre)  # 320 faces
-
-
-def _plane(cells: int) -> Mesh:
-    """The square 0..cells in z = 0, two triangles per unit square."""
-    x, y = np.meshgrid(np.arange(cells + 1), np.arange(cells + 1), indexing="ij")
-    vertices = np.stack([x, y, np.zeros_like(x)], axis=-1).reshape(-1, 3).astype(np.float64)
-    low = (np.arange(cells)[:, None] * (cells + 1) + np.arange(cells)).ravel()
-    right, up = low + cells + 1, low + 1
-    faces = np.concatenate([np.stack([low, right, right + 1], 1), np.stack([low, right + 1, up], 1)])
-    return Mesh(vertices, faces)
 
 
 def _crumbs(below: float, reach: float) -> CrumbRule:
@@ -125,7 +116,7 @@ def test_points_count_for_pieces_within_reach_alone() -> None:
 
 def test_a_mesh_without_faces_or_points_has_nothing_unsupported() -> None:
     empty = Mesh(np.zeros((0, 3)), np.zeros((0, 3), dtype=np.int64))
-    for mesh, points in ((empty, np.zeros((3, 3))), (_plane(2), np.zeros((0, 3)))):
+    for mesh, points in ((empty, np.zeros((3, 3))), (plane(2), np.zeros((0, 3)))):
         assert remove_unsupported(mesh, points, _crumbs(99.0, 1.0), 1.0).mesh is mesh
 
 

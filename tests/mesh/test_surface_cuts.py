@@ -9,24 +9,15 @@ import trimesh
 from sparse_convonet.mesh.surface_cuts import FarCut, SurfacePoints, UnseenCut, cut_surface
 from sparse_convonet.mesh.topology import mesh_statistics
 from sparse_convonet.structures import Mesh
+from tests.mesh.plane import plane
 
 THICK = 1.25  # voxels: a wall of 10 cm in voxels of 8 cm
 WIDE = 40
 
 
-def _plane(cells: int) -> Mesh:
-    """The square 0..cells in z = 0, two triangles per unit square."""
-    x, y = np.meshgrid(np.arange(cells + 1), np.arange(cells + 1), indexing="ij")
-    vertices = np.stack([x, y, np.zeros_like(x)], axis=-1).reshape(-1, 3).astype(np.float64)
-    low = (np.arange(cells)[:, None] * (cells + 1) + np.arange(cells)).ravel()
-    right, up = low + cells + 1, low + 1
-    faces = np.concatenate([np.stack([low, right, right + 1], 1), np.stack([low, right + 1, up], 1)])
-    return Mesh(vertices, faces)
-
-
 def _wall(thick: float) -> Mesh:
     """Two faces, the upper one at z = 0, that look away from each other."""
-    front = _plane(WIDE)
+    front = plane(WIDE)
     back = front.vertices - (0, 0, thick)
     return Mesh(
         np.concatenate([front.vertices, back]),
@@ -48,7 +39,7 @@ def _heights(mesh: Mesh) -> set[float]:
 
 
 def test_unobserved_surface_is_cut_and_observed_surface_is_not() -> None:
-    mesh = _plane(40)
+    mesh = plane(40)
     points = np.random.default_rng(0).uniform((0, 0, -0.2), (20, 40, 0.2), size=(8000, 3))
     cleaned = cut_surface(mesh, SurfacePoints(points), FarCut(2.0))
     x = cleaned.mesh.vertices[:, 0]
@@ -62,11 +53,11 @@ def test_unobserved_surface_is_cut_and_observed_surface_is_not() -> None:
 def test_a_gap_in_the_points_narrower_than_the_distance_leaves_no_hole() -> None:
     grid = np.stack(np.meshgrid(np.arange(0, 41), np.arange(0, 41), [0.0]), axis=-1).reshape(-1, 3)
     gap = grid[np.linalg.norm(grid[:, :2] - 20, axis=1) > 3.5]
-    assert cut_surface(_plane(40), SurfacePoints(gap), FarCut(3.0)).removed_faces == 0
+    assert cut_surface(plane(40), SurfacePoints(gap), FarCut(3.0)).removed_faces == 0
 
 
 def test_the_cut_leaves_no_face_hanging_by_one_edge() -> None:
-    mesh = _plane(40)
+    mesh = plane(40)
     ragged = np.random.default_rng(1).uniform(0, 40, size=(150, 3)) * (1, 1, 0)
     kept = cut_surface(mesh, SurfacePoints(ragged), FarCut(1.5)).mesh
     before = mesh.to_trimesh().face_adjacency
@@ -84,7 +75,7 @@ def test_the_cut_leaves_no_face_hanging_by_one_edge() -> None:
 @pytest.mark.parametrize("cut", [FarCut(1.0), UnseenCut()])
 def test_cutting_without_points_is_refused_and_no_surface_stays_none(cut: FarCut | UnseenCut) -> None:
     with pytest.raises(ValueError, match="at least one input point"):
-        cut_surface(_plane(2), SurfacePoints(np.zeros((0, 3))), cut)
+        cut_surface(plane(2), SurfacePoints(np.zeros((0, 3))), cut)
     empty = Mesh(np.zeros((0, 3)), np.zeros((0, 3), dtype=np.int64))
     assert cut_surface(empty, SurfacePoints(np.zeros((1, 3))), cut).removed_faces == 0
 
@@ -116,7 +107,7 @@ def test_scanners_tell_the_faces_of_a_wall_apart_that_is_thinner_than_points_can
 
 def test_a_face_on_the_points_stays_though_it_looks_away_from_the_scanner(rng: np.random.Generator) -> None:
     points = _on(0.0, rng, noise=0.05)  # the network put the solid on the wrong side of them
-    kept = cut_surface(_plane(WIDE), SurfacePoints(points, _ways(points, (20, 20, -30))), UnseenCut())
+    kept = cut_surface(plane(WIDE), SurfacePoints(points, _ways(points, (20, 20, -30))), UnseenCut())
     assert kept.removed_faces == 0
 
 
