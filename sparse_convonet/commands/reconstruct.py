@@ -22,6 +22,9 @@ def main(arguments: list[str] | None = None) -> None:
     if options.threads is not None and options.threads < 1:
         raise ValueError(f"--threads: expected at least 1, found {options.threads}")
     faces, error_mm = simplification(options.simplify)
+    if options.surface == "inner" and (options.known_only or options.observed_only is not None):
+        found = "--known-only" if options.known_only else "--observed-only"
+        raise ValueError(f"--surface inner: expected no {found} beside it, found both; give one: inner is the stricter")
     reach_voxels, reach_m = observed_reach(options.observed_only, known_only=options.known_only)
     with starting():
         import torch
@@ -232,7 +235,7 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--light-error",
         metavar="MM",
-        help="error that the light mesh may have (5mm); default: a quarter of a cell",
+        help="error that the light mesh may have (5mm), kept by 95 %% of it, not by all; default: a quarter of a cell",
     )
     add("--page", action="store_true", help="also write page.html: the result to look at in a browser, in one file")
     add(

@@ -11,6 +11,7 @@ from open3d.core import Tensor
 from scipy.spatial import cKDTree
 
 from sparse_convonet.mesh.cleanup import remove_small_components
+from sparse_convonet.mesh.collapse import collapse_edges
 from sparse_convonet.mesh.finish import LEAST_FACES
 from sparse_convonet.mesh.topology import is_watertight
 from sparse_convonet.structures import Mesh
@@ -19,6 +20,7 @@ logger = logging.getLogger(__name__)
 
 _MORE_FACES = (1.0, 1.1, 1.3, 1.7)  # tried in turn when decimation opens a mesh that was closed
 _STEP = 0.7  # the face count falls by this factor from one measured attempt to the next
+_ATTEMPTS = 12  # with bounds that fall by the same factor
 _SAMPLES = 200_000  # vertices whose distance to the other surface is measured
 _BOUNDARY_WEIGHT = 1.0  # open borders resist like the surface does
 
@@ -58,11 +60,16 @@ def simplify_to_error(mesh: Mesh, error: float) -> Simplified:
 
     The error of every attempt is measured, not estimated from quadrics: the largest distance of (at most
     200,000) vertices of either mesh to the other's surface.  Each attempt has 0.7 times the faces of the one before,
-    and continues from it; the last within the error wins.  error: in units of the mesh.
+    and continues from it; the last within the error wins.  The borders of an open mesh stay as they are.
+    error: in units of the mesh.
     """
     if not error > 0:
         raise ValueError(f"simplify: expected a positive error, found {error}")
     original, best = _Surface(mesh), Simplified(mesh, 0.0)
+    if not is_watertight(mesh.faces, len(mesh.vertices)):
+        best = _with_its_borders(mesh, original, error)
+        logger.info("simplified %d faces to %d, error %.6f", len(mesh.faces), len(best.mesh.faces), best.error)
+        return best
     while len(best.mesh.faces) * _STEP >= LEAST_FACES:
         attempt = simplify_to_faces(best.mesh, int(len(best.mesh.faces) * _STEP))
         if len(attempt.faces) >= len(best.mesh.faces) or len(attempt.faces) == 0:
@@ -73,6 +80,18 @@ def simplify_to_error(mesh: Mesh, error: float) -> Simplified:
         best = Simplified(attempt, measured)
     logger.info("simplified %d faces to %d, error %.6f", len(mesh.faces), len(best.mesh.faces), best.error)
     return best
+
+
+def _with_its_borders(mesh: Mesh, original: _Surface, error: float) -> Simplified:
+    """The same for an open mesh, whose borders open3d's decimation pulls in by more than most errors."""
+    bound = error
+    for _ in range(_ATTEMPTS):
+        attempt = collapse_edges(mesh, bound).mesh
+        measured = original.farthest_from(_Surface(attempt)) if len(attempt.faces) else np.inf
+        if measured <= error:
+            return Simplified(attempt, measured)
+        bound *= _STEP
+    return Simplified(mesh, 0.0)
 
 
 def surface_distance(first: Mesh, second: Mesh) -> float:

@@ -21,8 +21,11 @@ _FIRST_POINTS = 1000
 _CARRYING = ".las, .laz, .e57, .ply, .pcd and tables with headings"
 
 
-def require_attributes(inputs: Sequence[Path], names: Sequence[str]) -> None:
-    """Raise ValueError, in one sentence, where an input has no such number of each point, or mesh.ply no room for it."""
+def require_attributes(inputs: Sequence[Path], names: Sequence[str], columns: Sequence[str] | None = None) -> None:
+    """Raise ValueError, in one sentence, where an input has no such number of each point, or mesh.ply no room for it.
+
+    columns: of tables, as of io.chunks.read_chunks.
+    """
     written = [ply_name(name) for name in names]
     taken = [name for name, as_written in zip(names, written, strict=True) if as_written in _VERTEX_NAMES]
     if taken:
@@ -36,7 +39,7 @@ def require_attributes(inputs: Sequence[Path], names: Sequence[str]) -> None:
             "ask for one of them"
         )
     for path in inputs:
-        first = next(iter(read_chunks(path, chunk_points=_FIRST_POINTS, attributes=names)))
+        first = next(iter(read_chunks(path, chunk_points=_FIRST_POINTS, columns=columns, attributes=names)))
         missing = [name for name in names if name not in first.attributes]
         if missing:
             held = ", ".join(first.attributes) or "none"
@@ -52,14 +55,20 @@ def ply_name(name: str) -> str:
 
 
 def carry_attributes(
-    mesh: Path, inputs: Sequence[Path], names: Sequence[str], corner: np.ndarray, cell: float, progress: Progress
+    mesh: Path,
+    inputs: Sequence[Path],
+    names: Sequence[str],
+    columns: Sequence[str] | None,
+    corner: np.ndarray,
+    cell: float,
+    progress: Progress,
 ) -> None:
     """Write mesh.ply once more, in its place, with the attributes of the points near each vertex.
 
-    mesh: .ply in the frame of the inputs.  corner: (3,) where the cells in which points are put together begin, cell: their
-    edge, both in that frame and its units.
+    mesh: .ply in the frame of the inputs.  columns: as of require_attributes.  corner: (3,) where the cells in which
+    points are put together begin, cell: their edge, both in that frame and its units.
     """
-    table = attribute_cells(_parts(inputs, names, progress), names, corner, cell)
+    table = attribute_cells(_parts(inputs, names, columns, progress), names, corner, cell)
     kinds = {ply_name(name): kind for name, kind in table.kinds.items()}
 
     def at(places: np.ndarray) -> dict[str, np.ndarray]:
@@ -72,10 +81,10 @@ def carry_attributes(
 
 
 def _parts(
-    inputs: Sequence[Path], names: Sequence[str], progress: Progress
+    inputs: Sequence[Path], names: Sequence[str], columns: Sequence[str] | None, progress: Progress
 ) -> Iterator[tuple[np.ndarray, Mapping[str, np.ndarray]]]:
     for number, path in enumerate(inputs):
-        for chunk in read_chunks(path, attributes=names):
+        for chunk in read_chunks(path, columns=columns, attributes=names):
             progress("attributes", (number + chunk.share) / len(inputs))
             unknown = np.full(len(chunk.points), np.nan)  # of scans in an E57 file that lack what others have
             yield chunk.points, {name: chunk.attributes.get(name, unknown) for name in names}

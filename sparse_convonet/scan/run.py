@@ -121,7 +121,7 @@ def _check(request: ScanRequest) -> None:
     if request.floor_plan:
         require_floor_plans()
     if request.attributes:
-        require_attributes(request.inputs, request.attributes)
+        require_attributes(request.inputs, request.attributes, request.columns)
     existing = [name for name in request.result_files if (request.out / name).exists()]
     existing += request.storey_files
     if existing and not request.overwrite:
@@ -198,7 +198,7 @@ def _make(
         if request.attributes:
             corner = settings.scan_frame.to_scan(gathered.scan.points.low[None])[0]
             cell = gathered.scan.plan.voxel_size_m / settings.metres_per_unit
-            carry_attributes(mesh_path, request.inputs, request.attributes, corner, cell, progress)
+            carry_attributes(mesh_path, request.inputs, request.attributes, request.columns, corner, cell, progress)
         watch.lap("write")
         drawn = None
         if request.floor_plan:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
-from sparse_convonet.commands.reconstruct import observed_reach
+from sparse_convonet.commands.reconstruct import main, observed_reach
 from sparse_convonet.mesh.point_support import OBSERVED_VOXELS
 from sparse_convonet.mesh.surface_cuts import FarCut
 from sparse_convonet.plan.settings import ReconstructionSettings
@@ -40,3 +42,9 @@ def test_surface_is_cut_in_voxels_or_centimetres(
 def test_other_words_are_refused(text: str, known_only: bool, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         observed_reach(text, known_only=known_only)
+
+
+@pytest.mark.parametrize("other", [["--known-only"], ["--observed-only", "20cm"]], ids=["known", "observed"])
+def test_inner_surfaces_are_given_alone(tmp_path: Path, other: list[str]) -> None:
+    with pytest.raises(ValueError, match=f"--surface inner: expected no {other[0]} beside it, found both; give one"):
+        main([str(tmp_path / "scan.ply"), "--out", str(tmp_path / "out"), "--surface", "inner", *other])

@@ -8,7 +8,7 @@ import trimesh
 
 from sparse_convonet.extract.mise import ExtractionSettings, extract_mesh
 from sparse_convonet.mesh.simplify import simplify_to_error, simplify_to_faces, surface_distance
-from sparse_convonet.mesh.topology import mesh_statistics
+from sparse_convonet.mesh.topology import keep_faces, mesh_statistics
 from sparse_convonet.structures import Mesh
 from tests.mesh.analytic_fields import Field, block_of_cells, box, lattice_noise, torus
 
@@ -46,6 +46,24 @@ def test_flat_walls_need_few_faces() -> None:
     simplified = simplify_to_error(BOX, 0.2).mesh
     assert len(simplified.faces) < len(BOX.faces) / 50
     assert mesh_statistics(simplified).watertight
+
+
+@pytest.mark.parametrize("error", [0.05, 0.2])
+def test_an_open_mesh_keeps_its_borders_and_has_far_fewer_faces(error: float) -> None:
+    """Cut in steps, as a surface is where no points show it."""
+    low = TORUS.vertices[TORUS.faces].min(axis=1)
+    opened = keep_faces(TORUS, low[:, 0] + low[:, 1] > -3)
+    simplified = simplify_to_error(opened, error)
+    assert len(simplified.mesh.faces) < len(opened.faces) / 2
+    assert surface_distance(opened, simplified.mesh) == simplified.error <= error
+    border = {tuple(place) for place in opened.vertices[border_vertices(opened)]}
+    assert border == {tuple(place) for place in simplified.mesh.vertices[border_vertices(simplified.mesh)]}
+
+
+def border_vertices(mesh: Mesh) -> np.ndarray:
+    edges = np.sort(np.concatenate([mesh.faces[:, [0, 1]], mesh.faces[:, [1, 2]], mesh.faces[:, [2, 0]]]), axis=1)
+    found, counts = np.unique(edges, axis=0, return_counts=True)
+    return np.unique(found[counts == 1])
 
 
 def test_surface_distance_of_parallel_shells_is_their_distance() -> None:

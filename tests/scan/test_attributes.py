@@ -102,6 +102,18 @@ def test_tables_carry_what_their_headings_name(tmp_path: Path, name: str, head: 
         assert found[names[1]].dtype == np.uint8 and (found[names[1]][on_floor] == FLOOR).mean() > 0.9
 
 
+def test_what_the_user_says_of_columns_holds_for_what_they_carry_too(tmp_path: Path) -> None:
+    points = room_points(8000)
+    lines = [f"{y},{x},{z},{x}" for x, y, z in points]
+    (tmp_path / "room.csv").write_text("\n".join(["x,y,z,along", *lines]) + "\n", encoding="ascii")
+    settings = ReconstructionSettings(voxel_size_m=0.15)
+    asked = ScanRequest([tmp_path / "room.csv"], tmp_path / "out", settings, up="z", light=(), attributes=["along"])
+    reconstruct_scan(replace(asked, columns=["y", "x", "z", "-"]))
+    found = vertices(tmp_path / "out" / "mesh.ply")
+    known = np.isfinite(found["along"]) & (found["x"] > 0.3) & (found["x"] < ROOM[0] - 0.3)
+    assert known.mean() > 0.4 and np.abs(found["along"][known] - found["x"][known]).mean() < 0.12
+
+
 def test_what_points_do_not_carry_is_refused_before_the_work(asked: ScanRequest, tmp_path: Path) -> None:
     with pytest.raises(ValueError, match=r"expected numbers colour of each point, found intensity, .*classification"):
         reconstruct_scan(replace(asked, attributes=["colour"]))

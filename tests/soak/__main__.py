@@ -39,6 +39,12 @@ def main(arguments: list[str] | None = None) -> int:
         shutil.rmtree(out / name, ignore_errors=True)
         (out / name).mkdir(parents=True)
     inputs = Inputs.write(out / "inputs")
+    if 0 < options.reconstructions <= (least := len(inputs.scans)):
+        for name in _OWN:
+            shutil.rmtree(out / name)
+        parser.error(
+            f"--reconstructions: expected 0, or more than the {least} that warm up, found {options.reconstructions}"
+        )
     told = _rounds(options.reconstructions, out) if options.reconstructions > 0 else None
     same = Same(dict(told.answer.get("digests", {})) if told else {})
     started = time.monotonic()

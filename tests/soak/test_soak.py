@@ -19,6 +19,7 @@ from sparse_convonet.io.chunks import READ_SUFFIXES
 from tests.reliability import killing
 from tests.reliability.killing import ENVIRONMENT
 from tests.reliability.snapshots import snapshot
+from tests.soak.__main__ import main
 from tests.soak.doors import Doors
 from tests.soak.rounds import Folders, Round, Same, Soak
 from tests.soak.scans import Inputs
@@ -265,3 +266,10 @@ def _tool_runs(folders: Folders, wrong: str) -> ToolRuns:
     same.differs("scan, good", {"mesh.ply": b"the same".hex(), "report.json": "{}"})
     command = [sys.executable, "-c", _TOOL, wrong]
     return ToolRuns(Inputs(scans, {"bad": folders.inputs / "bad.ply"}), folders, same, command)
+
+
+def test_fewer_rounds_than_warm_up_are_refused_at_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as refused:
+        main(["--reconstructions", "30", "--out", str(tmp_path)])
+    assert refused.value.code == 2 and "more than the 32 that warm up, found 30" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
