@@ -167,6 +167,10 @@ class VoxelFrame:
         lowest = np.asarray(centres_world, dtype=np.float64).min(axis=0)
         return cls(lowest - voxel_size_m / 2, voxel_size_m)
 
+    def moved(self, voxels: float) -> VoxelFrame:
+        """The frame whose coordinates are those of this one and `voxels` more, along every axis."""
+        return VoxelFrame(self.origin_world - voxels * self.voxel_size_m, self.voxel_size_m)
+
     def to_voxels(self, points_world: np.ndarray) -> np.ndarray:
         """(N, 3) metres -> (N, 3) float64 voxel coordinates."""
         return (np.asarray(points_world, dtype=np.float64) - self.origin_world) / self.voxel_size_m

@@ -42,6 +42,8 @@ def main(arguments: list[str] | None = None) -> None:
         voxel_size_m=options.voxel_size,
         cell_size_m=options.cell_size,
         threshold=options.tau,
+        twice=options.twice,
+        carve=not options.no_carve,
         surface=options.surface,
         observed_only_voxels=reach_voxels,
         observed_only_m=reach_m,
@@ -187,6 +189,18 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="keep points that rays from elsewhere passed through (people who walked by, reflections); default: they are "
         "left out where it is known where the scanner stood",
+    )
+    add(
+        "--twice",
+        action="store_true",
+        help="encode the scan twice, with voxels moved by half a voxel, and take the mean: better, in half as much time "
+        "again",
+    )
+    add(
+        "--no-carve",
+        action="store_true",
+        help="keep surface in space that the rays of the scanner passed; default: it goes where it is known where the "
+        "scanner stood",
     )
     add("--removed", action="store_true", help="also write the points that were left out as ghosts: removed.ply")
     add(

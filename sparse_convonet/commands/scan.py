@@ -1,4 +1,4 @@
-"""Scan the mesh of any building virtually: find free stations or a walk in it, and write what a scanner sees as PLY."""
+"""Scan the mesh of any building virtually: find free stations or a walk in it, and write what a scanner sees."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ EXAMPLES = (
     "house.ply --out scan.ply",
     "house.glb --up y --out scan.ply --points 2000000 --noise-cm 0.5",
     "house.ply --out walk.ply --mode walk",
+    "house.ply --out scan.npz",
 )
 
 
@@ -33,7 +34,13 @@ def main(arguments: list[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser("scan", __doc__, EXAMPLES)
     parser.add_argument("mesh", type=Path, help="mesh of a building, in metres; need not be watertight")
-    parser.add_argument("--out", type=Path, required=True, help="PLY file to write, in the frame of the mesh")
+    parser.add_argument(
+        "--out",
+        type=Path,
+        required=True,
+        help="points to write in the frame of the mesh: .ply, .xyz, .las, .laz, or .npz, which also says where the scanner "
+        "stood",
+    )
     parser.add_argument("--mode", choices=("stations", "walk"), default="stations")
     parser.add_argument("--noise-cm", type=float, default=1.0, help="standard deviation of the range; default 1")
     parser.add_argument("--points", type=int, default=500_000, help="points to write; default 500000")

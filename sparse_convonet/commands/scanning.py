@@ -22,7 +22,7 @@ _LEAST_RETURN = 50
 
 
 def scan_mesh(options: argparse.Namespace) -> None:
-    """The file of points at --out."""
+    """The file of points at --out, with where the scanner stood if it can say that."""
     require_writable(options.out.parent)
     mesh = read_mesh(options.mesh)
     rotation = up_rotation(options.up)
@@ -52,10 +52,11 @@ def scan_mesh(options: argparse.Namespace) -> None:
         if not walk:
             return scanner.scan_stations(np.stack(places), -(-rays // len(places)), settings, rng)
         parts = [
-            scanner.scan_path(path, max(1, int(rays * share)), settings, rng).points
+            scanner.scan_path(path, max(1, int(rays * share)), settings, rng)
             for path, share in zip(places, _walk_shares(places), strict=True)
         ]
-        return PointCloud(np.concatenate(parts))
+        scanners = [part.scanners for part in parts if part.scanners is not None]
+        return PointCloud(np.concatenate([part.points for part in parts]), scanners=np.concatenate(scanners))
 
     rays, cloud = options.points, scan(options.points)
     while len(cloud) < options.points:
@@ -69,7 +70,8 @@ def scan_mesh(options: argparse.Namespace) -> None:
     if len(cloud) > options.points:
         kept = np.random.default_rng(options.seed).choice(len(cloud), options.points, replace=False)
         cloud = cloud.select(np.sort(kept))
-    write_points(options.out, PointCloud(cloud.points @ rotation))
+    assert cloud.scanners is not None
+    write_points(options.out, PointCloud(cloud.points @ rotation, scanners=cloud.scanners @ rotation))
     logging.info("%d points written to %s", len(cloud), options.out)
 
 

@@ -14,11 +14,12 @@ from sparse_convonet.out_of_core.assembly.joined_tiles import whole_mesh
 from sparse_convonet.out_of_core.assembly.tile_frame import TileFrame
 from sparse_convonet.out_of_core.assembly.written_mesh import ResultPaths, WrittenMesh
 from sparse_convonet.out_of_core.points.store_points import PointStore
+from sparse_convonet.out_of_core.tiles.carving import FreeSpaceJob, cubic_metres, make_free_space
 from sparse_convonet.out_of_core.tiles.field_queries import StoredQueries
 from sparse_convonet.out_of_core.tiles.plan_tiles import TiledPlan
 from sparse_convonet.out_of_core.tiles.schedule import Encoding, encode_all, mesh_all, search_all
 from sparse_convonet.out_of_core.tiles.work import Work, forget_work
-from sparse_convonet.out_of_core.tiles.work_plan import mesh_tiles
+from sparse_convonet.out_of_core.tiles.work_plan import SECOND, mesh_tiles
 from sparse_convonet.plan.plan import Plan
 from sparse_convonet.plan.settings import ReconstructionSettings
 from sparse_convonet.plan.stages import FoundSurface
@@ -69,15 +70,19 @@ class StoredScan:
         """Encode, search and mesh all tiles, with what the runner offers.  Raises as it does."""
         started = time.monotonic()
         encoding = self._encode(progress)
+        encoded = time.monotonic()
+        free_m3 = self._carve(progress)
         cells = encoding.level_cells
         self._points_per_voxel = self._store.count / cells[min(cells)]
-        encoded = time.monotonic()
+        carved = time.monotonic()
         search_all(self._folder, encoding.seed_tiles, self._runner, self._needs, progress)
         mesh_all(self._folder, self._runner, self._needs, progress)
         forget_work()
         return_freed_memory()
-        seconds = {"encode": encoded - started, "mesh": time.monotonic() - encoded}
-        return FoundSurface(encoding.level_cells, self._planned.work.threshold, seconds)
+        seconds = {"encode": encoded - started, "mesh": time.monotonic() - carved}
+        if free_m3 is not None:
+            seconds["free_space"] = carved - encoded
+        return FoundSurface(encoding.level_cells, self._planned.work.threshold, seconds, free_m3)
 
     def whole_mesh(self, progress: Progress) -> tuple[Mesh, int]:
         """The finished mesh in the world, metres, z up, which may be empty, and how many pieces were removed."""
@@ -104,10 +109,28 @@ class StoredScan:
     def queries(self, progress: Progress) -> StoredQueries:
         """What answers queries about the field, which is encoded first; it reads the folder."""
         self._encode(progress)
+        self._carve(progress)
         forget_work()
         return StoredQueries(Work(self._folder))
+
+    def _carve(self, progress: Progress) -> float | None:
+        """Find the space that is free for sure, if that is wanted and known; its cubic metres."""
+        if not (self._settings.carve and self._store.has_scanners):
+            return None
+        progress("free space", 0.0)
+        job = FreeSpaceJob(str(self._folder))
+        ((_, cells),) = self._runner.run(make_free_space, [job], lambda job: self._needs)
+        return cubic_metres(cells, self.voxels)
 
     def _encode(self, progress: Progress) -> Encoding:
         forget_work()  # of a former plan
         self._runner.require_shared(self._folder)
-        return encode_all(self._folder, self._unet, self._planned.encoded, self._runner, self._needs, progress)
+        tiles = self._planned.encoded
+        if self._planned.work.twice:
+
+            def tell(stage: str, share: float) -> None:
+                progress(f"{stage} again", share)
+
+            encode_all(self._folder / SECOND, self._unet, tiles, self._runner, self._needs, tell)
+            forget_work()
+        return encode_all(self._folder, self._unet, tiles, self._runner, self._needs, progress)

@@ -18,7 +18,7 @@ from sparse_convonet.out_of_core.points.origin import Stations
 from sparse_convonet.out_of_core.points.store_points import GHOSTS_FILE, PointStore, store_cloud, store_points
 from sparse_convonet.out_of_core.stored_scan import StoredScan
 from sparse_convonet.out_of_core.tiles.plan_tiles import TiledPlan
-from sparse_convonet.out_of_core.tiles.work_plan import ENCODED, MESHES, MODEL_FILE, PLAN_FILE, POINTS
+from sparse_convonet.out_of_core.tiles.work_plan import ENCODED, MESHES, MODEL_FILE, PLAN_FILE, POINTS, SECOND
 from sparse_convonet.plan.settings import ReconstructionSettings
 from sparse_convonet.runtime.atomic import atomic_path
 from sparse_convonet.runtime.progress import Progress
@@ -124,6 +124,9 @@ class WorkFolder:
             with atomic_path(self.folder / MODEL_FILE) as temporary:
                 shutil.copyfile(weights, temporary)
             planned.work.save(self.folder)
+            if planned.work.twice:
+                (self.folder / SECOND).mkdir(exist_ok=True)
+                planned.work.second().save(self.folder / SECOND)
             with atomic_path(path) as temporary:
                 temporary.write_text(json.dumps(wanted), encoding="utf-8")
         elif any((self.folder / ENCODED).glob("*_*_*")):
@@ -139,7 +142,7 @@ class WorkFolder:
         )
 
     def _remove_tiles(self) -> None:
-        for name in (ENCODED, MESHES):
+        for name in (ENCODED, MESHES, SECOND):
             shutil.rmtree(self.folder / name, ignore_errors=True)
         for name in (PLAN_FILE, MODEL_FILE):
             (self.folder / name).unlink(missing_ok=True)

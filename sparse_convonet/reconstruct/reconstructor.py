@@ -149,9 +149,8 @@ class Reconstructor:
             return WholeScan(cloud, self.settings, self.model, plan)
         settings = replace(self.settings, voxel_size_m=plan.voxel_size_m, cell_size_m=plan.cell_size_m)
         cut = settings.surface_cut(plan.voxel_size_m)
-        with_scanners = takes_scanners(cloud, self.model) or (
-            cloud.scanners is not None and cut is not None and cut.needs_directions
-        )
+        needs_scanners = settings.carve or (cut is not None and cut.needs_directions)
+        with_scanners = takes_scanners(cloud, self.model) or (needs_scanners and cloud.scanners is not None)
         arrays = cloud.points, cloud.colours, cloud.scanners if with_scanners else None
         held = sum(array.nbytes for array in arrays if array is not None)
         folder = Path(tempfile.mkdtemp(prefix="sparse_convonet_"))

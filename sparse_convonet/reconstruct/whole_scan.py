@@ -15,6 +15,7 @@ from sparse_convonet.encode.hints import directions_to_scanners
 from sparse_convonet.extract.mise import ExtractionSettings, extract_mesh, threshold_logit
 from sparse_convonet.extract.refine import refine
 from sparse_convonet.extract.seeds import finest_cells_per_seed, seed_cells
+from sparse_convonet.fields.free_space import FreeSpace
 from sparse_convonet.fields.sparse import SparseField
 from sparse_convonet.mesh.cleanup import remove_pieces
 from sparse_convonet.mesh.colour import with_colours
@@ -23,13 +24,14 @@ from sparse_convonet.mesh.finish import finish_mesh
 from sparse_convonet.mesh.normals import with_field_normals
 from sparse_convonet.mesh.point_support import SupportingPoints
 from sparse_convonet.mesh.surface_cuts import SurfacePoints, cut_surface
-from sparse_convonet.model.field_queries import FieldQueries
+from sparse_convonet.model.field_queries import SECOND_SHIFT, FieldQueries
 from sparse_convonet.model.weights import TrainedModel
 from sparse_convonet.out_of_core.assembly.held_mesh import HeldMesh
 from sparse_convonet.out_of_core.assembly.tile_frame import TileFrame
 from sparse_convonet.out_of_core.assembly.written_mesh import ResultPaths, WrittenMesh
 from sparse_convonet.out_of_core.points.cloud_points import CloudPoints
 from sparse_convonet.out_of_core.points.point_store import StoredPoints
+from sparse_convonet.out_of_core.tiles.carving import cubic_metres, free_bricks
 from sparse_convonet.plan.plan import CloudDensity, Plan, make_plan
 from sparse_convonet.plan.settings import ReconstructionSettings
 from sparse_convonet.plan.stages import FoundSurface
@@ -49,7 +51,7 @@ def plan_in_memory(cloud: PointCloud, settings: ReconstructionSettings, model: T
 def takes_scanners(cloud: PointCloud, model: TrainedModel) -> bool:
     """Whether the network is told of the cloud's scanners; logs where it has some and is not."""
     if cloud.scanners is not None and not model.sparse.takes_hints:
-        logger.info("scanners  the model %s does not take their positions, which are left out", model.name)
+        logger.info("scanners  the model %s takes no directions to them, which are left out", model.name)
     return cloud.scanners is not None and model.sparse.takes_hints
 
 
@@ -85,12 +87,20 @@ class WholeScan:
         started = time.monotonic()
         points_voxel = self._frame.voxels.snap_to_voxels(self._points.points_world)
         field = self._encode(points_voxel, progress)
+        second = self._second(progress)
         encoded = time.monotonic()
-        self._found = self._mesh(field, points_voxel, progress)
+        free = self._free_space(progress)
+        carved = time.monotonic()
+        queries = FieldQueries(self._network, field, free, second)
+        self._found = self._mesh(field, queries, points_voxel, progress)
+        del queries, second
         level_cells = {level.stride: len(level.keys) for level in field.levels}
         self._points_per_voxel = len(points_voxel) / level_cells[min(level_cells)]
-        seconds = {"encode": encoded - started, "mesh": time.monotonic() - encoded}
-        return FoundSurface(level_cells, self._threshold, seconds)
+        seconds = {"encode": encoded - started, "mesh": time.monotonic() - carved}
+        if free is not None:
+            seconds["free_space"] = carved - encoded
+        free_m3 = None if free is None else cubic_metres(free.cells, self.voxels)
+        return FoundSurface(level_cells, self._threshold, seconds, free_m3)
 
     def whole_mesh(self, progress: Progress) -> tuple[Mesh, int]:
         """The finished mesh in the world, metres, z up, which may be empty, and how many pieces were removed."""
@@ -134,7 +144,21 @@ class WholeScan:
     def queries(self, progress: Progress) -> FieldQueries:
         """What answers queries about the field."""
         points_voxel = self._frame.voxels.snap_to_voxels(self._points.points_world)
-        return FieldQueries(self._network, self._encode(points_voxel, progress))
+        field, second = self._encode(points_voxel, progress), self._second(progress)
+        return FieldQueries(self._network, field, self._free_space(progress), second)
+
+    def _second(self, progress: Progress) -> SparseField | None:
+        """The scan encoded with voxels elsewhere, if that is wanted."""
+        if not self._settings.twice:
+            return None
+        moved = self.voxels.moved(SECOND_SHIFT)
+        return self._encode(moved.snap_to_voxels(self._points.points_world), progress, "encode again")
+
+    def _free_space(self, progress: Progress) -> FreeSpace | None:
+        if not (self._settings.carve and self.points.has_scanners):
+            return None
+        progress("free space", 0.0)
+        return FreeSpace.joined([found for _, found in free_bricks(self.points, self.voxels)])
 
     def _hints(self) -> np.ndarray | None:
         """(N, HINTS) float32 of the points, where the scanner of one is known."""
@@ -144,23 +168,25 @@ class WholeScan:
         return directions_to_scanners(stored.points_world, stored.scanners_world)
 
     @torch.no_grad()
-    def _encode(self, points_voxel: np.ndarray, progress: Progress) -> SparseField:
-        progress("encode", 0.0)
+    def _encode(self, points_voxel: np.ndarray, progress: Progress, stage: str = "encode") -> SparseField:
+        progress(stage, 0.0)
         device = next(self._network.parameters()).device
         points, hints = torch.from_numpy(points_voxel).to(device), None
         if self._tells_scanners and (told := self._hints()) is not None:
             hints = torch.from_numpy(told).to(device)
         field = self._network.encode(points, one_scene(points), hints)
-        progress("encode", 1.0)
+        progress(stage, 1.0)
         return field
 
     @torch.no_grad()
-    def _mesh(self, field: SparseField, points_voxel: np.ndarray, progress: Progress) -> tuple[Mesh, int]:
+    def _mesh(
+        self, field: SparseField, queries: FieldQueries, points_voxel: np.ndarray, progress: Progress
+    ) -> tuple[Mesh, int]:
         """The surface in voxel coordinates, and how many small pieces were removed.
 
         The order of out_of_core.assembly.finishing.
         """
-        settings, plan, queries = self._settings, self.plan, FieldQueries(self._network, field)
+        settings, plan = self._settings, self.plan
         cell, logit = self._frame.cell_voxels, threshold_logit(self._threshold)
 
         def tell(edge: int, done: int, total: int) -> None:

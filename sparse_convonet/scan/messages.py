@@ -152,6 +152,11 @@ def tell_result(report: dict[str, Any], written: Sequence[Path], *, scanners_by:
             light["faces"], ", ".join(path.name for path in written if path.suffix[1:] in LIGHT_FORMATS),
             1000 * light["within_95_m"], 1000 * light["largest_m"],
         )  # fmt: skip
+    if report["free_space_m3"] is not None:
+        logger.info(
+            "carved    nothing was built in %.0f m3 that the rays of the scanner passed (--no-carve builds there)",
+            report["free_space_m3"],
+        )
     if report["sides"] is not None:
         sides = report["sides"]
         logger.info(

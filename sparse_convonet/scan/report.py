@@ -95,6 +95,7 @@ def report_of(
         },
         "light_mesh": None if written.light is None else _rounded(written.light),
         "removed_pieces": written.removed_pieces,
+        "free_space_m3": None if found.free_m3 is None else round(found.free_m3, 2),
         "coverage": {
             "within_1_cell": round(written.coverage[0], 5),
             "within_1_voxel": round(written.coverage[1], 5),

@@ -174,7 +174,15 @@ def test_refinement_brings_vertices_nearer_to_the_level_set(model: TrainedModel)
     assert mean_error(3) < 0.5 * mean_error(0)
 
 
-@pytest.mark.parametrize("more", [{}, {"observed_only_voxels": 1.0, "simplify_faces": 2000}, {"surface": "inner"}])
+@pytest.mark.parametrize(
+    "more",
+    [
+        {},
+        {"observed_only_voxels": 1.0, "simplify_faces": 2000},
+        {"surface": "inner"},
+        {"twice": True},
+    ],
+)
 def test_a_scan_that_does_not_fit_the_memory_goes_through_the_disk_to_the_same_mesh(
     model: TrainedModel, more: dict[str, Any], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -194,6 +202,17 @@ def test_a_scan_that_does_not_fit_the_memory_goes_through_the_disk_to_the_same_m
     assert (tiled.level_cells, tiled.removed_pieces) == (whole.level_cells, whole.removed_pieces)
     assert set(tiled.seconds) == set(whole.seconds)
     assert not list(tmp_path.iterdir())
+
+
+def test_a_scan_that_is_encoded_twice_has_the_mean_of_both_fields(model: TrainedModel) -> None:
+    points, queries = room_points(5000), room_points(300, seed=1)
+    once = ReconstructionSettings(voxel_size_m=0.12)
+    twice = Reconstructor(model, replace(once, twice=True)).encode(points).logits(queries)
+    lowest = np.append(points, [points.min(axis=0) - 0.06], axis=0)  # moves the voxels by half of one
+    first, moved = (Reconstructor(model, once).encode(cloud).logits(queries) for cloud in (points, lowest))
+    far = np.linalg.norm(queries - lowest[-1], axis=1) > 2.0  # from the point that was added
+    expected = (first + moved)[far] / 2
+    assert np.median(np.abs(twice[far] - expected)) < 0.2 * np.median(np.abs(first - moved)[far])
 
 
 def test_what_no_tile_fits_is_refused_and_leaves_nothing_behind(

@@ -117,7 +117,7 @@ def test_a_model_without_hints_leaves_scanners_out_and_says_so(caplog: pytest.Lo
     assert not model.sparse.takes_hints
     with caplog.at_level(logging.INFO):
         assert told(model, SCANNER, points) is None
-    assert "scanners  the model building does not take their positions, which are left out" in caplog.text
+    assert "scanners  the model building takes no directions to them, which are left out" in caplog.text
     caplog.clear()
     with caplog.at_level(logging.INFO):
         assert told(model, None, points) is None
@@ -149,6 +149,30 @@ def test_scanners_of_a_scan_that_does_not_fit_the_memory_go_through_the_disk(
     assert len(blind.mesh.vertices) != len(whole.mesh.vertices) or (
         np.abs(blind.mesh.vertices - whole.mesh.vertices).max() > 1
     )
+
+
+def test_nothing_is_occupied_where_rays_passed_in_one_piece_and_in_tiles(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(plan_tiles, "TILE_EDGES", (16,))
+    model = TrainedModel(network(MODEL), ExperimentConfig(model=MODEL), 0.5, {}, "small")
+    points = room_points(3000)
+    ways = points[::10] - SCANNER
+    far = np.linalg.norm(ways, axis=1, keepdims=True) > 1.5
+    on_rays = SCANNER + (ways * np.random.default_rng(0).uniform(0.2, 0.6, far.shape))[far[:, 0]]
+    settings = ReconstructionSettings(voxel_size_m=0.2)
+    asked = np.concatenate([on_rays, points[::10]])
+
+    def occupancy(scanners: np.ndarray | None, **changed: Any) -> np.ndarray:
+        field = Reconstructor(model, replace(settings, **changed)).encode(points, scanners)
+        return np.asarray(field.occupancy(asked))
+
+    carved, blind, kept = occupancy(SCANNER), occupancy(None), occupancy(SCANNER, carve=False)
+    np.testing.assert_array_equal(kept, blind)
+    free, near = slice(len(on_rays)), slice(len(on_rays), None)
+    assert len(on_rays) > 100 and np.median(carved[free]) < 0.01 * np.median(blind[free])
+    np.testing.assert_allclose(carved[near], blind[near], rtol=0.3)  # at most a corner of a free cell is near a point
+    assert np.median(carved[near] / blind[near]) > 0.999
+    tiled = occupancy(SCANNER, memory_bytes=800_000_000)
+    np.testing.assert_allclose(tiled, carved, rtol=1e-4)
 
 
 def test_points_keep_their_scanners_when_some_are_selected() -> None:

@@ -57,6 +57,7 @@ def test_storeys_are_told_and_one_without_a_room_is_warned_of(caplog: pytest.Log
         "certificate": {"error_95_mm": None},
         "light_mesh": None,
         "sides": None,
+        "free_space_m3": 123.4,
         "overlap": {"area_m2": 31.0, "viewpoints": 3, "median_mm": 1.25, "within_95_mm": 4.0},
         "floor_plans": [{"rooms": 2, "area_m2": 31.26}, {"rooms": 0, "area_m2": 0.0}],
         "input": {"crs": None, "dropped": {"ghosts": 0}},
@@ -72,4 +73,5 @@ def test_storeys_are_told_and_one_without_a_room_is_warned_of(caplog: pytest.Log
         "of 31 m2 that several of 3 viewpoints saw, half is scanned within 1.2 mm of each other, 95 % within 4.0 mm"
         in caplog.text
     )
+    assert "nothing was built in 123 m3 that the rays of the scanner passed" in caplog.text
     assert "removed" not in caplog.text and "sides" not in caplog.text

@@ -52,6 +52,18 @@ def test_a_y_up_mesh_is_scanned_in_its_own_frame(tmp_path):
     assert np.quantile(distance_to_room(read_points(out).points @ to_y_up), 0.9) < 0.02
 
 
+@pytest.mark.parametrize("mode", ["stations", "walk"])
+def test_an_archive_says_where_the_scanner_stood(tmp_path, mode):
+    to_y_up = np.array([[1.0, 0, 0], [0, 0, 1], [0, -1, 0]])
+    room, out = write_room(tmp_path / "room.ply", to_y_up), tmp_path / "scan.npz"
+    make_scan([str(room), "--out", str(out), "--up", "y", "--points", "2000", "--mode", mode])
+    cloud = read_points(out)
+    assert cloud.scanners is not None and cloud.scanners.shape == (2000, 3)
+    scanners = cloud.scanners @ to_y_up
+    assert (scanners > LOW + 0.1).all() and (scanners < HIGH - 0.1).all()
+    assert (len(np.unique(scanners.round(3), axis=0)) > 100) == (mode == "walk")
+
+
 def test_the_same_seed_writes_the_same_file(tmp_path):
     room = write_room(tmp_path / "room.ply")
     for name, seed in (("a", 0), ("b", 0), ("c", 1)):

@@ -9,7 +9,7 @@ import numpy as np
 from sparse_convonet.model.field_queries import FieldQueries
 from sparse_convonet.model.sparse import OUTSIDE_LOGIT
 from sparse_convonet.out_of_core.points.point_store import inside
-from sparse_convonet.out_of_core.tiles.searching import field_around_tile
+from sparse_convonet.out_of_core.tiles.searching import field_and_queries
 from sparse_convonet.out_of_core.tiles.work import Work
 from sparse_convonet.tile_grid import TiledRows, TileName
 
@@ -62,6 +62,6 @@ class StoredQueries:
         """That around a tile; None where it has no cells."""
         if self._loaded is None or self._loaded[0] != tile:
             self._loaded = None  # before the next one is read
-            field = field_around_tile(self._work, tile)
-            self._loaded = tile, self._work.queries(field) if field.levels else None
+            field, queries = field_and_queries(self._work, tile)
+            self._loaded = tile, queries if field.levels else None
         return self._loaded[1]

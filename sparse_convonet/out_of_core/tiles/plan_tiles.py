@@ -134,7 +134,7 @@ def plan_tiles(
     density = StoreDensity(store, unet.total_stride)
     plan = make_plan(density, settings.voxel_size_m, settings.cell_size_m, model.config.mesh.cell_share)
     cells = density.coarse_cells(plan.voxel_size_m)
-    encoding, names, encode_bytes = _encoding(cells, unet, budget_bytes)
+    encoding, names, encode_bytes = _encoding(cells, unet, budget_bytes, moves=settings.twice)
     cell = plan.cell_size_m / plan.voxel_size_m
     finest_per_seed = finest_cells_per_seed(cell)
     finer = max(1.0, finer_cells(plan.voxel_size_m, plan.cell_size_m))
@@ -155,6 +155,7 @@ def plan_tiles(
         device=str(parameter.device),
         refine_steps=settings.refine_steps,
         field_normals=settings.field_normals,
+        twice=settings.twice,
     )
     seconds = _SECONDS_PER_POINT * store.count + _SECONDS_PER_VOXEL * finer * plan.voxels
     plan = replace(
@@ -168,8 +169,10 @@ def plan_tiles(
     return TiledPlan(plan, work, tuple(names), int(disk))
 
 
-def _encoding(cells: CoarseCells, unet: SparseUNet, budget_bytes: int) -> tuple[TileGrid, list[TileName], float]:
-    """(tiles, those to encode, memory of the largest)."""
+def _encoding(
+    cells: CoarseCells, unet: SparseUNet, budget_bytes: int, *, moves: bool
+) -> tuple[TileGrid, list[TileName], float]:
+    """(tiles, those to encode, memory of the largest).  moves: voxels may stand up to one lower."""
     low, high = cells.cells.min(axis=0) * cells.stride, (cells.cells.max(axis=0) + 1) * cells.stride - 1
     expansion = unet.expansion_voxels()
     reach = max(stage.reach(unet) for stage in stages(unet) if stage.level == 0)  # coarser levels have fewer cells
@@ -178,7 +181,7 @@ def _encoding(cells: CoarseCells, unet: SparseUNet, budget_bytes: int) -> tuple[
         grid = TileGrid.over(low - expansion, high + expansion, edge, unet.total_stride)
         if best is not None and grid == best[0]:
             continue
-        names = cells.tiles_with_cells(grid, expansion)
+        names = cells.tiles_with_cells(grid, expansion + moves)
         voxels, points = cells.loads(grid, names, reach)
         memory = float((_BYTES_PER_LOADED_VOXEL * voxels + _BYTES_PER_LOADED_POINT * points).max())
         if best is None or memory < best[2]:

@@ -28,6 +28,8 @@ from sparse_convonet.extract.tile_search import (
 )
 from sparse_convonet.fields.sparse import SparseField
 from sparse_convonet.mesh.normals import gradients_at
+from sparse_convonet.model.field_queries import FieldQueries
+from sparse_convonet.out_of_core.tiles.carving import free_space_within
 from sparse_convonet.out_of_core.tiles.encoding import field_around
 from sparse_convonet.out_of_core.tiles.search_files import (
     SEARCH,
@@ -97,8 +99,7 @@ class _StoredField:
         return self.work.points_within(low, high)
 
     def field_of(self, tile: TileName) -> TileField:
-        field = field_around_tile(self.work, tile)
-        queries = self.work.queries(field)
+        field, queries = field_and_queries(self.work, tile)
         seeds = _seeds_around(self.plan, field, self.plan.meshing.box(tile))
         return TileField(seeds, queries.logits, queries.value_and_gradient)
 
@@ -188,8 +189,8 @@ def _seeds_around(plan: WorkPlan, field: SparseField, box: tuple[np.ndarray, np.
     return seeds[near.all(axis=1)]
 
 
-def field_around_tile(work: Work, tile: TileName) -> SparseField:
-    """The field of all cells that queries and seeds in a tile of the meshing depend on."""
+def field_and_queries(work: Work, tile: TileName) -> tuple[SparseField, FieldQueries]:
+    """The field of all cells that queries and seeds in a tile of the meshing depend on, and what answers the queries."""
     plan = work.plan
     stride = work.network.unet.total_stride
     seed_voxels = plan.finest_per_seed * plan.cell
@@ -198,7 +199,9 @@ def field_around_tile(work: Work, tile: TileName) -> SparseField:
     begin, end = plan.meshing_finest.box(tile)
     low = np.floor(begin * plan.cell).astype(np.int64) - margin
     high = np.ceil(end * plan.cell).astype(np.int64) + margin
-    return field_around(work, low, high)
+    field = field_around(work, low, high)
+    second = None if work.second is None else field_around(work.second, low, high + 1)
+    return field, FieldQueries(work.network, field, free_space_within(work, low, high), second)
 
 
 def mesh_tile(job: TileJob) -> bool:

@@ -11,29 +11,38 @@ import torch
 from sparse_convonet.coordinates import one_scene
 from sparse_convonet.encode.context import Context
 from sparse_convonet.encode.hints import directions_to_scanners
-from sparse_convonet.fields.sparse import SparseField
-from sparse_convonet.model.field_queries import FieldQueries
 from sparse_convonet.model.sparse import SparseOccupancyNetwork
 from sparse_convonet.model.weights import load_model
 from sparse_convonet.out_of_core.points.store_points import PointStore, StoredPoints
 from sparse_convonet.out_of_core.tiles.cell_files import load_all_cells
 from sparse_convonet.out_of_core.tiles.tile_folder import TileFolder
-from sparse_convonet.out_of_core.tiles.work_plan import MODEL_FILE, POINTS, WorkPlan, encoded_tiles, mesh_tiles
+from sparse_convonet.out_of_core.tiles.work_plan import MODEL_FILE, POINTS, SECOND, WorkPlan, encoded_tiles, mesh_tiles
 from sparse_convonet.structures import PointSet
 
 _SNAP_MARGIN = 1  # voxels: snapping moves points by less
 
 
 class Work:
-    """The plan of a work folder, and what its tasks use of it."""
+    """The plan of a work folder, and what its tasks use of it.
+
+    A folder SECOND within one shares its model and points.
+    """
 
     def __init__(self, folder: Path) -> None:
         self.plan = WorkPlan.load(folder)
-        trained = load_model(folder / MODEL_FILE, engine=self.plan.engine, device=self.plan.device)  # type: ignore[arg-type]
+        shared = folder.parent if folder.name == SECOND else folder
+        trained = load_model(shared / MODEL_FILE, engine=self.plan.engine, device=self.plan.device)  # type: ignore[arg-type]
         self.network: SparseOccupancyNetwork = trained.sparse
-        self.points = PointStore.open(folder / POINTS)
+        self.points = PointStore.open(shared / POINTS)
         self.encoded: TileFolder = encoded_tiles(folder, self.plan)
         self.meshes: TileFolder = mesh_tiles(folder, self.plan)
+
+        self._second = folder / SECOND
+
+    @cached_property
+    def second(self) -> Work | None:
+        """The work of the same scan with voxels elsewhere, where it is encoded twice."""
+        return Work(self._second) if self.plan.twice else None
 
     @property
     def context_place(self) -> Path:
@@ -72,10 +81,6 @@ class Work:
         points = frame.snap_to_voxels(found.points_world)
         rows = np.flatnonzero(((points >= low) & (points < high)).all(axis=1))
         return found.select(rows), points[rows]
-
-    def queries(self, field: SparseField) -> FieldQueries:
-        """What answers queries, (Q, 3) voxel coordinates, about a part of the scan's field."""
-        return FieldQueries(self.network, field)
 
 
 @lru_cache(maxsize=1)

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from sparse_convonet.coordinates import VoxelFrame
 from sparse_convonet.extract.mise import ExtractionSettings, threshold_logit
+from sparse_convonet.model.field_queries import SECOND_SHIFT
 from sparse_convonet.out_of_core.tiles.tile_folder import TileFolder
 from sparse_convonet.runtime.atomic import atomic_path
 from sparse_convonet.runtime.refusals import reading_work
@@ -17,6 +18,7 @@ from sparse_convonet.tile_grid import TileGrid
 
 PLAN_FILE, MODEL_FILE = "plan.json", "model.safetensors"
 POINTS, ENCODED, MESHES = "points", "encoded", "meshes"
+SECOND = "second"  # a folder within, with a plan and encoded tiles of its own, where a scan is encoded twice
 
 
 @dataclass(frozen=True)
@@ -24,8 +26,8 @@ class WorkPlan:
     """The frame, the sizes and the two grids of tiles of one reconstruction.
 
     origin_world: metres.  threshold: a probability.  encoding: tiles in voxels.  meshing: tiles in seed cells, which
-    are `finest_per_seed` cells long.  engine: of the network; device: torch's name.  refine_steps, field_normals: as of
-    ReconstructionSettings.
+    are `finest_per_seed` cells long.  engine: of the network; device: torch's name.  refine_steps, field_normals, twice:
+    as of ReconstructionSettings.
     """
 
     origin_world: tuple[float, float, float]
@@ -39,6 +41,7 @@ class WorkPlan:
     device: str
     refine_steps: int = 0
     field_normals: bool = False
+    twice: bool = False
 
     @property
     def frame(self) -> VoxelFrame:
@@ -62,6 +65,11 @@ class WorkPlan:
     def meshing_finest(self) -> TileGrid:
         """The tiles of the meshing in finest cells."""
         return self.meshing.scaled(self.finest_per_seed)
+
+    def second(self) -> WorkPlan:
+        """That of the same scan with voxels elsewhere."""
+        x, y, z = self.frame.moved(SECOND_SHIFT).origin_world.tolist()
+        return replace(self, origin_world=(x, y, z), twice=False)
 
     def save(self, folder: Path) -> None:
         with atomic_path(folder / PLAN_FILE) as temporary:
