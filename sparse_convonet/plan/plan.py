@@ -22,6 +22,7 @@ _BASE_BYTES, _BYTES_PER_POINT, _BYTES_PER_VOXEL, _BYTES_PER_CELL = 0.8e9, 170, 1
 # ... and times between those of fast and of slow machines; cells are those of surface_cells.py.
 _BASE_SECONDS, _SECONDS_PER_POINT, _SECONDS_PER_CELL = 3.0, 7e-6, 2.8e-4
 _BASE_ENCODE_SECONDS, _ENCODE_SECONDS_PER_CELL = 0.3, 2.6e-5  # of these; with cells of the mesh of any size
+SECOND_BYTES_PER_VOXEL, SECOND_SECONDS = 500, 0.4  # of a second encoding; of the time that cells take, as much again
 _READ_SECONDS = 0.5  # of these, beside those of the points
 _MACHINES = 2.0  # a machine may be faster or slower by this
 _REFERENCE_CELL_SHARE = 0.5
@@ -159,8 +160,10 @@ def choose_voxel_size(density: Density) -> VoxelChoice:
     return choose(density.surface(), shipped_law().coefficients)
 
 
-def make_plan(density: Density, voxel_size_m: float | None, cell_size_m: float | None, cell_share: float) -> Plan:
-    """Fill in what the user left open, and predict the cost.
+def make_plan(
+    density: Density, voxel_size_m: float | None, cell_size_m: float | None, cell_share: float, *, twice: bool = False
+) -> Plan:
+    """Fill in what the user left open, and predict the cost; twice: of two encodings.
 
     Raises ValueError where a size is not positive or the cell is larger than the voxel.
     """
@@ -179,13 +182,17 @@ def make_plan(density: Density, voxel_size_m: float | None, cell_size_m: float |
     voxels, cells = density.voxels(voxel_size_m), density.surface_cells(voxel_size_m)
     finer = finer_cells(voxel_size_m, cell_size_m)
     surface_bytes = max(_BYTES_PER_VOXEL * voxels, _BYTES_PER_CELL * cells * finer)
+    surface_seconds = _SECONDS_PER_CELL * cells * finer
+    if twice:
+        surface_bytes += SECOND_BYTES_PER_VOXEL * voxels
+        surface_seconds *= 1 + SECOND_SECONDS
     return Plan(
         voxel_size_m=voxel_size_m,
         cell_size_m=cell_size_m,
         reason=reason,
         voxels=voxels,
         memory_bytes=int(_BASE_BYTES + _BYTES_PER_POINT * density.points + surface_bytes),
-        seconds=_BASE_SECONDS + _SECONDS_PER_POINT * density.points + _SECONDS_PER_CELL * cells * finer,
+        seconds=_BASE_SECONDS + _SECONDS_PER_POINT * density.points + surface_seconds,
         expected=expected,
         read_seconds=_READ_SECONDS + _SECONDS_PER_POINT * density.points,
         encode_seconds=_BASE_ENCODE_SECONDS + _ENCODE_SECONDS_PER_CELL * cells,

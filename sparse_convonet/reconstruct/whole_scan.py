@@ -45,7 +45,8 @@ logger = logging.getLogger(__name__)
 def plan_in_memory(cloud: PointCloud, settings: ReconstructionSettings, model: TrainedModel) -> Plan:
     """The sizes for a scan, and what it would cost in one piece.  cloud: in the frame of the scan."""
     density = CloudDensity(settings.scan_frame.to_world(cloud.points))
-    return make_plan(density, settings.voxel_size_m, settings.cell_size_m, model.config.mesh.cell_share)
+    share = model.config.mesh.cell_share
+    return make_plan(density, settings.voxel_size_m, settings.cell_size_m, share, twice=settings.twice)
 
 
 def takes_scanners(cloud: PointCloud, model: TrainedModel) -> bool:

@@ -52,6 +52,8 @@ def test_prediction_grows_with_the_number_of_cells() -> None:
     finer_cells = make_plan(CloudDensity(points), 0.05, 0.0125, 0.5)
     assert coarse.memory_bytes < fine.memory_bytes < finer_cells.memory_bytes
     assert coarse.seconds < fine.seconds < finer_cells.seconds
+    twice = make_plan(CloudDensity(points), 0.1, None, 0.5, twice=True)
+    assert coarse.memory_bytes < twice.memory_bytes and coarse.seconds < twice.seconds < 2 * coarse.seconds
 
 
 def test_cells_around_are_those_that_touch() -> None:

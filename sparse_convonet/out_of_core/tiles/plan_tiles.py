@@ -18,7 +18,14 @@ from sparse_convonet.out_of_core.points.stored_places import StoredPlaces
 from sparse_convonet.out_of_core.points.voxel_counts import count_voxels
 from sparse_convonet.out_of_core.tiles.encoding import stages
 from sparse_convonet.out_of_core.tiles.work_plan import WorkPlan
-from sparse_convonet.plan.plan import TILE_EDGES, Plan, finer_cells, make_plan
+from sparse_convonet.plan.plan import (
+    SECOND_BYTES_PER_VOXEL,
+    SECOND_SECONDS,
+    TILE_EDGES,
+    Plan,
+    finer_cells,
+    make_plan,
+)
 from sparse_convonet.plan.settings import ReconstructionSettings
 from sparse_convonet.plan.surface_cells import COARSE_VOXELS, count_around
 from sparse_convonet.tile_grid import TiledRows, TileGrid, TileName
@@ -132,14 +139,16 @@ def plan_tiles(
     """
     unet = model.sparse.unet
     density = StoreDensity(store, unet.total_stride)
-    plan = make_plan(density, settings.voxel_size_m, settings.cell_size_m, model.config.mesh.cell_share)
+    share = model.config.mesh.cell_share
+    plan = make_plan(density, settings.voxel_size_m, settings.cell_size_m, share, twice=settings.twice)
     cells = density.coarse_cells(plan.voxel_size_m)
     encoding, names, encode_bytes = _encoding(cells, unet, budget_bytes, moves=settings.twice)
     cell = plan.cell_size_m / plan.voxel_size_m
     finest_per_seed = finest_cells_per_seed(cell)
     finer = max(1.0, finer_cells(plan.voxel_size_m, plan.cell_size_m))
     finer *= max(1.0, _VOXELS_PER_CELL * density.surface_cells(plan.voxel_size_m) / plan.voxels)
-    meshing, search_bytes = _meshing(cells, unet, finest_per_seed * cell, finer, budget_bytes)
+    searched = _BYTES_PER_SEARCHED_VOXEL * finer + (SECOND_BYTES_PER_VOXEL if settings.twice else 0)
+    meshing, search_bytes = _meshing(cells, unet, finest_per_seed * cell, searched, budget_bytes)
     frame = density.frame(plan.voxel_size_m)
     x, y, z = frame.origin_world.tolist()
     parameter = next(model.network.parameters())
@@ -157,7 +166,8 @@ def plan_tiles(
         field_normals=settings.field_normals,
         twice=settings.twice,
     )
-    seconds = _SECONDS_PER_POINT * store.count + _SECONDS_PER_VOXEL * finer * plan.voxels
+    surface_seconds = _SECONDS_PER_VOXEL * finer * plan.voxels * (1 + SECOND_SECONDS * settings.twice)
+    seconds = _SECONDS_PER_POINT * store.count + surface_seconds
     plan = replace(
         plan,
         memory_bytes=int(_BASE_BYTES + max(encode_bytes, search_bytes)),
@@ -165,7 +175,7 @@ def plan_tiles(
         tile_voxels=max(encoding.edges),
         tiles=len(names),
     )
-    disk = _DISK_BYTES_PER_POINT * store.count + _DISK_BYTES_PER_VOXEL * finer * plan.voxels
+    disk = _DISK_BYTES_PER_POINT * store.count + _DISK_BYTES_PER_VOXEL * finer * plan.voxels * (1 + settings.twice)
     return TiledPlan(plan, work, tuple(names), int(disk))
 
 
@@ -193,7 +203,7 @@ def _encoding(
 
 
 def _meshing(
-    cells: CoarseCells, unet: SparseUNet, seed_voxels: float, finer: float, budget_bytes: int
+    cells: CoarseCells, unet: SparseUNet, seed_voxels: float, bytes_per_voxel: float, budget_bytes: int
 ) -> tuple[TileGrid, float]:
     """(tiles in seed cells, memory of the largest).  seed_voxels: edge of a seed cell."""
     reach = unet.expansion_voxels() + unet.total_stride
@@ -211,7 +221,7 @@ def _meshing(
             )  # type: ignore[arg-type]
         )
         voxels, _ = cells.loads(in_voxels, cells.tiles_with_cells(in_voxels, 0), 2 * unet.total_stride)
-        memory = float(_BYTES_PER_SEARCHED_VOXEL * finer * voxels.max())
+        memory = float(bytes_per_voxel * voxels.max())
         if best is None or memory < best[1]:
             best = grid, memory
         if _BASE_BYTES + memory <= budget_bytes:
