@@ -199,8 +199,13 @@ class NoSurfaceError(ValueError):
     """Of a scan no surface is left."""
 
 
-def no_surface() -> NoSurfaceError:
-    """The error for a scan of which no surface is left."""
+def no_surface(removed_pieces: int) -> NoSurfaceError:
+    """The error for a scan of which no surface is left, after so many pieces went."""
+    if removed_pieces:
+        return NoSurfaceError(
+            f"the result has no surface: every piece of it ({removed_pieces}) was removed, as smaller than "
+            "--smallest-piece or because few points show them; lower --smallest-piece, or check --scale"
+        )
     return NoSurfaceError(
         "the result has no surface: expected points on surfaces of a building, metres apart at most by "
         "centimetres; check --scale, or choose larger voxels with --voxel-size"

@@ -82,10 +82,10 @@ class Reconstructor:
         settings have no scale, they were rounded to coarser steps than they are apart, or there are not as many
         scanners, and as `run` does.
         """
-        mesh = self.run(self._checked(points, scanners)).mesh
-        if len(mesh.faces) == 0:
-            raise no_surface()
-        return mesh.to_trimesh()
+        found = self.run(self._checked(points, scanners))
+        if len(found.mesh.faces) == 0:
+            raise no_surface(found.removed_pieces)
+        return found.mesh.to_trimesh()
 
     def encode(self, points: Any, scanners: np.ndarray | None = None) -> OccupancyField:
         """Points and scanners as of `reconstruct` -> the field, to be asked for the occupancy anywhere.

@@ -219,7 +219,7 @@ def test_where_no_surface_is_left_nothing_is(
     settings = replace(SETTINGS, smallest_piece_m2=1e6, voxel_size_m=0.3)
     request = replace(request_on_disk, settings=settings, work=None, out=request_on_disk.out / "new")
     monkeypatch.setattr("sparse_convonet.scan.gather.holds_points", lambda points, budget: fits)
-    with pytest.raises(ValueError, match="the result has no surface"):
+    with pytest.raises(ValueError, match=r"no surface: every piece of it .\d+. was removed.* lower --smallest-piece"):
         reconstruct_scan(request)
     assert not request.out.exists()
 

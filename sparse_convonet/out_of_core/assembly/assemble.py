@@ -78,7 +78,7 @@ def assemble(
     report = progress or untold
     finished = finish_tiles(folder, points, frame, settings.pieces, settings.chosen, report)
     if finished.face_count == 0:
-        raise no_surface()
+        raise no_surface(finished.removed_pieces)
     if settings.chosen.simplifies:
         _require_memory(finished, settings.memory_bytes)
         per_voxel = settings.points_per_voxel

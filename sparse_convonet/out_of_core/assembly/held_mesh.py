@@ -54,7 +54,7 @@ class HeldMesh:
         the mesh has no faces.
         """
         if len(self.world.faces) == 0:
-            raise no_surface()
+            raise no_surface(self.removed_pieces)
         coverage = self._coverage(distances_m, progress)
         rays = sampled_rays(self.points, self.frame.voxels.voxel_size_m)
         rays.meet(self.world)
