@@ -41,6 +41,17 @@ def pass_rays(passed, starts, ends, reach):  # type: ignore[no-untyped-def]
 
 
 @njit(cache=True, inline="always")
+def nearest_border(following):  # type: ignore[no-untyped-def]
+    """The axis along which a ray next leaves its cell.  following: (3,) how far it is to the next border along each."""
+    axis = 0
+    if following[1] < following[axis]:
+        axis = 1
+    if following[2] < following[axis]:
+        axis = 2
+    return axis
+
+
+@njit(cache=True, inline="always")
 def _walk(passed, cell, step, following, each, followed):  # type: ignore[no-untyped-def]
     """cell: where the ray begins.  following: (3,) how far it is to the next border along each axis.  each: between
     borders."""
@@ -51,11 +62,7 @@ def _walk(passed, cell, step, following, each, followed):  # type: ignore[no-unt
         count = passed[cell[0], cell[1], cell[2]]
         if count < _MOST:
             passed[cell[0], cell[1], cell[2]] = count + 1
-        axis = 0
-        if following[1] < following[axis]:
-            axis = 1
-        if following[2] < following[axis]:
-            axis = 2
+        axis = nearest_border(following)
         if following[axis] > followed:
             return
         cell[axis] += step[axis]

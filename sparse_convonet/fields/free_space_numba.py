@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from sparse_convonet.clouds.ghosts_numba import nearest_border
 from sparse_convonet.coordinates import AXIS_BITS, AXIS_LIMIT
 from sparse_convonet.engine.sweep_numba import lower_bound
 from sparse_convonet.runtime.numba_cache import njit
@@ -141,11 +142,7 @@ def _pass_brick(bits, brick, start, way, followed):  # type: ignore[no-untyped-d
             each[axis] = abs(1 / way[axis])
     while True:
         _set(bits, cell[0], cell[1], cell[2])
-        axis = 0
-        if following[1] < following[axis]:
-            axis = 1
-        if following[2] < following[axis]:
-            axis = 2
+        axis = nearest_border(following)
         if following[axis] > far:
             return
         cell[axis] += step[axis]
