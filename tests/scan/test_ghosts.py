@@ -58,7 +58,8 @@ def test_walkers_go_are_counted_and_written_in_one_piece_and_through_the_disk(re
     removed = [(request.out / "removed.ply").read_bytes() for request in (whole, stored)]
     assert removed[0] == removed[1] and len(read_points(whole.out / "removed.ply")) == dropped["ghosts"]
     assert_same_surface(*(read_mesh(request.out / "mesh.ply") for request in (stored, whole)))
-    kept = replace(whole, keep_ghosts=True, removed=False, overwrite=True)
+    uncarved = replace(whole.settings, carve=False)  # or the rays that passed the walker take some of the surface
+    kept = replace(whole, settings=uncarved, keep_ghosts=True, removed=False, overwrite=True)
     assert area_of_walkers(read_mesh(whole.out / "mesh.ply")) < 0.3
     assert reconstruct_scan(kept)["input"]["dropped"]["ghosts"] == 0
     assert area_of_walkers(read_mesh(kept.out / "mesh.ply")) > 1.0
