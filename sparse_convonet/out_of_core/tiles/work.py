@@ -25,18 +25,17 @@ _SNAP_MARGIN = 1  # voxels: snapping moves points by less
 class Work:
     """The plan of a work folder, and what its tasks use of it.
 
-    A folder SECOND within one shares its model and points.
+    The folder of a second encoding shares model and points of the one that it lies in.
     """
 
     def __init__(self, folder: Path) -> None:
         self.plan = WorkPlan.load(folder)
-        shared = folder.parent if folder.name == SECOND else folder
+        shared = folder.parent if self.plan.is_second else folder
         trained = load_model(shared / MODEL_FILE, engine=self.plan.engine, device=self.plan.device)  # type: ignore[arg-type]
         self.network: SparseOccupancyNetwork = trained.sparse
         self.points = PointStore.open(shared / POINTS)
         self.encoded: TileFolder = encoded_tiles(folder, self.plan)
         self.meshes: TileFolder = mesh_tiles(folder, self.plan)
-
         self._second = folder / SECOND
 
     @cached_property

@@ -27,7 +27,7 @@ class WorkPlan:
 
     origin_world: metres.  threshold: a probability.  encoding: tiles in voxels.  meshing: tiles in seed cells, which
     are `finest_per_seed` cells long.  engine: of the network; device: torch's name.  refine_steps, field_normals, twice:
-    as of ReconstructionSettings.
+    as of ReconstructionSettings.  is_second: made by `second`, for a folder within that of the first.
     """
 
     origin_world: tuple[float, float, float]
@@ -42,6 +42,7 @@ class WorkPlan:
     refine_steps: int = 0
     field_normals: bool = False
     twice: bool = False
+    is_second: bool = False
 
     @property
     def frame(self) -> VoxelFrame:
@@ -69,7 +70,7 @@ class WorkPlan:
     def second(self) -> WorkPlan:
         """That of the same scan with voxels elsewhere."""
         x, y, z = self.frame.moved(SECOND_SHIFT).origin_world.tolist()
-        return replace(self, origin_world=(x, y, z), twice=False)
+        return replace(self, origin_world=(x, y, z), twice=False, is_second=True)
 
     def save(self, folder: Path) -> None:
         with atomic_path(folder / PLAN_FILE) as temporary:
