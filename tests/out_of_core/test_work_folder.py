@@ -18,6 +18,7 @@ from sparse_convonet.out_of_core import stored_scan, work_folder
 from sparse_convonet.out_of_core.assembly import assemble
 from sparse_convonet.out_of_core.tiles import plan_tiles, schedule
 from sparse_convonet.out_of_core.tiles.encoding import Stage, run_stage
+from sparse_convonet.out_of_core.tiles.work_plan import SECOND
 from sparse_convonet.plan.settings import ReconstructionSettings
 from sparse_convonet.scan.run import ScanRequest, reconstruct_scan
 from sparse_convonet.structures import Mesh, PointCloud
@@ -43,7 +44,7 @@ def request_on_disk(tmp_path: Path, small_tiles: None) -> ScanRequest:
         scan, PointCloud(np.concatenate([points, points[:50], np.full((3, 3), np.nan)])[:, [0, 2, 1]] * [1, 1, -1])
     )
     write_points(tmp_path / "coloured.npz", PointCloud(points, colours))
-    return ScanRequest([scan], tmp_path / "out", SETTINGS, engine="native", work=tmp_path / "work")
+    return ScanRequest([scan], tmp_path / "out", SETTINGS, engine="native", work=tmp_path / SECOND)  # any name will do
 
 
 def one_piece(request: ScanRequest) -> ScanRequest:
