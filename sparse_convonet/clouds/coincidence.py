@@ -49,5 +49,6 @@ def in_place_sample(points: np.ndarray, count: int, most: int) -> np.ndarray:
 
     So the choice is the same in whatever parts and order the points come.
     """
-    step = -(-count // most)
-    return np.asarray(place_keys(points) % np.uint64(max(1, step)) == 0)
+    if count <= most:
+        return np.ones(len(points), dtype=bool)
+    return np.asarray(place_keys(points) % np.uint64(-(-count // most)) == 0)

@@ -193,8 +193,8 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--twice",
         action="store_true",
-        help="encode the scan twice, with voxels moved by half a voxel, and take the mean: better, in half as much time "
-        "again",
+        help="encode the scan twice, with voxels moved by half a voxel, and take the mean: better, in about a third "
+        "more time",
     )
     add(
         "--no-carve",

@@ -55,17 +55,25 @@ class FreeSpace:
         """How many cells are free."""
         return int(_ONES[self.masks].sum())
 
-    def shares(self, queries_voxel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    def shares(self, queries_voxel: np.ndarray) -> np.ndarray:
         """Of (Q, 3) voxel coordinates: how free the space around is, (Q,) float32 in 0 to 1, trilinear between the
-        centres of the cells, and its gradient per voxel, (Q, 3) float32."""
-        places = np.ascontiguousarray(queries_voxel, dtype=np.float64) * CELLS_PER_VOXEL
-        shares, gradients = np.zeros(len(places), dtype=np.float32), np.zeros((len(places), 3), dtype=np.float32)
+        centres of the cells."""
+        return self._look_up(queries_voxel, np.zeros((0, 3), dtype=np.float32))
+
+    def shares_and_gradients(self, queries_voxel: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The same, and its gradient per voxel, (Q, 3) float32."""
+        gradients = np.zeros((len(queries_voxel), 3), dtype=np.float32)
+        return self._look_up(queries_voxel, gradients), gradients * CELLS_PER_VOXEL
+
+    def _look_up(self, queries_voxel: np.ndarray, gradients: np.ndarray) -> np.ndarray:
+        places = _cells(queries_voxel)
+        shares = np.zeros(len(places), dtype=np.float32)
         run_ranges(
             lambda part, begin, end: look_up(self.keys, self.masks, places, shares, gradients, begin, end),
             len(places),
             max(1, len(places) // _QUERIES_AT_ONCE),
         )
-        return shares, gradients * CELLS_PER_VOXEL
+        return shares
 
 
 def find_free_space(rays: Rays, count: int) -> Iterator[tuple[TileName, FreeSpace]]:

@@ -156,14 +156,16 @@ def look_up(keys, masks, places, shares, gradients, begin, end):  # type: ignore
     """Share of free space around places begin to end, and its gradient, trilinear between the centres of cells.
 
     keys: (B,) int64 ascending, of blocks.  masks: (B, 8, 8) uint8, a bit of each cell along z.  places: (Q, 3) in cells.
-    shares: (Q,) float32 and gradients: (Q, 3) float32, per cell, are written.
+    shares: (Q,) float32 and gradients: (Q, 3) float32, per cell, are written; (0, 3): no gradients.
     """
     count = keys.shape[0]
+    differentiate = gradients.shape[0] > 0
     last_key, last_row = np.int64(-1), 0
     for query in range(begin, end):
         shares[query] = 0.0
-        for axis in range(3):
-            gradients[query, axis] = 0.0
+        if differentiate:
+            for axis in range(3):
+                gradients[query, axis] = 0.0
         x, y, z = places[query, 0] - 0.5, places[query, 1] - 0.5, places[query, 2] - 0.5
         bx, by, bz = np.floor(x), np.floor(y), np.floor(z)
         limit = BLOCK * (AXIS_LIMIT - 1)
@@ -182,6 +184,7 @@ def look_up(keys, masks, places, shares, gradients, begin, end):  # type: ignore
                 wy = y if corner & 2 else 1 - y
                 wz = z if corner & 1 else 1 - z
                 shares[query] += wx * wy * wz
-                gradients[query, 0] += (1 if corner & 4 else -1) * wy * wz
-                gradients[query, 1] += (1 if corner & 2 else -1) * wx * wz
-                gradients[query, 2] += (1 if corner & 1 else -1) * wx * wy
+                if differentiate:
+                    gradients[query, 0] += (1 if corner & 4 else -1) * wy * wz
+                    gradients[query, 1] += (1 if corner & 2 else -1) * wx * wz
+                    gradients[query, 2] += (1 if corner & 1 else -1) * wx * wy

@@ -11,9 +11,7 @@ from sparse_convonet.fields.sparse import SparseField
 from sparse_convonet.model.sparse import SparseOccupancyNetwork
 
 _GRADIENTS_AT_ONCE = 1 << 15  # autograd keeps some 4 kB for each
-_FREE_LOGITS = 10.0  # that free space takes from a logit: more than a network gives
-
-
+_FREE_LOGITS = 10.0  # that free space takes from a logit: more than the shipped networks give (at most 8)
 SECOND_SHIFT = 0.5  # voxels: where a scan is encoded twice, its coordinates are so much larger the second time
 
 
@@ -52,7 +50,7 @@ class FieldQueries:
             logits, known = logits + more, known | also
         values = logits.cpu().numpy() / np.float32(len(self._fields))
         if self._free_space is not None:
-            values = values - _FREE_LOGITS * self._free_space.shares(queries)[0]
+            values = values - _FREE_LOGITS * self._free_space.shares(queries)
         return values, known.cpu().numpy()
 
     def value_and_gradient(self, queries: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -68,7 +66,7 @@ class FieldQueries:
                 values[chunk] += logits.detach().cpu().numpy() / np.float32(len(self._fields))
                 gradients[chunk] += gradient.cpu().numpy() / np.float32(len(self._fields))
             if self._free_space is not None:
-                shares, steps = self._free_space.shares(queries[chunk])
+                shares, steps = self._free_space.shares_and_gradients(queries[chunk])
                 values[chunk] -= _FREE_LOGITS * shares
                 gradients[chunk] -= _FREE_LOGITS * steps
         return values, gradients

@@ -20,8 +20,8 @@ class ReconstructionSettings:
 
     voxel_size_m, cell_size_m: metres.  up: axis that points up in the scan, of coordinates.UP_AXES.  scale: metres per
     unit of the scan; None: metres, which Reconstructor.reconstruct and encode check.  threshold: tau, a probability.
-    twice: encode the scan a second time with voxels moved by half a voxel, and take the mean of both: half as long again,
-    and what depends on where voxels happen to stand becomes rarer (docs/MEASURED.md).
+    twice: encode the scan a second time with voxels moved by half a voxel, and take the mean of both: about a third more
+    time, and what depends on where voxels happen to stand becomes rarer (docs/MEASURED.md).
     carve: where it is known where the scanner stood, nothing is in the space that its rays passed (fields/free_space.py).
     surface: "closed", what was not scanned is guessed; "inner", only sides that points show, and open behind them.
     observed_only_voxels, observed_only_m: cut surface farther from every point; at most one of them.  smallest_piece_m2:
