@@ -64,6 +64,17 @@ def mark_ends(met, bricks, ends):  # type: ignore[no-untyped-def]
                         )
 
 
+@njit(cache=True)
+def _corners(bricks):  # type: ignore[no-untyped-def]
+    """The lowest and the highest brick along each axis, (3,) int64 each; bricks: (G,) keys."""
+    nearest, farthest = np.full(3, AXIS_LIMIT, dtype=np.int64), np.full(3, -AXIS_LIMIT, dtype=np.int64)
+    for key in bricks:
+        for axis in range(3):
+            place = ((key >> ((2 - axis) * AXIS_BITS)) & ((1 << AXIS_BITS) - 1)) - AXIS_LIMIT
+            nearest[axis], farthest[axis] = min(nearest[axis], place), max(farthest[axis], place)
+    return nearest, farthest
+
+
 @njit(cache=True, nogil=True)
 def pass_bricks(passed, bricks, starts, ends, margin):  # type: ignore[no-untyped-def]
     """Set the bits of the cells that rays pass, up to `margin` cells before their ends.
@@ -72,6 +83,7 @@ def pass_bricks(passed, bricks, starts, ends, margin):  # type: ignore[no-untype
     alone, not on which bricks are asked for with it.
     """
     count = bricks.shape[0]
+    nearest, farthest = _corners(bricks)
     way, low, high = np.empty(3), np.empty(3), np.empty(3)
     first, last, brick = np.empty(3, dtype=np.int64), np.empty(3, dtype=np.int64), np.empty(3, dtype=np.int64)
     for ray in range(starts.shape[0]):
@@ -90,8 +102,8 @@ def pass_bricks(passed, bricks, starts, ends, margin):  # type: ignore[no-untype
             if abs(way[axis]) > abs(way[along]):
                 along = axis
         stop = start[along] + followed * way[along]
-        begin = _first_brick(min(start[along], stop))
-        end = _last_brick(max(start[along], stop))
+        begin = max(_first_brick(min(start[along], stop)), nearest[along])
+        end = min(_last_brick(max(start[along], stop)), farthest[along])
         for layer in range(begin, end + 1):
             # What of the ray lies in this layer of bricks, halo included, and which bricks it meets there.
             near = (layer * BRICK - HALO - start[along]) / way[along]

@@ -76,7 +76,8 @@ class Reconstructor:
         """Points, (N, 3) in metres or an open3d or trimesh point cloud -> mesh in the same frame.
 
         scanners: where the scanner stood that measured each point, (N, 3), or (3,) for all, in the frame of the points;
-        NaN or infinity where that is not known.  It tells on which side of a surface the room is.
+        NaN or infinity where that is not known.  It tells on which side of a surface the room is, and nothing is built
+        where its rays passed (ReconstructionSettings.carve).
         Returns a trimesh.Trimesh, the type that other libraries and viewers take; `run` also tells sizes and times.
         Raises ValueError where there are too few points, they are not finite, their numbers are hardly metres and the
         settings have no scale, they were rounded to coarser steps than they are apart, or there are not as many

@@ -152,7 +152,7 @@ def tell_result(report: dict[str, Any], written: Sequence[Path], *, scanners_by:
             light["faces"], ", ".join(path.name for path in written if path.suffix[1:] in LIGHT_FORMATS),
             1000 * light["within_95_m"], 1000 * light["largest_m"],
         )  # fmt: skip
-    if report["free_space_m3"] is not None:
+    if report["free_space_m3"]:  # or no position was known, or none that can be true
         logger.info(
             "carved    nothing was built in %.0f m3 that the rays of the scanner passed (--no-carve builds there)",
             report["free_space_m3"],
@@ -167,7 +167,7 @@ def tell_result(report: dict[str, Any], written: Sequence[Path], *, scanners_by:
         if sides["early"] > _MISPLACED:
             logger.warning(
                 "sides     nearly all rays end before their points: are the positions of the scanner in the frame and "
-                "units of the scan?"
+                "units of the scan? they have carved it, too: mend them, or run again with --no-carve"
             )
     elif scanners_by is not None:
         logger.warning(
