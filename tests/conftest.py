@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +48,15 @@ def pytest_sessionfinish() -> None:
         each.join(_LEFT_S)
         if each.is_alive():
             each.kill()
+
+
+@pytest.fixture(autouse=True)
+def _levels_of_loggers() -> Iterator[None]:
+    """Tools set the level of the package's logger; what a test reads of the log must not depend on those before it."""
+    logger = logging.getLogger("sparse_convonet")
+    level = logger.level
+    yield
+    logger.setLevel(level)
 
 
 @pytest.fixture

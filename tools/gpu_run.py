@@ -9,6 +9,7 @@ with starting():
     import logging
     from pathlib import Path
 
+    from sparse_convonet.config.pretrained import DEFAULT_MODEL
     from sparse_convonet.gpu_run.requirements import require_packages
 
 _CONFIG = Path("configs/buildings/sparse_building.yaml")
@@ -20,7 +21,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--config", type=Path, default=_CONFIG)
     parser.add_argument("--set", dest="overrides", nargs="+", action="extend", default=[], metavar="KEY=VALUE")
     parser.add_argument("--out", type=Path, default=Path("runs/gpu"), help="a run that is there is resumed")
-    parser.add_argument("--init", default="building", help="weights to begin with; none: random ones")
+    parser.add_argument("--init", default=DEFAULT_MODEL, help="weights to begin with; none: random ones")
     parser.add_argument("--dry-run", action="store_true", help="walk all parts with two steps, on the CPU")
     options = parser.parse_args(arguments)
     require_packages()

@@ -14,9 +14,9 @@ from sparse_convonet.evaluation.published import PUBLISHED_CELLS
 from sparse_convonet.runtime.cli import starting
 
 EXAMPLES = (
-    "building configs/rooms/poisson_trimmed.yaml --data scan.laz --out out/scan",
+    "building_wide configs/rooms/poisson_trimmed.yaml --data scan.laz --out out/scan",
     "runs/sparse64/best.safetensors configs/rooms/grid64.yaml --data /data/rooms --limit 2 --out out/rooms",
-    "building configs/buildings/dense_crop.yaml --random-weights --areas 50 100 200 --out out/growth",
+    "building_wide configs/buildings/dense_crop.yaml --random-weights --areas 50 100 200 --out out/growth",
 )
 
 

@@ -7,6 +7,7 @@ import math
 from pathlib import Path
 
 from sparse_convonet.commands.parsing import command_parser
+from sparse_convonet.config.pretrained import DEFAULT_MODEL
 from sparse_convonet.coordinates import UP_AXES
 from sparse_convonet.runtime.cli import starting
 
@@ -156,7 +157,11 @@ def _parser() -> argparse.ArgumentParser:
     add = parser.add_argument
     add("inputs", nargs="+", type=Path, metavar="INPUT", help="point clouds, meshes or a Matterport3D scan folder")
     add("--out", type=Path, required=True, help="folder for mesh.ply, mesh.glb, preview.png and report.json")
-    add("--model", default="building", help="name of a shipped model, or a .safetensors file")
+    add(
+        "--model",
+        default=DEFAULT_MODEL,
+        help=f"name of a shipped model (default {DEFAULT_MODEL}), or a .safetensors file",
+    )
     add("--voxel-size", type=float, help="metres; default: from the density of the points")
     add("--cell-size", type=float, help="metres; default: half a voxel")
     add(

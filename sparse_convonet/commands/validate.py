@@ -10,13 +10,14 @@ from __future__ import annotations
 import argparse
 
 from sparse_convonet.commands.parsing import command_parser
+from sparse_convonet.config.pretrained import DEFAULT_MODEL
 from sparse_convonet.evaluation.usual_halls import DEFAULT_HALLS, DEFAULT_VOXELS_M
 from sparse_convonet.runtime.cli import starting
 
 EXAMPLES = (
-    "building",
+    "building_wide",
     "runs/building/best.safetensors --split test --scenes 64",
-    "building --sides --halls 12x0 20x4 --voxels-cm 4 8",
+    "building_wide --sides --halls 12x0 20x4 --voxels-cm 4 8",
 )
 
 
@@ -37,7 +38,7 @@ def main(arguments: list[str] | None = None) -> None:
 def _parser() -> argparse.ArgumentParser:
     parser = command_parser("validate", __doc__, EXAMPLES, defaults_shown=True)
     add = parser.add_argument
-    add("model", nargs="?", default="building", help="name of a shipped model, or a .safetensors file")
+    add("model", nargs="?", default=DEFAULT_MODEL, help="name of a shipped model, or a .safetensors file")
     add("--split", default="val", choices=["train", "val", "test"], help="of the furniture")
     add("--scenes", type=int, default=32, help="rooms; half as many crops of buildings")
     add("--engine", choices=["auto", "minkowski", "native"], help="default: the model's")

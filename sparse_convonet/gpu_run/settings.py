@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sparse_convonet.config.experiment import ExperimentConfig, load_config
+from sparse_convonet.config.pretrained import DEFAULT_MODEL
 
 # Of a dry run: the networks of the config, on little of everything.
 _DRY = (
@@ -24,7 +25,7 @@ class GpuRunSettings:
     config: Path
     out: Path
     minutes: float
-    init: str | None = "building"
+    init: str | None = DEFAULT_MODEL
     overrides: tuple[str, ...] = ()
     dry_run: bool = False
 

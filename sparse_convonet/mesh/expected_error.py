@@ -128,7 +128,7 @@ class ErrorModel:
 
 @cache
 def shipped_error_model() -> ErrorModel:
-    """That of the model `building`."""
+    """That of the default model."""
     return ErrorModel.load(Path(str(resources.files("sparse_convonet") / "pretrained" / SHIPPED)))
 
 

@@ -15,6 +15,7 @@ from safetensors.torch import load, save_file
 
 from sparse_convonet.config.experiment import ExperimentConfig, config_from_mapping, config_to_mapping
 from sparse_convonet.config.models import EngineName, ModelConfig, SparseModelConfig, counts_layers
+from sparse_convonet.config.pretrained import DEFAULT_MODEL, PRETRAINED, pretrained_lines
 from sparse_convonet.model import OccupancyNetwork, build
 from sparse_convonet.model.sparse import SparseOccupancyNetwork
 from sparse_convonet.runtime.atomic import atomic_path
@@ -41,7 +42,7 @@ class TrainedModel:
         if not isinstance(self.network, SparseOccupancyNetwork):
             raise ValueError(
                 f"model {self.name}: expected a sparse model, which reconstructs scans of any size, found a "
-                f"{self.config.model.field} one; name another, such as building"
+                f"{self.config.model.field} one; name another, such as {DEFAULT_MODEL}"
             )
         return self.network
 
@@ -87,12 +88,10 @@ def export_half(weights: str | Path, out: Path, threshold: float | None = None) 
 
 
 def pretrained_path(name: str) -> Path:
-    """The file of a shipped model such as "building"; raises ValueError naming those there are."""
-    folder = Path(str(resources.files("sparse_convonet") / "pretrained"))
-    path = folder / f"{name}.safetensors"
-    if not path.is_file():
-        known = sorted(each.stem for each in folder.glob("*.safetensors"))
-        raise ValueError(f"model {name!r}: expected a .safetensors file or one of {known}, found neither")
+    """The file of a shipped model such as "building_wide"; raises ValueError naming those there are, a line about each."""
+    path = Path(str(resources.files("sparse_convonet") / "pretrained")) / f"{name}.safetensors"
+    if name not in PRETRAINED:
+        raise ValueError(f"model {name!r}: expected a .safetensors file or one of {pretrained_lines()}, found neither")
     return path
 
 

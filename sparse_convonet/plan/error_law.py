@@ -102,5 +102,5 @@ def expected_error(
 
 @cache
 def shipped_law() -> ErrorLaw:
-    """That of the model `building`."""
+    """That of the default model."""
     return ErrorLaw.load(Path(str(resources.files("sparse_convonet") / "pretrained" / SHIPPED)))

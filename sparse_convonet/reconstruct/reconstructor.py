@@ -20,6 +20,7 @@ from sparse_convonet.clouds.summary import describe
 from sparse_convonet.clouds.units import metres_per_unit, require_fine_steps
 from sparse_convonet.cluster import LocalRunner
 from sparse_convonet.config.models import EngineName
+from sparse_convonet.config.pretrained import DEFAULT_MODEL
 from sparse_convonet.extract.compile_ahead import compile_ahead
 from sparse_convonet.io.conversion import point_cloud_with_scanners
 from sparse_convonet.mesh.cleanup import no_surface
@@ -62,14 +63,14 @@ class Reconstructor:
     @classmethod
     def from_pretrained(
         cls,
-        name: str = "building",
+        name: str = DEFAULT_MODEL,
         *,
         device: str = "cpu",
         engine: EngineName | None = None,
         settings: ReconstructionSettings | None = None,
         progress: Progress | None = None,
     ) -> Reconstructor:
-        """With a shipped model ("building") or a .safetensors file of one's own training."""
+        """With a shipped model (config.pretrained lists them) or a .safetensors file of one's own training."""
         return cls(load_model(name, engine=engine, device=device), settings, progress)
 
     def reconstruct(self, points: Any, scanners: np.ndarray | None = None) -> trimesh.Trimesh:

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sparse_convonet.config.models import EngineName
+from sparse_convonet.config.pretrained import DEFAULT_MODEL
 from sparse_convonet.io.crs import ToEarth
 from sparse_convonet.out_of_core.assembly.written_mesh import ResultPaths
 from sparse_convonet.out_of_core.points.origin import Stations
@@ -62,7 +63,7 @@ class ScanRequest:
     trajectory: Path | None = None
     keep_ghosts: bool = False
     removed: bool = False
-    model: str | Path = "building"
+    model: str | Path = DEFAULT_MODEL
     engine: EngineName | None = None
     device: str = "cpu"
     seed: int = 0

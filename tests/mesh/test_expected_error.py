@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sparse_convonet.config.pretrained import DEFAULT_MODEL
 from sparse_convonet.mesh.expected_error import (
     ERROR_68,
     ERROR_95,
@@ -77,11 +78,11 @@ def test_features_beyond_what_was_measured_are_held_there() -> None:
 @pytest.mark.parametrize(
     ("scan", "model", "said"),
     [
-        (ScanScale(0.05, 4.0), "building", []),
-        (ScanScale(0.04, 4.0), "building", []),
-        (ScanScale(0.2, 4.0), "building", ["voxels: measured from 4 to 12 cm, found 20 cm"]),
-        (ScanScale(0.05, 400.0), "building", ["points per voxel: measured from 1.1 to 17, found 400"]),
-        (ScanScale(0.05, 4.0), "mine", ["errors were measured of the model building, not of mine"]),
+        (ScanScale(0.05, 4.0), DEFAULT_MODEL, []),
+        (ScanScale(0.04, 4.0), DEFAULT_MODEL, []),
+        (ScanScale(0.2, 4.0), DEFAULT_MODEL, ["voxels: measured from 4 to 12 cm, found 20 cm"]),
+        (ScanScale(0.05, 400.0), DEFAULT_MODEL, ["points per voxel: measured from 1.1 to 17, found 400"]),
+        (ScanScale(0.05, 4.0), "mine", [f"errors were measured of the model {DEFAULT_MODEL}, not of mine"]),
     ],
     ids=["within", "at_the_end", "large", "dense", "another_model"],
 )

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from sparse_convonet.config.pretrained import DEFAULT_MODEL
 from sparse_convonet.plan.error_law import ErrorLaw
 from tests.tools.running import load_tool, refusal
 
@@ -18,7 +19,7 @@ def test_a_quick_run_writes_law_and_rows_and_a_second_one_measures_nothing_again
     tool.main(arguments)
     first = [path.read_text(encoding="utf-8") for path in paths]
     head, *rows = map(json.loads, first[0].splitlines())
-    assert head["model"] == "building" and len(head["weights"]) == 12
+    assert head["model"] == DEFAULT_MODEL and len(head["weights"]) == 12
     assert sorted((row["per_m2"], row["voxel_size_m"]) for row in rows) == [
         (100, 0.06), (100, 0.12), (1000, 0.06), (1000, 0.12)
     ]  # fmt: skip
@@ -26,15 +27,15 @@ def test_a_quick_run_writes_law_and_rows_and_a_second_one_measures_nothing_again
     assert 0.001 < dense[0.06]["mean_m"] < 0.015 and dense[0.06]["holes"] < 0.05 and dense[0.06]["rays"] > 300
     assert all(row["to_mesh_m"] == sorted(row["to_mesh_m"]) for row in rows)
     law = ErrorLaw.load(paths[1])
-    assert law.rows == 4 and law.model == f"building ({head['weights']})"
+    assert law.rows == 4 and law.model == f"{DEFAULT_MODEL} ({head['weights']})"
     assert law.command == "python tools/fit_voxel_sizes.py"
     tool.main([*arguments, "--minutes", "0"])
     assert [path.read_text(encoding="utf-8") for path in paths] == first
 
 
 def test_rows_of_other_weights_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    (tmp_path / "rows.jsonl").write_text('{"model": "building", "weights": "0"}\n', encoding="utf-8")
+    (tmp_path / "rows.jsonl").write_text(f'{{"model": "{DEFAULT_MODEL}", "weights": "0"}}\n', encoding="utf-8")
     said = refusal(
         capsys, "fit_voxel_sizes", "--quick", "--rows", tmp_path / "rows.jsonl", "--out", tmp_path / "law.json"
     )
-    assert "expected rows of {'model': 'building'" in said and "name another file with --rows" in said
+    assert f"expected rows of {{'model': '{DEFAULT_MODEL}'" in said and "name another file with --rows" in said
