@@ -25,12 +25,13 @@ class LocalPoints:
     """Different points around zero, in their own units.
 
     points: (N, 3) float64, around the middle of their box.  normals: (N, 3) float64 unit vectors or None.
-    origin: (3,) float64, that middle in the frame of the cloud.
+    origin: (3,) float64, that middle in the frame of the cloud.  rows: (N,) int64, which points of the cloud these are.
     """
 
     points: np.ndarray
     normals: np.ndarray | None
     origin: np.ndarray
+    rows: np.ndarray
 
     @property
     def longest_side(self) -> float:
@@ -95,7 +96,7 @@ def local_points(cloud: PointCloud, *, use_normals: bool) -> LocalPoints:
         )
     points = points[chosen]
     origin = (points.min(axis=0) + points.max(axis=0)) / 2
-    return LocalPoints(points - origin, None if normals is None else normals[chosen], origin)
+    return LocalPoints(points - origin, None if normals is None else normals[chosen], origin, chosen)
 
 
 def empty_mesh() -> Mesh:

@@ -14,6 +14,7 @@ NOT_USED = "not used"
 GIVEN = "given"
 BY_TANGENT_PLANES = "estimated, oriented by tangent planes"
 BY_VIEWPOINTS = "estimated, oriented to viewpoints"
+BY_SCANNERS = "estimated, oriented to the scanners"
 
 _PLANES_PER_POINT = 15  # neighbours along which orientation spreads; more jump across thin walls
 
@@ -40,25 +41,58 @@ def with_estimated_normals(
         local.require_volume("normals by tangent planes")
     else:
         _require_viewpoints(viewpoints)
+    normals = _planes(local, neighbours)
+    if viewpoints is None:
+        normals = _spread(local.with_normals(normals))
+        return local.with_normals(normals * _sign(local.points, normals, seen_from)), BY_TANGENT_PLANES
+    stations = np.asarray(viewpoints, dtype=np.float64) - local.origin
+    towards = stations[cKDTree(stations).query(local.points, workers=-1)[1]] - local.points
+    return local.with_normals(_turned(normals, towards)), BY_VIEWPOINTS
+
+
+def with_normals_to_scanners(cloud: PointCloud, neighbours: int) -> tuple[LocalPoints, str]:
+    """As with_estimated_normals, each turned to where the scanner stood that measured its point (cloud.scanners).
+
+    Raises ValueError as local_points does, and where it is not known of all points where the scanner stood.
+    """
+    if cloud.scanners is None or not np.isfinite(cloud.scanners).all():
+        raise ValueError(
+            "normals: expected clouds that say where the scanner of each point stood, found some that do not; "
+            "set normals: estimated"
+        )
+    local = local_points(cloud, use_normals=False)
+    normals = _planes(local, neighbours)
+    towards = cloud.scanners[local.rows] - local.origin - local.points
+    return local.with_normals(_turned(normals, towards)), BY_SCANNERS
+
+
+def _planes(local: LocalPoints, neighbours: int) -> np.ndarray:
+    """(N, 3) unit normals of planes through the nearest neighbours, to either side."""
     open_cloud = local.as_open3d()
     with quiet_open3d():
         search = open3d.geometry.KDTreeSearchParamKNN(min(neighbours, len(local.points)))
         open_cloud.estimate_normals(search, fast_normal_computation=False)
-        if viewpoints is None:
-            try:
-                open_cloud.orient_normals_consistent_tangent_plane(min(_PLANES_PER_POINT, len(local.points) - 1))
-            except RuntimeError as error:
-                raise ValueError(
-                    f"normals by tangent planes: expected points in general position, found {len(local.points)} whose "
-                    f"triangulation fails ({' '.join(str(error).split())[:80]}); give more points or viewpoints"
-                ) from error
-    normals = np.array(open_cloud.normals)
-    if viewpoints is None:
-        return local.with_normals(normals * _sign(local.points, normals, seen_from)), BY_TANGENT_PLANES
-    stations = np.asarray(viewpoints, dtype=np.float64) - local.origin
-    towards = stations[cKDTree(stations).query(local.points, workers=-1)[1]] - local.points
+    return np.array(open_cloud.normals)
+
+
+def _spread(local: LocalPoints) -> np.ndarray:
+    """(N, 3) normals of points with some to either side, so that neighbours agree."""
+    open_cloud = local.as_open3d()
+    with quiet_open3d():
+        try:
+            open_cloud.orient_normals_consistent_tangent_plane(min(_PLANES_PER_POINT, len(local.points) - 1))
+        except RuntimeError as error:
+            raise ValueError(
+                f"normals by tangent planes: expected points in general position, found {len(local.points)} whose "
+                f"triangulation fails ({' '.join(str(error).split())[:80]}); give more points or viewpoints"
+            ) from error
+    return np.array(open_cloud.normals)
+
+
+def _turned(normals: np.ndarray, towards: np.ndarray) -> np.ndarray:
+    """(N, 3) normals, those that look away from (N, 3) directions turned round."""
     away = np.einsum("ij,ij->i", normals, towards) < 0
-    return local.with_normals(np.where(away[:, None], -normals, normals)), BY_VIEWPOINTS
+    return np.where(away[:, None], -normals, normals)
 
 
 def _sign(points: np.ndarray, normals: np.ndarray, seen_from: Side) -> float:

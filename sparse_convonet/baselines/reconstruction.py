@@ -11,7 +11,12 @@ import numpy as np
 
 from sparse_convonet.baselines.interpolating import alpha_shape_surface, ball_pivoting_surface
 from sparse_convonet.baselines.local_frame import LocalPoints, local_points
-from sparse_convonet.baselines.oriented_normals import NOT_USED, with_estimated_normals, with_given_normals
+from sparse_convonet.baselines.oriented_normals import (
+    NOT_USED,
+    with_estimated_normals,
+    with_given_normals,
+    with_normals_to_scanners,
+)
 from sparse_convonet.baselines.poisson import poisson_surface
 from sparse_convonet.config.baselines import (
     AlphaShapeSettings,
@@ -28,7 +33,8 @@ logger = logging.getLogger(__name__)
 class BaselineResult:
     """mesh: in the frame and units of the points, without normals or colours; it may be empty.
 
-    normals_from: "given", "estimated, oriented by tangent planes", "estimated, oriented to viewpoints", "not used".
+    normals_from: "given", "estimated, oriented by tangent planes", "estimated, oriented to viewpoints",
+    "estimated, oriented to the scanners", "not used".
     seconds: by stage, "normals" and "surface".
     """
 
@@ -60,6 +66,8 @@ def _prepared(cloud: PointCloud, settings: BaselineSettings, viewpoints: np.ndar
         return local_points(cloud, use_normals=False), NOT_USED
     if settings.normals == "given":
         return with_given_normals(cloud)
+    if settings.normals == "scanners":
+        return with_normals_to_scanners(cloud, settings.neighbours)
     return with_estimated_normals(cloud, settings.neighbours, settings.seen_from, viewpoints)
 
 

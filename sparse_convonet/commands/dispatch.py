@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import importlib
 import sys
+import textwrap
 from collections.abc import Sequence
 
 from sparse_convonet.commands.listing import COMMANDS, GROUPS, Command
@@ -16,7 +17,7 @@ _EXAMPLES = {
     "": (
         "reconstruct scan.laz --out out/hall",
         "train configs/rooms/sparse64.yaml --set data.folder=data/rooms --out runs/sparse64",
-        "compare building configs/rooms/poisson_trimmed.yaml --data scan.laz --out out/compared",
+        "compare building_wide configs/rooms/poisson_trimmed.yaml --data scan.laz --out out/compared",
         "data rooms --out data/rooms",
     ),
     "data": (
@@ -26,6 +27,7 @@ _EXAMPLES = {
     ),
 }
 _HELP = ("-h", "--help")
+_WIDTH = 120
 
 
 def main(arguments: list[str] | None = None) -> int | None:
@@ -40,12 +42,12 @@ def main(arguments: list[str] | None = None) -> int | None:
         print(f"{PROGRAM} {__version__}")
         return 0
     name = f"{group} {rest[0]}".lstrip()
-    command = next((each for each in COMMANDS if each.name == name), None)
+    command, after = _named(name, rest[1:])
     if command is None:
         raise ValueError(f"{PROGRAM} {name}: no such command; {_hint(rest[0], group)}")
     with starting():
         module = importlib.import_module(command.module)
-    code: int | None = module.main(rest[1:])
+    code: int | None = module.main(after)
     return code
 
 
@@ -53,7 +55,7 @@ def help_text(group: str = "") -> str:
     """The subcommands of a group ("": those outside of groups, and the groups), a line each, and examples."""
     start = f"{PROGRAM} {group}".rstrip()
     about = GROUPS.get(group, "from a noisy scan of a whole building to one mesh")
-    rows = [(each.name.split()[-1], each.summary) for each in _in_group(group)]
+    rows = [(each.name.removeprefix(group).lstrip(), each.summary) for each in _in_group(group)]
     if not group:
         rows += [(name, f"{summary}: {', '.join(_words(name))}") for name, summary in GROUPS.items()]
     width = max(len(name) for name, _ in rows)
@@ -64,7 +66,7 @@ def help_text(group: str = "") -> str:
             f"{about[0].upper()}{about[1:]}.",
             "",
             "commands:",
-            *(f"  {name:<{width}}  {summary}" for name, summary in rows),
+            *(line for name, summary in rows for line in _row(f"  {name:<{width}}  ", summary)),
             "",
             example_lines(_EXAMPLES[group]),
             "",
@@ -73,8 +75,21 @@ def help_text(group: str = "") -> str:
     )
 
 
+def _named(name: str, rest: list[str]) -> tuple[Command | None, list[str]]:
+    """The command, None where there is none, and what follows its name, which may be a word longer."""
+    known = {each.name: each for each in COMMANDS}
+    if rest and f"{name} {rest[0]}" in known:
+        return known[f"{name} {rest[0]}"], rest[1:]
+    return known.get(name), rest
+
+
+def _row(start: str, summary: str) -> list[str]:
+    return textwrap.wrap(summary, _WIDTH, initial_indent=start, subsequent_indent=" " * len(start))
+
+
 def _in_group(group: str) -> list[Command]:
-    return [each for each in COMMANDS if each.name.rpartition(" ")[0] == group]
+    """group: "" for those outside of groups."""
+    return [each for each in COMMANDS if (each.name.split()[0] if each.name.split()[0] in GROUPS else "") == group]
 
 
 def _words(group: str) -> Sequence[str]:

@@ -16,7 +16,9 @@ class Command:
     @property
     def module(self) -> str:
         """Where its `main` is."""
-        return "sparse_convonet.commands." + self.name.replace(" ", ".").replace("-", "_")
+        group, _, rest = self.name.rpartition(" ")
+        place = f"{group}.{rest}" if group in GROUPS else self.name.replace(" ", "_")
+        return "sparse_convonet.commands." + place.replace("-", "_")
 
 
 COMMANDS = (
@@ -26,6 +28,7 @@ COMMANDS = (
     Command("train", "train", "train a model from a YAML file, on generated scenes or a data set"),
     Command("curves", "draw_curves", "the curves of trainings as a picture and a table"),
     Command("evaluate", "evaluate", "scores by the papers' protocol on a data set, or of two meshes"),
+    Command("evaluate buildings", "evaluate_buildings", "scores of meshes of whole buildings, in metres"),
     Command("compare", "compare", "methods side by side on the same scans: scores, time, memory, pictures"),
     Command("validate", "validate", "validation IoU, and on which side of a surface the room lies"),
     Command("scan", "make_scan", "scan the mesh of a building virtually"),
@@ -35,6 +38,7 @@ COMMANDS = (
     Command("completion", "completion", "a script with which bash, zsh or fish completes commands and options"),
     Command("data rooms", "make_rooms", "make the papers' rooms, or rooms and buildings in metres"),
     Command("data objects", "make_objects", "single objects from the furniture pack"),
+    Command("data buildings", "make_buildings", "the benchmark of whole buildings: true meshes and virtual scans"),
     Command("data views", "render_views", "pictures of meshes from all around, with cameras"),
     Command("data scannet", "prepare_scannet", "ScanNet, as it is handed out, to a data set"),
     Command("data matterport3d", "prepare_matterport3d", "Matterport3D, as it is handed out, to a data set"),

@@ -11,14 +11,13 @@ import numpy as np
 from sparse_convonet.coordinates import up_rotation
 from sparse_convonet.data.scanner.stations import find_stations, find_walks
 from sparse_convonet.data.scanner.virtual_scanner import ScannerSettings, VirtualScanner
+from sparse_convonet.data.scanner.wanted_points import scan_of_walks, scan_wanted
 from sparse_convonet.io.meshes import read_mesh
 from sparse_convonet.io.points import write_points
 from sparse_convonet.runtime.atomic import require_writable
 from sparse_convonet.structures import PointCloud
 
 _NOISE_PER_METRE_SHARE = 0.05  # noise grows by this share of --noise-cm with each metre of range
-_SPARE = 1.05  # rays beyond what the last scan says are needed
-_LEAST_RETURN = 50
 
 
 def scan_mesh(options: argparse.Namespace) -> None:
@@ -49,34 +48,11 @@ def scan_mesh(options: argparse.Namespace) -> None:
 
     def scan(rays: int) -> PointCloud:
         rng = np.random.default_rng([options.seed, rays])
-        if not walk:
-            return scanner.scan_stations(np.stack(places), -(-rays // len(places)), settings, rng)
-        parts = [
-            scanner.scan_path(path, max(1, int(rays * share)), settings, rng)
-            for path, share in zip(places, _walk_shares(places), strict=True)
-        ]
-        scanners = [part.scanners for part in parts if part.scanners is not None]
-        return PointCloud(np.concatenate([part.points for part in parts]), scanners=np.concatenate(scanners))
+        if walk:
+            return scan_of_walks(scanner, places, rays, settings, rng)
+        return scanner.scan_stations(np.stack(places), -(-rays // len(places)), settings, rng)
 
-    rays, cloud = options.points, scan(options.points)
-    while len(cloud) < options.points:
-        if len(cloud) * _LEAST_RETURN < options.points:
-            raise ValueError(
-                f"{options.mesh}: expected that at least 1 of {_LEAST_RETURN} rays comes back, found {len(cloud)} of "
-                f"{rays}; check --up and --max-range-m, and that the mesh is in metres"
-            )
-        rays = int(rays * _SPARE * options.points / len(cloud)) + len(places)
-        cloud = scan(rays)
-    if len(cloud) > options.points:
-        kept = np.random.default_rng(options.seed).choice(len(cloud), options.points, replace=False)
-        cloud = cloud.select(np.sort(kept))
+    cloud = scan_wanted(scan, options.points, len(places), np.random.default_rng(options.seed), str(options.mesh))
     assert cloud.scanners is not None
     write_points(options.out, PointCloud(cloud.points @ rotation, scanners=cloud.scanners @ rotation))
     logging.info("%d points written to %s", len(cloud), options.out)
-
-
-def _walk_shares(walks: list[np.ndarray]) -> np.ndarray:
-    """(W,) shares of the rays, in proportion to the walks' lengths; a single place counts as one metre."""
-    lengths = np.array([np.linalg.norm(np.diff(walk, axis=0), axis=1).sum() for walk in walks])
-    weights = np.maximum(lengths, 1.0)
-    return weights / weights.sum()

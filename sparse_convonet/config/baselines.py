@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 from typing import Literal
 
-NormalSource = Literal["given", "estimated"]
+NormalSource = Literal["given", "estimated", "scanners"]
 Side = Literal["outside", "inside"]
 
 MIN_DEPTH = 5  # PoissonRecon solves on all 32^3 cells in any case and warns about anything coarser
@@ -20,8 +20,9 @@ class PoissonSettings:
     depth: of the octree around 1.1 times the longest side of the points.  cell: instead of depth, the side of its
     finest cells, in the units of the points.  trim_quantile: this share of the vertices, those with the fewest points
     around, is cut away; 0 leaves the surface that Poisson closes wherever nothing was seen.
-    normals: given with the points or estimated; neighbours and seen_from are for estimated ones: of how many points a
-    plane is fitted, and from where the points were seen when no viewpoints are given.
+    normals: given with the points; estimated; or estimated and turned to where the scanner of each point stood, which the
+    cloud knows.  neighbours and seen_from are for estimated ones: of how many points a plane is fitted, and from where
+    the points were seen where nothing says it.
     threads: with 1 the same points give the same mesh to the last bit, with more they do not.
     """
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import pytest
 
-from sparse_convonet.baselines.oriented_normals import with_estimated_normals
+from sparse_convonet.baselines.oriented_normals import with_estimated_normals, with_normals_to_scanners
 from sparse_convonet.baselines.reconstruction import reconstruct_baseline
 from sparse_convonet.config.baselines import (
     AlphaShapeSettings,
@@ -46,6 +46,26 @@ def test_normals_look_to_the_nearest_viewpoint_in_the_frame_of_the_cloud() -> No
     assert local.normals is not None
     assert np.einsum("ij,ij->i", local.normals, nearest - points).min() >= 0
     assert source == "estimated, oriented to viewpoints"
+
+
+def test_normals_look_to_the_scanner_of_each_point_even_if_another_is_nearer(rng: np.random.Generator) -> None:
+    points = room_points(3000)
+    points = np.concatenate([points[:100], points[:100], points])  # the first hundred three times
+    far = np.where(np.arange(len(points))[:, None] % 2 == 0, (0.4, 0.4, 1.5), (2.5, 2.0, 1.5))
+    shift = np.array([500_000.0, 5_000_000.0, 0.0])
+    cloud = moved(PointCloud(points, scanners=far), shift)
+    cloud = PointCloud(cloud.points, scanners=far + shift)
+    local, source = with_normals_to_scanners(cloud, 20)
+    assert source == "estimated, oriented to the scanners" and len(local.points) == len(local.rows) == 3000
+    np.testing.assert_allclose(local.points + local.origin, cloud.points[local.rows], atol=1e-6)
+    assert local.normals is not None
+    towards = far[local.rows] + shift - cloud.points[local.rows]
+    assert np.einsum("ij,ij->i", local.normals, towards).min() > -1e-6
+    for scanners in (None, np.full_like(far, np.nan)):
+        with pytest.raises(ValueError, match="expected clouds that say where the scanner of each point stood"):
+            with_normals_to_scanners(PointCloud(cloud.points, scanners=scanners), 20)
+    made = reconstruct_baseline(cloud, PoissonSettings(depth=6, normals="scanners"))
+    assert made.normals_from == source and len(made.mesh.faces) > 100
 
 
 def test_normals_of_a_room_seen_from_inside_look_into_it() -> None:

@@ -83,11 +83,11 @@ def test_alone_it_lists_the_subcommands_with_examples(
     out, err, code = said_and_code(capsys, *group.split(), *words)
     assert (out, err, code) == (help_text(group) + "\n", "", 0)
     for each in COMMANDS:
-        of, _, word = each.name.rpartition(" ")
+        of = next((name for name in GROUPS if each.name.startswith(f"{name} ")), "")
         if of == group:
-            assert f"\n  {word} " in out and each.summary in out
+            assert f"\n  {each.name.removeprefix(of).strip()} " in out and each.summary in out
         elif group == "":
-            assert f" {word}" in next(line for line in out.splitlines() if line.startswith(f"  {of} "))
+            assert f" {each.name.removeprefix(of).strip()}" in out[out.index(f"\n  {of} ") : out.index("\nexamples")]
     examples = [line.split() for line in out.splitlines() if line.startswith("  sparse-convonet ")]
     assert 3 <= len(examples) <= 4
     names = [each.name for each in COMMANDS]
@@ -126,11 +126,11 @@ def test_where_nothing_is_near_all_names_are_said(capsys: pytest.CaptureFixture[
     assert code == 2
     assert err == (
         "error: sparse-convonet --qq: no such command; known: reconstruct, object, sample, train, curves, evaluate, "
-        "compare, validate, scan, score, export, import-official, completion, data\n"
+        "buildings, compare, validate, scan, score, export, import-official, completion, data\n"
     )
     err = said_and_code(capsys, "data", "qq")[1]
     assert err.endswith(
-        "; known: rooms, objects, views, scannet, matterport3d, scans, watertight, meshes, furniture, inspect\n"
+        "; known: rooms, objects, buildings, views, scannet, matterport3d, scans, watertight, meshes, furniture, inspect\n"
     )
 
 
@@ -158,7 +158,7 @@ def test_pip_installs_the_command() -> None:
 HELP_OF_ALL = """
 import sys
 from sparse_convonet.commands.dispatch import main
-from sparse_convonet.commands.listing import COMMANDS
+from sparse_convonet.commands.listing import COMMANDS, GROUPS
 main([])
 for command in COMMANDS:
     for words in (["--help"], ["--no-such-option"]):

@@ -1,0 +1,103 @@
+"""Scores of meshes of the benchmark of buildings, in metres, on what a scanner could see and on what it could not."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sparse_convonet.evaluation.buildings.protocol import HIDDEN_FILE, STATIONS_FILE, TRUTH_FILE, BuildingScan
+from sparse_convonet.evaluation.buildings.running import cost_of
+from sparse_convonet.io.meshes import READ_SUFFIXES, read_mesh
+from sparse_convonet.mesh.raycast import TriangleScene
+from sparse_convonet.metrics.seen_surface import seen_surface_scores, station_rays
+from sparse_convonet.metrics.sides import side_shares, visible_ranges
+from sparse_convonet.structures import Mesh
+
+THRESHOLDS_M = (0.01, 0.025, 0.05, 0.10)
+SIDE_VOXEL_M = 0.05  # one rule for all methods: 0.4 of it too early is the wrong side
+HIDDEN_WITHIN_M = 0.05
+_RAYS = 200_000
+
+
+@dataclass(frozen=True)
+class ScoredScan:
+    """values: by column, None where there is nothing to score.  failure: why there is no mesh, or ""."""
+
+    scan: BuildingScan
+    values: dict[str, float | None]
+    failure: str = ""
+
+
+def score_folder(
+    data: Path, scans: Sequence[BuildingScan], meshes: Path, tell: Callable[[str], None]
+) -> list[ScoredScan]:
+    """Meshes <meshes>/<building>/<scan>.ply (or another format); a scan without one counts as a mesh without faces.
+
+    Raises FileNotFoundError where there is no mesh at all.
+    """
+    paths = {scan: _mesh_path(meshes, scan) for scan in scans}
+    if not any(paths.values()) and not any("failure" in cost_of(meshes, scan) for scan in scans):
+        raise FileNotFoundError(
+            f"{meshes}: expected meshes such as {scans[0].building}/{scans[0].name}.ply, found none of {len(scans)}"
+        )
+    rows = []
+    for scan in scans:
+        tell(f"{meshes.name}: {scan.building} {scan.name}")
+        cost = cost_of(meshes, scan)
+        path = paths[scan]
+        mesh = read_mesh(path) if path is not None else Mesh(np.zeros((0, 3)), np.zeros((0, 3), dtype=np.int64))
+        failure = "" if path is not None else str(cost.get("failure", "no mesh"))
+        rows.append(ScoredScan(scan, {**scores_of(data / scan.building, mesh), **_costs(cost, mesh)}, failure))
+    return rows
+
+
+def scores_of(building: Path, mesh: Mesh) -> dict[str, float | None]:
+    """Of a mesh (metres, z up, the frame of the truth) against one building of the set; names say the units."""
+    truth = read_mesh(building / TRUTH_FILE)
+    stations = np.load(building / STATIONS_FILE, allow_pickle=False)
+    origins, directions = station_rays(stations, _RAYS, np.random.default_rng(0))
+    found = seen_surface_scores(mesh, truth, origins, directions, thresholds_m=THRESHOLDS_M)
+    seen, ranges = visible_ranges(truth, origins, directions)
+    sides = side_shares(mesh, origins[seen], directions[seen], ranges, SIDE_VOXEL_M)
+    lengths = {"accuracy cm": found.accuracy_m, "completeness cm": found.completeness_m}
+    return {
+        **{name: 100 * length if math.isfinite(length) else None for name, length in lengths.items()},
+        **{f"F {100 * each.threshold_m:g} cm": each.f_score for each in found.at},
+        "normal c.": found.normal_consistency,
+        "wrong side %": 100 * sides.wrong_side,
+        "holes %": 100 * sides.holes,
+        "phantoms %": 100 * sides.phantoms,
+        "hidden found %": _hidden_found(building / HIDDEN_FILE, mesh),
+    }
+
+
+def _hidden_found(path: Path, mesh: Mesh) -> float | None:
+    """Percent of the true surface that no station sees but that has a mesh within 5 cm; None where it is not known."""
+    if not path.is_file():
+        return None
+    hidden = np.load(path, allow_pickle=False).astype(np.float64)
+    if len(hidden) == 0:
+        return None
+    if len(mesh.faces) == 0:
+        return 0.0
+    distances, _ = TriangleScene(mesh.vertices, mesh.faces).nearest(hidden)
+    return 100 * float((distances <= HIDDEN_WITHIN_M).mean())
+
+
+def _costs(cost: dict[str, Any], mesh: Mesh) -> dict[str, float | None]:
+    peak = cost.get("peak_bytes")
+    return {
+        "seconds": cost.get("seconds"),
+        "memory GB": None if peak is None else peak / 1e9,
+        "faces": float(len(mesh.faces)),
+    }
+
+
+def _mesh_path(meshes: Path, scan: BuildingScan) -> Path | None:
+    found = [meshes / scan.building / f"{scan.name}{suffix}" for suffix in READ_SUFFIXES]
+    return next((path for path in found if path.is_file()), None)

@@ -1,0 +1,11 @@
+"""Score meshes of whole buildings: the same as `sparse-convonet evaluate buildings`."""
+
+from __future__ import annotations
+
+from sparse_convonet.runtime.cli import run_tool, starting
+
+with starting():
+    from sparse_convonet.commands.evaluate_buildings import main
+
+if __name__ == "__main__":
+    run_tool(main)
