@@ -13,7 +13,7 @@ from sparse_convonet.clouds.cloud_places import CloudPlaces
 from sparse_convonet.clouds.surface_sample import SurfaceSample, sample_surface
 from sparse_convonet.coordinates import VoxelFrame, pack_cells, unpack_cells
 from sparse_convonet.plan.error_law import ExpectedError, shipped_law
-from sparse_convonet.plan.surface_cells import COARSE_VOXELS, count_around
+from sparse_convonet.plan.surface_cells import COARSE_VOXELS, cells_around
 from sparse_convonet.plan.voxel_choice import VoxelChoice, choose
 from sparse_convonet.runtime.memory import available_memory_bytes
 
@@ -121,7 +121,7 @@ class Density(Protocol):
         ...
 
     def surface_cells(self, voxel_size_m: float) -> int:
-        """How many cells of four voxels are occupied or beside such (surface_cells.count_around)."""
+        """How many cells of four voxels are occupied or beside such (surface_cells.cells_around)."""
         ...
 
 
@@ -143,7 +143,7 @@ class CloudDensity:
         return len(self._occupied(voxel_size_m))
 
     def surface_cells(self, voxel_size_m: float) -> int:
-        return count_around(unpack_cells(self._occupied(voxel_size_m)) // COARSE_VOXELS)
+        return len(cells_around(unpack_cells(self._occupied(voxel_size_m)) // COARSE_VOXELS))
 
     def _occupied(self, voxel_size_m: float) -> np.ndarray:
         """(V,) int64 keys of the occupied voxels; of one size at a time, which is asked for twice."""

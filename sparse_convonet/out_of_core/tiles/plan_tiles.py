@@ -27,13 +27,14 @@ from sparse_convonet.plan.plan import (
     make_plan,
 )
 from sparse_convonet.plan.settings import ReconstructionSettings
-from sparse_convonet.plan.surface_cells import COARSE_VOXELS, count_around
+from sparse_convonet.plan.surface_cells import COARSE_VOXELS, cells_around
 from sparse_convonet.tile_grid import TiledRows, TileGrid, TileName
 
 # Upper bounds over runs in tiles on two cores (docs/MEASURED.md): Python and its packages, ...
 _BASE_BYTES = 0.7e9
 _BYTES_PER_LOADED_VOXEL, _BYTES_PER_LOADED_POINT = 900, 130  # ... of a tile of the encoding and the cells around, ...
-_BYTES_PER_SEARCHED_VOXEL = 2500  # ... of what is searched and meshed at once, with cells of half a voxel
+# ... of what is searched and meshed at once, with cells of half a voxel; the cells are those of plan.surface_cells
+_BYTES_PER_SEARCHED_VOXEL, _BYTES_PER_SEARCHED_CELL = 2500, 22_000
 _SECONDS_PER_VOXEL, _SECONDS_PER_POINT = 1.3e-4, 1.2e-5  # between those of fast and of slow machines
 _VOXELS_PER_CELL = 3.0  # of plan.surface_cells, in dense scans; where there are fewer, the mesh closes their gaps
 # On the disk: points twice, then features, searches, meshes and the result.
@@ -69,8 +70,7 @@ class StoreDensity:
         return int(self.coarse_cells(voxel_size_m).voxels.sum())
 
     def surface_cells(self, voxel_size_m: float) -> int:
-        found = self._fine_cells(voxel_size_m)
-        return count_around(found.cells // (COARSE_VOXELS // found.stride))
+        return len(self._cells_around(voxel_size_m))
 
     def frame(self, voxel_size_m: float) -> VoxelFrame:
         return VoxelFrame.from_lowest(self.store.low, voxel_size_m)
@@ -79,6 +79,18 @@ class StoreDensity:
         """The occupied cells of `stride` voxels."""
         found = self._fine_cells(voxel_size_m)
         return found.coarser(self.stride // found.stride)
+
+    def coarse_surface(self, voxel_size_m: float) -> CoarseCells:
+        """As coarse_cells, of cells of four voxels that are occupied or beside such, which it counts for voxels."""
+        around = self._cells_around(voxel_size_m)
+        ones = np.ones(len(around), dtype=np.int64)
+        return CoarseCells(COARSE_VOXELS, around, ones, np.zeros_like(ones)).coarser(
+            max(1, self.stride // COARSE_VOXELS)
+        )
+
+    def _cells_around(self, voxel_size_m: float) -> np.ndarray:
+        found = self._fine_cells(voxel_size_m)
+        return cells_around(found.cells // (COARSE_VOXELS // found.stride))
 
     def _fine_cells(self, voxel_size_m: float) -> CoarseCells:
         """The occupied cells of which those of `stride` and of four voxels consist."""
@@ -130,6 +142,27 @@ class CoarseCells:
         return [name for name in rows.near(reach) if has_some(name)]
 
 
+@dataclass(frozen=True)
+class SearchCosts:
+    """Memory of searching and meshing a tile: that of its voxels, or that of its surface where points are sparse.
+
+    cells: occupied; surface: as StoreDensity.coarse_surface, which counts cells; bytes for each voxel, and each cell.
+    """
+
+    cells: CoarseCells
+    surface: CoarseCells
+    per_voxel: float
+    per_cell: float
+
+    def largest(self, grid: TileGrid, reach: int) -> float:
+        """Of the tile of a grid in voxels that takes the most.  Voxels are loaded up to `reach` around, meshed is what is in
+        it."""
+        names = self.cells.tiles_with_cells(grid, 0)
+        voxels, _ = self.cells.loads(grid, names, reach)
+        cells, _ = self.surface.loads(grid, names, 0)
+        return float(np.maximum(self.per_voxel * voxels, self.per_cell * cells).max())
+
+
 def plan_tiles(
     store: PointStore, settings: ReconstructionSettings, model: TrainedModel, budget_bytes: int
 ) -> TiledPlan:
@@ -146,9 +179,14 @@ def plan_tiles(
     cell = plan.cell_size_m / plan.voxel_size_m
     finest_per_seed = finest_cells_per_seed(cell)
     finer = max(1.0, finer_cells(plan.voxel_size_m, plan.cell_size_m))
+    costs = SearchCosts(
+        cells,
+        density.coarse_surface(plan.voxel_size_m),
+        _BYTES_PER_SEARCHED_VOXEL * finer + (SECOND_BYTES_PER_VOXEL if settings.twice else 0),
+        _BYTES_PER_SEARCHED_CELL * finer,
+    )
+    meshing, search_bytes = _meshing(costs, unet, finest_per_seed * cell, budget_bytes)
     finer *= max(1.0, _VOXELS_PER_CELL * density.surface_cells(plan.voxel_size_m) / plan.voxels)
-    searched = _BYTES_PER_SEARCHED_VOXEL * finer + (SECOND_BYTES_PER_VOXEL if settings.twice else 0)
-    meshing, search_bytes = _meshing(cells, unet, finest_per_seed * cell, searched, budget_bytes)
     frame = density.frame(plan.voxel_size_m)
     x, y, z = frame.origin_world.tolist()
     parameter = next(model.network.parameters())
@@ -202,10 +240,9 @@ def _encoding(
     return best
 
 
-def _meshing(
-    cells: CoarseCells, unet: SparseUNet, seed_voxels: float, bytes_per_voxel: float, budget_bytes: int
-) -> tuple[TileGrid, float]:
+def _meshing(costs: SearchCosts, unet: SparseUNet, seed_voxels: float, budget_bytes: int) -> tuple[TileGrid, float]:
     """(tiles in seed cells, memory of the largest).  seed_voxels: edge of a seed cell."""
+    cells = costs.cells
     reach = unet.expansion_voxels() + unet.total_stride
     low = np.floor((cells.cells.min(axis=0) * cells.stride - reach) / seed_voxels).astype(np.int64) - 1
     high = np.ceil(((cells.cells.max(axis=0) + 1) * cells.stride + reach) / seed_voxels).astype(np.int64) + 1
@@ -220,8 +257,7 @@ def _meshing(
                 for ends in (grid.origin, grid.edges)
             )  # type: ignore[arg-type]
         )
-        voxels, _ = cells.loads(in_voxels, cells.tiles_with_cells(in_voxels, 0), 2 * unet.total_stride)
-        memory = float(bytes_per_voxel * voxels.max())
+        memory = costs.largest(in_voxels, 2 * unet.total_stride)
         if best is None or memory < best[1]:
             best = grid, memory
         if _BASE_BYTES + memory <= budget_bytes:
