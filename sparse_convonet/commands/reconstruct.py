@@ -78,6 +78,7 @@ def main(arguments: list[str] | None = None) -> None:
         light_error_m=light_error_m(options.light_error),
         page=options.page,
         pictures=options.pictures,
+        texture=options.texture,
         attributes=attribute_names(options.attributes),
         floor_plan=options.floor_plan,
     )
@@ -262,6 +263,15 @@ def _parser() -> argparse.ArgumentParser:
         action="store_true",
         help="also write a picture of every storey, storey_1.png, ..., and of the building cut upright, section.png; has "
         "mesh.glb written",
+    )
+    add(
+        "--texture",
+        type=int,
+        nargs="?",
+        const=4096,
+        metavar="TEXELS",
+        help="also write mesh_textured.glb: the light mesh with the colours of the points as a picture of at most so many "
+        "texels along a side (without a number: 4096)",
     )
     add(
         "--floor-plan",

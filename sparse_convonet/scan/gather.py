@@ -83,7 +83,7 @@ def _in_memory(
     plan = plan_in_memory(cloud, settings, trained)
     if plan.memory_bytes > budget:
         return None
-    given = ScanInput(points_read, len(cloud), dropped, summary, request.up is None)
+    given = ScanInput(points_read, len(cloud), dropped, summary, request.up is None, cloud.colours is not None)
     tell(given, settings, plan)
     return GatheredScan(given, settings, WholeScan(cloud, settings, trained, plan), None, write_removed)
 
@@ -112,7 +112,9 @@ def _on_disk(
         )
         settings = _settings(request, read.summary, read.dropped)
         tiles = plan_tiles(read.store, settings, trained, budget)
-        given = ScanInput(read.points_read, read.store.count, read.dropped, read.summary, request.up is None)
+        given = ScanInput(
+            read.points_read, read.store.count, read.dropped, read.summary, request.up is None, read.store.has_colours
+        )
         tell(given, settings, tiles.plan)
     except (ValueError, OSError):
         if request.work is None:

@@ -152,6 +152,12 @@ def tell_result(report: dict[str, Any], written: Sequence[Path], *, scanners_by:
             light["faces"], ", ".join(path.name for path in written if path.suffix[1:] in LIGHT_FORMATS),
             1000 * light["within_95_m"], 1000 * light["largest_m"],
         )  # fmt: skip
+    if report["texture"] is not None:
+        texture = report["texture"]
+        logger.info(
+            "texture   %d x %d texels of %.1f mm in mesh_textured.glb",
+            texture["width"], texture["height"], texture["texel_mm"],
+        )  # fmt: skip
     if report["free_space_m3"]:  # or no position was known, or none that can be true
         logger.info(
             "carved    nothing was built in %.0f m3 that the rays of the scanner passed (--no-carve builds there)",

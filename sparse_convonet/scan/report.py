@@ -23,19 +23,22 @@ from sparse_convonet.plan.settings import ReconstructionSettings
 from sparse_convonet.plan.stages import FoundSurface
 from sparse_convonet.runtime.memory import peak_memory_bytes
 from sparse_convonet.runtime.version import __version__
+from sparse_convonet.scan.texture import TextureFacts
 
 _VERSIONS_OF = ("torch", "numpy", "open3d-cpu", "open3d", "MinkowskiEngine", "numba")
 
 
 @dataclass(frozen=True)
 class ScanInput:
-    """What is known of the points of a scan, wherever they are.  up_guessed: from them; else the user said it."""
+    """What is known of the points of a scan, wherever they are.  up_guessed: from them; else the user said it.
+    has_colours: all of them."""
 
     points_read: int
     points_used: int
     dropped: Dropped
     summary: CloudSummary
     up_guessed: bool
+    has_colours: bool = False
 
 
 def report_of(
@@ -50,11 +53,13 @@ def report_of(
     trained: TrainedModel,
     floor_plans: Sequence[Mapping[str, Any]] | None = None,
     overlap: Overlap | None = None,
+    texture: TextureFacts | None = None,
 ) -> dict[str, Any]:
     """What report.json says of a run.  crs: WKT of the coordinate system, if it is known.  seconds: by stage.
 
     floor_plans: what floor_plan.rooms_json.summary_of says of the storeys; None where none were drawn.
-    overlap: of the scans; None where they have none, or nobody knows where the scanner stood.
+    overlap: of the scans; None where they have none, or nobody knows where the scanner stood.  texture: None where none
+    was asked for.
     """
     mesh = written.statistics
     return {
@@ -94,6 +99,7 @@ def report_of(
             "surface": settings.surface,
         },
         "light_mesh": None if written.light is None else _rounded(written.light),
+        "texture": None if texture is None else asdict(texture),
         "removed_pieces": written.removed_pieces,
         "free_space_m3": None if found.free_m3 is None else round(found.free_m3, 2),
         "coverage": {

@@ -16,6 +16,7 @@ from sparse_convonet.plan.settings import ReconstructionSettings
 from sparse_convonet.scan.floor_plans import DXF_FILE, ROOMS_FILE, drawings_in
 from sparse_convonet.scan.page import PAGE_FILE, PAGE_MESH
 from sparse_convonet.scan.pictures import SECTION_FILE, storey_pictures_in
+from sparse_convonet.scan.texture import LEAST_PIXELS, MOST_PIXELS, TEXTURE_FILE
 
 RESULT_FILES = ("mesh.ply", "preview.png", "report.json")  # the last says that the others are of one run
 LIGHT_FORMATS = ("glb", "obj", "stl")
@@ -32,6 +33,7 @@ RESULT_NAMES = (
     ROOMS_FILE,
     REMOVED_FILE,
     SECTION_FILE,
+    TEXTURE_FILE,
     TILES_FOLDER,
 )
 
@@ -50,7 +52,8 @@ class ScanRequest:
     cluster: "local" or the address of Ray, for the tiles.  tiles: write a folder of 3D Tiles as well.
     light: formats (LIGHT_FORMATS) of a mesh with few faces beside mesh.ply.  light_error_m: how far it may be from that
     (mesh.collapse.collapse_edges); None: a quarter of a cell.  page: write a page that shows the result as well, which
-    takes a light mesh.glb, as do pictures: of each storey, and a section.  attributes: numbers of
+    takes a light mesh.glb, as do pictures: of each storey, and a section, and texture: the most texels along a side of the
+    picture of mesh_textured.glb, the light mesh with the colours of the points; None: not written.  attributes: numbers of
     the points (LAS, PLY, PCD) that mesh.ply's vertices take over.  floor_plan: write the plan of every storey too.
     """
 
@@ -77,6 +80,7 @@ class ScanRequest:
     light_error_m: float | None = None
     page: bool = False
     pictures: bool = False
+    texture: int | None = None
     attributes: Sequence[str] = ()
     floor_plan: bool = False
 
@@ -86,6 +90,8 @@ class ScanRequest:
             raise ValueError(f"--formats: expected ply, {', '.join(LIGHT_FORMATS)}, found {unknown[0]!r}")
         if self.light_error_m is not None and not (math.isfinite(self.light_error_m) and self.light_error_m > 0):
             raise ValueError(f"--light-error: expected a distance above 0, found {self.light_error_m * 1000:g} mm")
+        if self.texture is not None and not LEAST_PIXELS <= self.texture <= MOST_PIXELS:
+            raise ValueError(f"--texture: expected {LEAST_PIXELS} to {MOST_PIXELS} texels, found {self.texture}")
 
     def paths(
         self, mesh: Path, preview: Path, light: Sequence[Path], cell_size_m: float, to_earth: ToEarth | None
@@ -99,12 +105,18 @@ class ScanRequest:
     def light_files(self) -> tuple[str, ...]:
         """Those of the light mesh."""
         names = tuple(f"mesh.{name}" for name in self.light)
-        return (*names, PAGE_MESH) if (self.page or self.pictures) and PAGE_MESH not in names else names
+        is_needed = self.page or self.pictures or self.texture is not None
+        return (*names, PAGE_MESH) if is_needed and PAGE_MESH not in names else names
 
     @property
     def page_files(self) -> tuple[str, ...]:
         """The page, if it is asked for."""
         return (PAGE_FILE,) if self.page else ()
+
+    @property
+    def texture_files(self) -> tuple[str, ...]:
+        """The mesh with a texture, if it is asked for."""
+        return (TEXTURE_FILE,) if self.texture is not None else ()
 
     @property
     def removed_files(self) -> tuple[str, ...]:
@@ -123,6 +135,7 @@ class ScanRequest:
             RESULT_FILES[0],
             *self.light_files,
             *self.page_files,
+            *self.texture_files,
             *self.removed_files,
             *([SECTION_FILE] if self.pictures else []),
             *([DXF_FILE, ROOMS_FILE] if self.floor_plan else []),

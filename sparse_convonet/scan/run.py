@@ -39,6 +39,7 @@ from sparse_convonet.scan.page import PAGE_MESH, write_scan_page
 from sparse_convonet.scan.pictures import write_pictures
 from sparse_convonet.scan.report import ScanInput, report_of
 from sparse_convonet.scan.request import PRJ_FILE, RESULT_FILES, TILES_FOLDER, ScanRequest
+from sparse_convonet.scan.texture import TEXTURE_FILE, require_texture, write_texture
 
 _ALIKE = 1e-9  # units that differ by less are one; the feet differ by 2e-6
 
@@ -120,6 +121,8 @@ def _check(request: ScanRequest) -> None:
     require_scale(request.scale)
     if request.floor_plan:
         require_floor_plans()
+    if request.texture is not None:
+        require_texture()
     if request.attributes:
         require_attributes(request.inputs, request.attributes, request.columns)
     existing = [name for name in request.result_files if (request.out / name).exists()]
@@ -164,6 +167,8 @@ def _teller(
         tell_input(given.summary, given.points_read, given.dropped, settings, guessed=guessed, scale_asked=scale_asked)
         tell_plan(plan, budget, tiles_asked=request.asks_for_tiles)
         require_memory(plan, budget, was_asked=settings.memory_bytes is not None)
+        if request.texture is not None and not given.has_colours:
+            raise ValueError("--texture: expected points that all have colours, found some without; leave it out")
 
     return tell
 
@@ -184,8 +189,16 @@ def _make(
     request.out.mkdir(parents=True, exist_ok=True)
     settings, crs = gathered.settings, _placed(crs, gathered.settings.up)
     light, pages, prj = request.light_files, request.page_files, (PRJ_FILE,) if crs is not None else ()
-    removed = request.removed_files
-    names = RESULT_FILES[0], *light, *pages, *prj, *removed, *RESULT_FILES[1:]  # the last vouches for the others
+    removed, textures = request.removed_files, request.texture_files
+    names = (
+        RESULT_FILES[0],
+        *light,
+        *pages,
+        *prj,
+        *removed,
+        *textures,
+        *RESULT_FILES[1:],
+    )  # the last vouches for the others
     with atomic_group([request.out / name for name in names]) as group:
         temporary = dict(zip(names, group.temporaries, strict=True))
         mesh_path, preview_path, report_path = (temporary[name] for name in RESULT_FILES)
@@ -208,11 +221,17 @@ def _make(
             plan_paths = {name: group.add(request.out / name) for name in plan_names}
             drawn = write_floor_plans(plans, settings.scan_frame, crs, paths.title, plan_paths)
             watch.lap("floor_plan")
+        texture = None
+        if request.texture is not None:
+            progress("texture", 0.0)
+            glb, points = temporary[PAGE_MESH], gathered.scan.points
+            texture = write_texture(temporary[TEXTURE_FILE], glb, points, request.texture)
+            watch.lap("texture")
         overlap = _overlap(gathered.scan.points)
         seconds = {**watch.seconds, "total": watch.total}
         plan = gathered.scan.plan
         report = report_of(
-            request.inputs, crs, gathered.given, settings, plan, found, mesh, seconds, trained, drawn, overlap
+            request.inputs, crs, gathered.given, settings, plan, found, mesh, seconds, trained, drawn, overlap, texture
         )
         for page_path in page_paths:
             progress("page", 0.0)

@@ -155,8 +155,7 @@ class SearchCosts:
     per_cell: float
 
     def largest(self, grid: TileGrid, reach: int) -> float:
-        """Of the tile of a grid in voxels that takes the most.  Voxels are loaded up to `reach` around, meshed is what is in
-        it."""
+        """Of the tile of a grid in voxels that takes the most: of what is in it, and of voxels also `reach` around."""
         names = self.cells.tiles_with_cells(grid, 0)
         voxels, _ = self.cells.loads(grid, names, reach)
         cells, _ = self.surface.loads(grid, names, 0)
