@@ -8,7 +8,7 @@ import sys
 import textwrap
 from collections.abc import Sequence
 
-from sparse_convonet.commands.listing import COMMANDS, GROUPS, Command
+from sparse_convonet.commands.listing import COMMANDS, GROUPS, Command, named_command
 from sparse_convonet.commands.parsing import PROGRAM, example_lines
 from sparse_convonet.runtime.cli import starting
 from sparse_convonet.runtime.version import __version__
@@ -41,9 +41,9 @@ def main(arguments: list[str] | None = None) -> int | None:
     if words == ["--version"]:
         print(f"{PROGRAM} {__version__}")
         return 0
-    name = f"{group} {rest[0]}".lstrip()
-    command, after = _named(name, rest[1:])
+    command, after = named_command(words)
     if command is None:
+        name = f"{group} {rest[0]}".lstrip()
         raise ValueError(f"{PROGRAM} {name}: no such command; {_hint(rest[0], group)}")
     with starting():
         module = importlib.import_module(command.module)
@@ -73,14 +73,6 @@ def help_text(group: str = "") -> str:
             f"`{start} COMMAND --help` explains a command, with examples.",
         ]
     )
-
-
-def _named(name: str, rest: list[str]) -> tuple[Command | None, list[str]]:
-    """The command, None where there is none, and what follows its name, which may be a word longer."""
-    known = {each.name: each for each in COMMANDS}
-    if rest and f"{name} {rest[0]}" in known:
-        return known[f"{name} {rest[0]}"], rest[1:]
-    return known.get(name), rest
 
 
 def _row(start: str, summary: str) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -49,3 +50,14 @@ COMMANDS = (
     Command("data inspect", "inspect_data", "counts, sizes and broken files of a data set; a contact sheet"),
 )
 GROUPS = {"data": "sets"}
+_BY_NAME = {each.name: each for each in COMMANDS}
+
+
+def named_command(words: Sequence[str]) -> tuple[Command | None, list[str]]:
+    """The command that the first words name, None where they name none, and what follows: "evaluate buildings" before
+    "evaluate"."""
+    for size in (2, 1):
+        command = _BY_NAME.get(" ".join(words[:size]))
+        if command is not None:
+            return command, list(words[size:])
+    return None, list(words)

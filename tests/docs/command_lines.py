@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from sparse_convonet.commands.listing import COMMANDS, GROUPS
+from sparse_convonet.commands.listing import COMMANDS, GROUPS, named_command
 from sparse_convonet.commands.parsing import PROGRAM
 from sparse_convonet.config.experiment import load_config
 from tests.docs.pages import ROOT, Page, shell_words
@@ -60,17 +60,16 @@ def _without_brackets(line: str) -> str:
 def _wrong_call(words: list[str], *, whole: bool) -> Iterator[str]:
     if words in _OF_THE_PROGRAM or words[:1] in (["..."], ["COMMAND"]):
         return
-    size = 2 if words[0] in GROUPS else 1
-    name = " ".join(words[:size])
-    command = next((each for each in COMMANDS if each.name == name), None)
+    command, rest = named_command(words)
     if command is None:
+        name = " ".join(words[: 2 if words[0] in GROUPS else 1])
         if not (name in GROUPS or words[1:2] == ["..."]):
             yield f"no command {name}"
         return
     parser = importlib.import_module(command.module)._parser()
-    yield from _wrong_options(parser, words[size:], whole=whole)
-    if name in ("train", "evaluate"):
-        yield from _wrong_settings(words[size:])
+    yield from _wrong_options(parser, rest, whole=whole)
+    if command.name in ("train", "evaluate"):
+        yield from _wrong_settings(rest)
 
 
 def _wrong_tool(name: str, words: list[str], *, whole: bool) -> Iterator[str]:
