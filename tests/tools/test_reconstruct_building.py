@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sparse_convonet.config.pretrained import DEFAULT_MODEL
 from sparse_convonet.io.meshes import read_mesh
 from sparse_convonet.io.points import write_points
 from sparse_convonet.out_of_core.assembly.tiles3d import TILESET
@@ -67,7 +68,7 @@ def test_result_is_complete_and_replaced_only_when_asked(
     assert report["mesh"]["watertight"] is True and report["mesh"]["components"] >= 1
     assert report["mesh"]["area_m2"] == pytest.approx(mesh.to_trimesh().area, rel=1e-3)
     assert 0.5 < report["coverage"]["within_1_cell"] <= report["coverage"]["within_1_voxel"] <= 1
-    assert report["engine"] in ("native", "minkowski") and report["model"]["name"] == "building"
+    assert report["engine"] in ("native", "minkowski") and report["model"]["name"] == DEFAULT_MODEL
     assert report["peak_memory_bytes"] > 1e8 and "torch" in report["versions"]
     assert sorted(path.name for path in earlier.iterdir()) == ["mesh.glb", "mesh.ply", "preview.png", "report.json"]
 
