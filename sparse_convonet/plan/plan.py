@@ -155,21 +155,29 @@ class CloudDensity:
         return self._counted[voxel_size_m]
 
 
-def choose_voxel_size(density: Density) -> VoxelChoice:
-    """The size with the least expected error of the shipped model, for the density and the noise that a scan shows."""
-    return choose(density.surface(), shipped_law().coefficients)
+def choose_voxel_size(density: Density, least_m: float = 0.0) -> VoxelChoice:
+    """The size with the least expected error of the shipped model, for the density and the noise that a scan shows; none
+    smaller than least_m."""
+    return choose(density.surface(), shipped_law().coefficients, least_m)
 
 
 def make_plan(
-    density: Density, voxel_size_m: float | None, cell_size_m: float | None, cell_share: float, *, twice: bool = False
+    density: Density,
+    voxel_size_m: float | None,
+    cell_size_m: float | None,
+    cell_share: float,
+    *,
+    twice: bool = False,
+    least_voxel_m: float = 0.0,
 ) -> Plan:
-    """Fill in what the user left open, and predict the cost; twice: of two encodings.
+    """Fill in what the user left open, and predict the cost; twice: of two encodings.  least_voxel_m: of a size that is
+    chosen.
 
     Raises ValueError where a size is not positive or the cell is larger than the voxel.
     """
     reason, expected = "as asked", None
     if voxel_size_m is None:
-        choice = choose_voxel_size(density)
+        choice = choose_voxel_size(density, least_voxel_m)
         voxel_size_m, reason, expected = choice.voxel_size_m, choice.reason, choice.expected
     if not voxel_size_m > 0:
         raise ValueError(f"voxel size: expected a positive number of metres, found {voxel_size_m}")

@@ -109,3 +109,13 @@ def test_denser_scans_get_smaller_voxels_and_the_reason_says_density_noise_and_e
 
 def test_a_hall_seen_from_one_station_gets_voxels_for_its_far_end() -> None:
     assert choose_voxel_size(CloudDensity(one_station_hall(1_200_000))).voxel_size_m >= 0.08
+
+
+def test_no_size_below_the_least_is_chosen_and_the_reason_says_so() -> None:
+    free = choose(uniform(4000), SHIPPED)
+    held = choose(uniform(4000), SHIPPED, 0.08)
+    assert free.voxel_size_m < 0.08 == held.voxel_size_m
+    assert held.reason.endswith("; not below 8 cm") and "below" not in free.reason
+    assert held.expected.mean_m > free.expected.mean_m
+    assert choose(uniform(4000), SHIPPED, 0.3).voxel_size_m == 0.3  # larger than all candidates
+    assert choose(uniform(30), SHIPPED, 0.02).voxel_size_m == choose(uniform(30), SHIPPED).voxel_size_m

@@ -57,6 +57,7 @@ def test_storeys_are_told_and_one_without_a_room_is_warned_of(caplog: pytest.Log
         "certificate": {"error_95_mm": None},
         "light_mesh": None,
         "sides": None,
+        "texture": {"width": 512, "height": 400, "charts": 9, "texel_mm": 12.34},
         "free_space_m3": 123.4,
         "overlap": {"area_m2": 31.0, "viewpoints": 3, "median_mm": 1.25, "within_95_mm": 4.0},
         "floor_plans": [{"rooms": 2, "area_m2": 31.26}, {"rooms": 0, "area_m2": 0.0}],
@@ -66,6 +67,7 @@ def test_storeys_are_told_and_one_without_a_room_is_warned_of(caplog: pytest.Log
     }
     with caplog.at_level(logging.INFO):
         tell_result(report, [], scanners_by=None)
+    assert "512 x 400 texels of 12.3 mm in mesh_textured.glb" in caplog.text
     plans = [each for each in caplog.records if each.message.startswith("plan")]
     assert [each.message for each in plans][0] == "plan      storey 1: 2 rooms, 31.3 m2"
     assert plans[1].levelno == logging.WARNING and "storey 2: no room" in plans[1].message

@@ -172,7 +172,14 @@ def plan_tiles(
     unet = model.sparse.unet
     density = StoreDensity(store, unet.total_stride)
     share = model.config.mesh.cell_share
-    plan = make_plan(density, settings.voxel_size_m, settings.cell_size_m, share, twice=settings.twice)
+    plan = make_plan(
+        density,
+        settings.voxel_size_m,
+        settings.cell_size_m,
+        share,
+        twice=settings.twice,
+        least_voxel_m=settings.least_voxel_m,
+    )
     cells = density.coarse_cells(plan.voxel_size_m)
     encoding, names, encode_bytes = _encoding(cells, unet, budget_bytes, moves=settings.twice)
     cell = plan.cell_size_m / plan.voxel_size_m
