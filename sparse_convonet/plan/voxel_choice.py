@@ -15,6 +15,8 @@ _LEAST_SCALE = 0.001
 _FINE_M = 0.04  # what the models are trained for begins here; smaller voxels need points that carry them:
 _FINE_POINTS_PER_FACE = 2.0
 _ROUNDED = 1e-6
+# Of a voxel: beyond it, the network follows the noise, which the law does not see: its scans have few points in a voxel.
+_MOST_NOISE = 0.45
 _WORTH = 0.1  # time and memory grow with 1 / size^2: a smaller size has to lower the error by more than this share
 
 
@@ -39,6 +41,7 @@ def expected_errors(surface: SurfaceSample, law: Coefficients, least_m: float = 
     typical = weighted_quantile(per_m2, surface.area_m2, 0.5)
     found = {}
     sizes = [size for size in CANDIDATE_VOXELS_M if scale * size > (1 - _ROUNDED) * least_m] or [least_m / scale]
+    sizes = [size for size in sizes if noise_m <= _MOST_NOISE * size] or sizes[-1:]
     for size in sizes:
         if size >= _FINE_M or typical * size**2 >= _FINE_POINTS_PER_FACE:
             large = expected_error(law, per_m2, surface.area_m2, noise_m, size)
