@@ -13,8 +13,8 @@ import numpy as np
 from sparse_convonet.coordinates import up_rotation
 from sparse_convonet.data.scanner.stations import find_stations
 from sparse_convonet.io.meshes import read_mesh
-from sparse_convonet.metrics.seen_surface import SeenSurfaceScores, seen_surface_scores, station_rays
-from sparse_convonet.metrics.sides import WRONG_SIDE_VOXELS, SideShares, side_shares, visible_ranges
+from sparse_convonet.metrics.seen_surface import SeenSurfaceScores, seen_surface_and_sides, station_rays
+from sparse_convonet.metrics.sides import WRONG_SIDE_VOXELS, SideShares
 from sparse_convonet.runtime.atomic import atomic_path
 from sparse_convonet.structures import Mesh
 
@@ -27,16 +27,15 @@ def score_mesh(options: argparse.Namespace) -> None:
         truth.vertices, truth.faces, options.spacing_m, np.random.default_rng(options.seed), threads=0
     )
     origins, directions = station_rays(stations, options.rays, np.random.default_rng(options.seed))
-    scores = seen_surface_scores(
+    scores, sides = seen_surface_and_sides(
         predicted,
         truth,
         origins,
         directions,
         thresholds_m=[threshold_cm / 100 for threshold_cm in options.threshold_cm],
+        voxel_size_m=options.voxel_cm / 100,
         max_range_m=options.max_range_m,
     )
-    seen, ranges = visible_ranges(truth, origins, directions, options.max_range_m)
-    sides = side_shares(predicted, origins[seen], directions[seen], ranges, options.voxel_cm / 100)
     print(_table(scores, sides, options.voxel_cm, len(stations)))
     if options.json:
         record = _record(scores, sides, options.voxel_cm / 100)

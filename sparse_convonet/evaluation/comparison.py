@@ -8,9 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from sparse_convonet.evaluation.contenders import Contender
+from sparse_convonet.evaluation.means import column_means
 from sparse_convonet.evaluation.runs import Run, prediction_of
 from sparse_convonet.evaluation.scenes import Known
 from sparse_convonet.runtime.atomic import atomic_path
@@ -50,12 +49,12 @@ def compare_run(
         costs.append({ENCODE: encode, MESH: whole - (encode or 0.0), SEAM: prediction.seam})
         if trained:
             scored.setdefault(scene.category, []).append(truth.score(prediction))
-    values = _means([_means(rows) for rows in scored.values()])
+    values = column_means([column_means(rows) for rows in scored.values()])
     values |= {
         PARAMETERS: run.parameters,
         MEMORY: None if run.peak_bytes is None else run.peak_bytes / 1e9,
         CUDA_MEMORY: None if run.cuda_bytes is None else run.cuda_bytes / 1e9,
-        **_means(costs),
+        **column_means(costs),
     }
     remarks = [] if trained else ["random weights: costs only"]
     if contender.config.baseline is not None and values.get("IoU") is not None:
@@ -63,15 +62,6 @@ def compare_run(
     if run.failure is not None:
         remarks.append(FAILURES.get(run.failure, run.failure))
     return ComparisonRow(name, len(costs), values, "; ".join(remarks))
-
-
-def _means(rows: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
-    """Mean of every column over the rows that have a value; distances that are not finite count as none."""
-    means: dict[str, float | None] = {}
-    for name in dict.fromkeys(name for row in rows for name in row):
-        found = [value for row in rows if (value := row.get(name)) is not None]
-        means[name] = float(np.mean(found)) if found else None
-    return means
 
 
 def columns(rows: Sequence[ComparisonRow]) -> list[str]:

@@ -129,6 +129,11 @@ def open_predictor(
     return NetworkPredictor(model, cells, threshold, finishing)
 
 
+def name_of_run(path: Path) -> str:
+    """By which a configuration or a file of weights is told from others."""
+    return path.parent.name if path.stem in _NAMES_OF_NO_RUN else path.stem
+
+
 def contenders_of(
     files: Sequence[Path], overrides: Sequence[str], checkpoints: Sequence[Path], *, random: bool = False
 ) -> list[Contender]:
@@ -139,7 +144,7 @@ def contenders_of(
     Raises ValueError where the numbers differ or two have the same name.
     """
     files = [pretrained_path(path.name) if not path.suffix and not path.exists() else path for path in files]
-    names = [path.parent.name if path.stem in _NAMES_OF_NO_RUN else path.stem for path in files]
+    names = [name_of_run(path) for path in files]
     doubled = sorted({name for name in names if names.count(name) > 1})
     if doubled:
         raise ValueError(f"configurations: expected different names, found {doubled[0]} twice; rename or copy one")

@@ -32,8 +32,7 @@ from sparse_convonet.mesh.surface_sampling import sample_faces
 from sparse_convonet.mesh.winding import WindingNumbers
 from sparse_convonet.metrics.coverage import shares_within
 from sparse_convonet.metrics.occupancy import iou
-from sparse_convonet.metrics.seen_surface import seen_surface_scores, station_rays
-from sparse_convonet.metrics.sides import side_shares, visible_ranges
+from sparse_convonet.metrics.seen_surface import seen_surface_and_sides, station_rays
 from sparse_convonet.structures import Mesh, PointCloud, TrainingSample
 
 _NOISE_M, _NOISE_PER_METRE = 0.01, 0.0005
@@ -130,9 +129,9 @@ class SeenTruth(SceneTruth):
         rng = np.random.default_rng(self._seed)
         predicted = prediction.mesh
         origins, directions = station_rays(self._stations, _SCORE_RAYS, rng)
-        found = seen_surface_scores(predicted, self.mesh, origins, directions, thresholds_m=_F_THRESHOLDS_M)
-        seen, ranges = visible_ranges(self.mesh, origins, directions)
-        sides = side_shares(predicted, origins[seen], directions[seen], ranges, self._voxel_size_m)
+        found, sides = seen_surface_and_sides(
+            predicted, self.mesh, origins, directions, thresholds_m=_F_THRESHOLDS_M, voxel_size_m=self._voxel_size_m
+        )
         values: dict[str, float | None] = {}
         if self._occupied is not None:
             low, high = self.mesh.vertices.min(axis=0) - _BOX_MARGIN_M, self.mesh.vertices.max(axis=0) + _BOX_MARGIN_M

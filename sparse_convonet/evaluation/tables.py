@@ -5,13 +5,12 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-
 from sparse_convonet.evaluation.data_set import ModelRow
+from sparse_convonet.evaluation.means import column_means
 from sparse_convonet.evaluation.published import PublishedRow
 from sparse_convonet.runtime.atomic import atomic_path
 
@@ -65,21 +64,13 @@ def summarise(predictor: str, rows: Sequence[ModelRow]) -> list[Summary]:
     summaries = []
     for category in classes:
         mine = [each for row, each in zip(rows, values, strict=True) if row.category == category]
-        summaries.append(Summary(predictor, category, len(mine), _means(mine)))
-    over_classes = _means([each.values for each in summaries])
+        summaries.append(Summary(predictor, category, len(mine), column_means(mine)))
+    over_classes = column_means([each.values for each in summaries])
     return [
         *summaries,
         Summary(predictor, OVER_CLASSES, len(rows), over_classes),
-        Summary(predictor, OVER_MODELS, len(rows), _means(values)),
+        Summary(predictor, OVER_MODELS, len(rows), column_means(values)),
     ]
-
-
-def _means(values: Sequence[Mapping[str, float | None]]) -> dict[str, float | None]:
-    means: dict[str, float | None] = {}
-    for name in values[0]:
-        found = [each[name] for each in values if each[name] is not None]
-        means[name] = float(np.mean([value for value in found if value is not None])) if found else None
-    return means
 
 
 def write_rows(out: Path, rows: Sequence[ModelRow], summaries: Sequence[Summary]) -> None:

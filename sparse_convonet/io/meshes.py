@@ -108,17 +108,9 @@ def _export(path: Path, suffix: str, mesh: Mesh) -> bytes:
         raise ValueError(f"{path}: expected at least one face to write as {suffix}, found none; write it as .ply")
     exported: Any
     if suffix == ".glb":
-        import trimesh
-
-        # Vertices relative to a whole number of metres; the node of the scene carries the offset as JSON numbers.
-        offset = np.round(mesh.vertices.mean(axis=0))
-        placed = trimesh.transformations.translation_matrix(offset)
-        scene = trimesh.Scene()
         # The standard wants names of its own for what is no attribute of its own, and numbers of four bytes.
         attributes = {f"_{name.upper()}": np.asarray(values, np.float32) for name, values in mesh.attributes.items()}
-        local = Mesh(mesh.vertices - offset, mesh.faces, mesh.normals, mesh.colours, attributes)
-        scene.add_geometry(local.to_trimesh(), transform=placed)
-        exported = scene.export(file_type="glb")
+        exported = glb_of(Mesh(mesh.vertices, mesh.faces, mesh.normals, mesh.colours, attributes).to_trimesh())
     else:
         if suffix in (".stl", ".off") and mesh.colours is not None:
             logger.warning("%s: %s carries no colours; write .ply or .glb to keep them", path, suffix)
@@ -127,3 +119,16 @@ def _export(path: Path, suffix: str, mesh: Mesh) -> bytes:
             logger.warning("%s: STL's float32 is too coarse %.0f from the origin; write .ply instead", path, farthest)
         exported = mesh.to_trimesh().export(file_type=suffix[1:])
     return exported.encode("utf-8") if isinstance(exported, str) else exported
+
+
+def glb_of(mesh: Any) -> bytes:
+    """The .glb of a trimesh.Trimesh, which is moved: vertices relative to a whole number of metres, since they are float32;
+    the node of the scene carries the offset as JSON numbers."""
+    import trimesh
+
+    offset = np.round(mesh.vertices.mean(axis=0))
+    mesh.vertices = mesh.vertices - offset
+    scene = trimesh.Scene()
+    scene.add_geometry(mesh, transform=trimesh.transformations.translation_matrix(offset))
+    exported: bytes = scene.export(file_type="glb")
+    return exported

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
+from sparse_convonet.io.meshes import glb_of
 from sparse_convonet.runtime.atomic import atomic_path
 from sparse_convonet.structures import Mesh
 
@@ -21,19 +22,16 @@ def write_textured(path: Path, mesh: Mesh, places: np.ndarray, picture: np.ndarr
     """
     import trimesh
 
-    offset = np.round(mesh.vertices.mean(axis=0))  # as io/meshes.py does
     image: Any = Image.fromarray(picture)
     image.format = "JPEG"  # so that trimesh stores it so, not as a PNG of many times the size
     material = trimesh.visual.material.PBRMaterial(baseColorTexture=image, metallicFactor=0.0, roughnessFactor=_ROUGH)
     upwards = np.column_stack([places[:, 0], 1 - places[:, 1]])  # as trimesh counts
     shown = trimesh.Trimesh(
-        mesh.vertices - offset,
+        mesh.vertices,
         mesh.faces,
         vertex_normals=mesh.normals,
         visual=trimesh.visual.TextureVisuals(uv=upwards, material=material),
         process=False,
     )
-    scene = trimesh.Scene()
-    scene.add_geometry(shown, transform=trimesh.transformations.translation_matrix(offset))
     with atomic_path(path) as temporary:
-        temporary.write_bytes(scene.export(file_type="glb"))
+        temporary.write_bytes(glb_of(shown))

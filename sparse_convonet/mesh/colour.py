@@ -26,18 +26,26 @@ def with_colours(mesh: Mesh, cloud: PointCloud, neighbours: int = NEIGHBOURS) ->
             f"{'without colours' if cloud.colours is None else ''}; leave the mesh uncoloured instead"
         )
     known = has_colour(cloud.colours)
-    points, known_colours = (
-        (cloud.points, cloud.colours) if known.all() else (cloud.points[known], cloud.colours[known])
-    )
-    colours = np.zeros((len(mesh.vertices), 3), dtype=np.uint8)
-    if len(points) == 0:
-        return replace(mesh, colours=colours)
-    tree = cKDTree(points)
-    count = min(neighbours, len(points))
-    for chunk in query_chunks(len(colours)):
-        distance, nearest = tree.query(mesh.vertices[chunk], k=range(1, count + 1), workers=-1)  # both (Q, count)
-        colours[chunk] = blend(distance, known_colours[nearest])
-    return replace(mesh, colours=colours)
+    points, colours = (cloud.points, cloud.colours) if known.all() else (cloud.points[known], cloud.colours[known])
+    return replace(mesh, colours=PointColours(points, colours).at(mesh.vertices, neighbours))
+
+
+class PointColours:
+    """The colours around points (N, 3) whose colours (N, 3) uint8 are known; black where there are no points."""
+
+    def __init__(self, points: np.ndarray, colours: np.ndarray) -> None:
+        self._tree, self._colours = cKDTree(points) if len(points) else None, colours
+
+    def at(self, places: np.ndarray, neighbours: int = NEIGHBOURS) -> np.ndarray:
+        """(Q, 3) -> (Q, 3) uint8, see with_colours."""
+        found = np.zeros((len(places), 3), dtype=np.uint8)
+        if self._tree is None:
+            return found
+        count = min(neighbours, len(self._colours))
+        for chunk in query_chunks(len(places)):
+            distance, nearest = self._tree.query(places[chunk], k=range(1, count + 1), workers=-1)  # both (Q, count)
+            found[chunk] = blend(distance, self._colours[nearest])
+        return found
 
 
 def has_colour(colours: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ import numpy as np
 from sparse_convonet.data.scanner.ray_patterns import panorama_directions
 from sparse_convonet.data.scanner.settings import ScannerSettings
 from sparse_convonet.mesh.raycast import TriangleScene
+from sparse_convonet.metrics.sides import SideShares, shares_of
 from sparse_convonet.metrics.surface import f_score
 from sparse_convonet.structures import Mesh
 
@@ -78,8 +79,39 @@ def seen_surface_scores(
     Rays that meet nothing of the truth within max_range_m are dropped; a prediction without faces is
     all hole.  Raises ValueError where the truth has no faces or no ray meets it, and without a threshold.
     """
-    if len(thresholds_m) == 0:
-        raise ValueError("seen surface: expected at least one threshold in metres, found none")
+    return _scores(_cast(predicted, truth, origins, directions, max_range_m), thresholds_m)
+
+
+def seen_surface_and_sides(
+    predicted: Mesh,
+    truth: Mesh,
+    origins: np.ndarray,
+    directions: np.ndarray,
+    *,
+    thresholds_m: Sequence[float],
+    voxel_size_m: float,
+    max_range_m: float = 20.0,
+) -> tuple[SeenSurfaceScores, SideShares]:
+    """The same, and metrics.sides.side_shares for the voxels of the prediction, from one cast of the rays."""
+    cast = _cast(predicted, truth, origins, directions, max_range_m)
+    return _scores(cast, thresholds_m), shares_of(cast.ranges - cast.truth_ranges, voxel_size_m)
+
+
+@dataclass(frozen=True)
+class _Cast:
+    """origins, directions: (R, 3) of the rays that meet the truth, (R,) truth_ranges away, and the prediction, ranges away,
+    infinite where they do not.  predicted: None without faces."""
+
+    truth: TriangleScene
+    predicted: TriangleScene | None
+    origins: np.ndarray
+    directions: np.ndarray
+    truth_ranges: np.ndarray
+    ranges: np.ndarray
+    max_range_m: float
+
+
+def _cast(predicted: Mesh, truth: Mesh, origins: np.ndarray, directions: np.ndarray, max_range_m: float) -> _Cast:
     truth_scene = TriangleScene(truth.vertices, truth.faces)
     truth_ranges, _ = truth_scene.first_hits(origins, directions)
     seen = truth_ranges <= max_range_m
@@ -89,17 +121,26 @@ def seen_surface_scores(
             "are the stations inside the building?"
         )
     origins, directions, truth_ranges = origins[seen], directions[seen], truth_ranges[seen]
-    if len(predicted.faces) == 0:
+    scene, ranges = None, np.full(len(origins), np.inf)
+    if len(predicted.faces):
+        scene = TriangleScene(predicted.vertices, predicted.faces)
+        ranges, _ = scene.first_hits(origins, directions)
+    return _Cast(truth_scene, scene, origins, directions, truth_ranges, ranges, max_range_m)
+
+
+def _scores(cast: _Cast, thresholds_m: Sequence[float]) -> SeenSurfaceScores:
+    if len(thresholds_m) == 0:
+        raise ValueError("seen surface: expected at least one threshold in metres, found none")
+    origins, directions, ranges, truth_ranges = cast.origins, cast.directions, cast.ranges, cast.truth_ranges
+    if cast.predicted is None:
         nothing = tuple(ThresholdScores(threshold_m, 0.0, 0.0) for threshold_m in thresholds_m)
         return SeenSurfaceScores(np.inf, np.inf, nothing, 0.0, 1.0, len(origins))
-    predicted_scene = TriangleScene(predicted.vertices, predicted.faces)
-    ranges, _ = predicted_scene.first_hits(origins, directions)
-    met = ranges <= max_range_m
+    met = ranges <= cast.max_range_m
     to_truth, aligned_with_truth = _compare(
-        predicted_scene, truth_scene, origins[met] + ranges[met, None] * directions[met]
+        cast.predicted, cast.truth, origins[met] + ranges[met, None] * directions[met]
     )
     to_predicted, aligned_with_predicted = _compare(
-        truth_scene, predicted_scene, origins + truth_ranges[:, None] * directions
+        cast.truth, cast.predicted, origins + truth_ranges[:, None] * directions
     )
     return SeenSurfaceScores(
         accuracy_m=float(to_truth.mean()) if met.any() else np.inf,

@@ -70,12 +70,17 @@ def side_shares(
             "sides: expected at least one ray, and a finite true range of each, found "
             f"{len(origins)} rays, {np.count_nonzero(~np.isfinite(true_ranges))} of them without; leave those out"
         )
-    behind = _first_hits(predicted, origins, directions) - true_ranges  # (R,) metres
+    return shares_of(_first_hits(predicted, origins, directions) - true_ranges, voxel_size_m)
+
+
+def shares_of(behind: np.ndarray, voxel_size_m: float) -> SideShares:
+    """Of rays that meet a prediction so far behind the truth, (R,) metres; infinity where they meet nothing."""
+    _require_voxel(voxel_size_m)
     return SideShares(
         wrong_side=float((behind < -WRONG_SIDE_VOXELS * voxel_size_m).mean()),
         holes=float((behind > HOLE_DEPTH_M).mean()),
         phantoms=float((behind < -PHANTOM_DEPTH_M).mean()),
-        rays=len(origins),
+        rays=len(behind),
     )
 
 

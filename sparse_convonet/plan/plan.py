@@ -13,6 +13,7 @@ from sparse_convonet.clouds.cloud_places import CloudPlaces
 from sparse_convonet.clouds.surface_sample import SurfaceSample, sample_surface
 from sparse_convonet.coordinates import VoxelFrame, pack_cells, unpack_cells
 from sparse_convonet.plan.error_law import ExpectedError, shipped_law
+from sparse_convonet.plan.settings import ReconstructionSettings
 from sparse_convonet.plan.surface_cells import COARSE_VOXELS, cells_around
 from sparse_convonet.plan.voxel_choice import VoxelChoice, choose
 from sparse_convonet.runtime.memory import available_memory_bytes
@@ -161,23 +162,15 @@ def choose_voxel_size(density: Density, least_m: float = 0.0) -> VoxelChoice:
     return choose(density.surface(), shipped_law().coefficients, least_m)
 
 
-def make_plan(
-    density: Density,
-    voxel_size_m: float | None,
-    cell_size_m: float | None,
-    cell_share: float,
-    *,
-    twice: bool = False,
-    least_voxel_m: float = 0.0,
-) -> Plan:
-    """Fill in what the user left open, and predict the cost; twice: of two encodings.  least_voxel_m: of a size that is
-    chosen.
+def make_plan(density: Density, settings: ReconstructionSettings, cell_share: float) -> Plan:
+    """Fill in what the user left open, and predict the cost.  cell_share: of a voxel, where the settings have no cell.
 
     Raises ValueError where a size is not positive or the cell is larger than the voxel.
     """
+    voxel_size_m, cell_size_m = settings.voxel_size_m, settings.cell_size_m
     reason, expected = "as asked", None
     if voxel_size_m is None:
-        choice = choose_voxel_size(density, least_voxel_m)
+        choice = choose_voxel_size(density, settings.least_voxel_m)
         voxel_size_m, reason, expected = choice.voxel_size_m, choice.reason, choice.expected
     if not voxel_size_m > 0:
         raise ValueError(f"voxel size: expected a positive number of metres, found {voxel_size_m}")
@@ -191,7 +184,7 @@ def make_plan(
     finer = finer_cells(voxel_size_m, cell_size_m)
     surface_bytes = max(_BYTES_PER_VOXEL * voxels, _BYTES_PER_CELL * cells * finer)
     surface_seconds = _SECONDS_PER_CELL * cells * finer
-    if twice:
+    if settings.twice:
         surface_bytes += SECOND_BYTES_PER_VOXEL * voxels
         surface_seconds *= 1 + SECOND_SECONDS
     return Plan(

@@ -46,14 +46,7 @@ def plan_in_memory(cloud: PointCloud, settings: ReconstructionSettings, model: T
     """The sizes for a scan, and what it would cost in one piece.  cloud: in the frame of the scan."""
     density = CloudDensity(settings.scan_frame.to_world(cloud.points))
     share = model.config.mesh.cell_share
-    return make_plan(
-        density,
-        settings.voxel_size_m,
-        settings.cell_size_m,
-        share,
-        twice=settings.twice,
-        least_voxel_m=settings.least_voxel_m,
-    )
+    return make_plan(density, settings, share)
 
 
 def takes_scanners(cloud: PointCloud, model: TrainedModel) -> bool:

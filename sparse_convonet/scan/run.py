@@ -190,15 +190,8 @@ def _make(
     settings, crs = gathered.settings, _placed(crs, gathered.settings.up)
     light, pages, prj = request.light_files, request.page_files, (PRJ_FILE,) if crs is not None else ()
     removed, textures = request.removed_files, request.texture_files
-    names = (
-        RESULT_FILES[0],
-        *light,
-        *pages,
-        *prj,
-        *removed,
-        *textures,
-        *RESULT_FILES[1:],
-    )  # the last vouches for the others
+    others = *light, *pages, *prj, *removed, *textures
+    names = RESULT_FILES[0], *others, *RESULT_FILES[1:]  # the last vouches for the others
     with atomic_group([request.out / name for name in names]) as group:
         temporary = dict(zip(names, group.temporaries, strict=True))
         mesh_path, preview_path, report_path = (temporary[name] for name in RESULT_FILES)

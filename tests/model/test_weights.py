@@ -13,8 +13,9 @@ from safetensors.torch import save_file
 
 from sparse_convonet.config.experiment import ExperimentConfig
 from sparse_convonet.config.models import ModelConfig, SparseModelConfig, counts_layers
+from sparse_convonet.config.pretrained import DEFAULT_MODEL, PRETRAINED
 from sparse_convonet.model import build
-from sparse_convonet.model.weights import load_model, save_weights
+from sparse_convonet.model.weights import load_model, pretrained_path, save_weights
 from sparse_convonet.runtime.memory import resident_memory_bytes, return_freed_memory
 
 SMALL_MODEL = SparseModelConfig(
@@ -101,3 +102,10 @@ def test_what_counts_layers_is_marked_in_every_kind_of_model() -> None:
     assert marked == {"pointnet_blocks", "decoder_blocks", "blocks_per_level", "plane_depth", "grid_levels"}
     for kind in get_args(ModelConfig):
         assert all(counts_layers(entry) for entry in fields(kind) if entry.name in marked), kind
+
+
+def test_all_shipped_models_are_listed_with_a_line() -> None:
+    folder = pretrained_path(DEFAULT_MODEL).parent
+    assert set(PRETRAINED) == {path.stem for path in folder.glob("*.safetensors")}
+    with pytest.raises(ValueError, match=r"one of building_wide \(rooms and .*\), building \(.*\), found neither"):
+        load_model("castle")

@@ -11,14 +11,21 @@ from scipy.ndimage import binary_dilation
 from sparse_convonet.plan import plan
 from sparse_convonet.plan.plan import (
     CloudDensity,
+    Plan,
     choose_voxel_size,
     make_plan,
     memory_amount,
     memory_budget,
     require_memory,
 )
+from sparse_convonet.plan.settings import ReconstructionSettings
 from sparse_convonet.plan.surface_cells import cells_around
 from tests.synthetic_scan import room_points
+
+
+def plan_of(points: np.ndarray, voxel_size_m: float, cell_size_m: float | None = None, *, twice: bool = False) -> Plan:
+    settings = ReconstructionSettings(voxel_size_m=voxel_size_m, cell_size_m=cell_size_m, twice=twice)
+    return make_plan(CloudDensity(points), settings, 0.5)
 
 
 def test_occupied_voxels_are_counted() -> None:
@@ -28,31 +35,34 @@ def test_occupied_voxels_are_counted() -> None:
 
 def test_a_plan_has_the_size_reason_and_error_of_the_choice_and_none_where_a_size_was_asked_for() -> None:
     density = CloudDensity(room_points(20_000))
-    choice, made = choose_voxel_size(density), make_plan(density, None, None, 0.5)
+    choice, made = choose_voxel_size(density), make_plan(density, ReconstructionSettings(), 0.5)
     assert (made.voxel_size_m, made.reason, made.expected) == (choice.voxel_size_m, choice.reason, choice.expected)
     assert made.expected is not None and 0.002 < made.expected.mean_m < 0.02
-    assert make_plan(density, 0.1, None, 0.5).expected is None
+    assert make_plan(density, ReconstructionSettings(voxel_size_m=0.1), 0.5).expected is None
 
 
 def test_sizes_that_were_asked_for_are_kept_and_checked() -> None:
     points = room_points(2000)
-    made = make_plan(CloudDensity(points), 0.1, 0.025, 0.5)
+    made = plan_of(points, 0.1, 0.025)
     assert (made.voxel_size_m, made.cell_size_m, made.reason) == (0.1, 0.025, "as asked")
-    assert make_plan(CloudDensity(points), 0.1, None, 0.5).cell_size_m == pytest.approx(0.05)
+    assert plan_of(points, 0.1).cell_size_m == pytest.approx(0.05)
     for voxel in (0.0, -1.0, float("nan")):
         with pytest.raises(ValueError, match="voxel size: expected a positive number"):
-            make_plan(CloudDensity(points), voxel, None, 0.5)
+            plan_of(points, voxel)
     with pytest.raises(ValueError, match="at most the voxel size"):
-        make_plan(CloudDensity(points), 0.1, 0.2, 0.5)
+        plan_of(points, 0.1, 0.2)
 
 
 def test_prediction_grows_with_the_number_of_cells() -> None:
     points = room_points(50_000)
-    coarse, fine = make_plan(CloudDensity(points), 0.1, None, 0.5), make_plan(CloudDensity(points), 0.05, None, 0.5)
-    finer_cells = make_plan(CloudDensity(points), 0.05, 0.0125, 0.5)
+    coarse, fine = (
+        plan_of(points, 0.1),
+        plan_of(points, 0.05),
+    )
+    finer_cells = plan_of(points, 0.05, 0.0125)
     assert coarse.memory_bytes < fine.memory_bytes < finer_cells.memory_bytes
     assert coarse.seconds < fine.seconds < finer_cells.seconds
-    twice = make_plan(CloudDensity(points), 0.1, None, 0.5, twice=True)
+    twice = plan_of(points, 0.1, twice=True)
     assert coarse.memory_bytes < twice.memory_bytes and coarse.seconds < twice.seconds < 2 * coarse.seconds
 
 
@@ -70,8 +80,10 @@ def test_a_sparse_scan_costs_what_its_surface_costs_not_its_few_voxels() -> None
     ground = np.concatenate(
         [rng.uniform(0, 60, (20_000, 2)), np.zeros((20_000, 1))], axis=1
     )  # points half a metre apart
-    made = make_plan(CloudDensity(ground), 0.1, None, 0.5)
-    room = make_plan(CloudDensity(rng.uniform(0, 1, (20_000, 3)) * [14, 14, 0]), 0.1, None, 0.5)
+    made = plan_of(ground, 0.1)
+    room = make_plan(
+        CloudDensity(rng.uniform(0, 1, (20_000, 3)) * [14, 14, 0]), ReconstructionSettings(voxel_size_m=0.1), 0.5
+    )
     assert 0.9 < made.voxels / room.voxels < 1.1 or made.voxels > room.voxels
     assert made.seconds > 4 * room.seconds and made.memory_bytes > 1.5 * room.memory_bytes
     low, high = made.seconds_range
@@ -79,7 +91,10 @@ def test_a_sparse_scan_costs_what_its_surface_costs_not_its_few_voxels() -> None
 
 
 def test_a_plan_beyond_the_memory_is_refused_with_a_size_that_fits(monkeypatch: pytest.MonkeyPatch) -> None:
-    made = replace(make_plan(CloudDensity(room_points(2000)), 0.05, None, 0.5), memory_bytes=40_000_000_000)
+    made = replace(
+        plan_of(room_points(2000), 0.05),
+        memory_bytes=40_000_000_000,
+    )
     monkeypatch.setattr(plan, "available_memory_bytes", lambda: 10_000_000_000)
     with pytest.raises(ValueError, match=r"of 0.05 m, found 9.0 GB available; use --voxel-size 0.11"):
         require_memory(made, memory_budget(None), was_asked=False)

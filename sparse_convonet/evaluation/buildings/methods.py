@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
 from sparse_convonet.baselines.reconstruction import reconstruct_baseline
 from sparse_convonet.config.baselines import NormalSource, PoissonSettings
 from sparse_convonet.config.pretrained import DEFAULT_MODEL
+from sparse_convonet.evaluation.contenders import name_of_run
 from sparse_convonet.evaluation.predictors import WindowPredictor
 from sparse_convonet.model.weights import load_model, weights_path
 from sparse_convonet.plan.settings import ReconstructionSettings
@@ -104,9 +104,7 @@ class BuildingMethod:
             raise ValueError(f"--methods: {name} needs a model, found none; write {name}=FILE.safetensors")
         if not model:
             return cls(name, kind.model or "", name)
-        path = weights_path(model)
-        own = path.stem if path.stem not in ("best", "last") else path.parent.name
-        return cls(name, str(Path(model)) if Path(model).exists() else model, f"{name}_{own}")
+        return cls(name, model, f"{name}_{name_of_run(weights_path(model))}")
 
     def open(self) -> Method:
         """The method, its model loaded."""

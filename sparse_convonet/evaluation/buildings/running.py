@@ -12,6 +12,7 @@ from typing import Any
 
 from sparse_convonet.evaluation.buildings.methods import BuildingMethod
 from sparse_convonet.evaluation.buildings.protocol import BuildingScan
+from sparse_convonet.evaluation.comparison import FAILURES
 from sparse_convonet.io.meshes import write_mesh
 from sparse_convonet.io.points import read_points
 from sparse_convonet.model.weights import weights_path
@@ -21,7 +22,6 @@ from sparse_convonet.runtime.memory import peak_memory_bytes
 
 COST_SUFFIX, MESH_SUFFIX = ".json", ".ply"
 _METHOD_FILE = "method.json"
-_FAILURES = {"time": "not in the time it was allowed", "memory": "not in the memory it was allowed"}
 
 
 def make_meshes(
@@ -52,7 +52,7 @@ def make_meshes(
         try:
             call_isolated(make_one, task, memory_bytes=memory_bytes, seconds=seconds)
         except OverBudgetError as error:
-            _write_json(_cost_path(out, left[0]), {"failure": _FAILURES[error.what]})
+            _write_json(_cost_path(out, left[0]), {"failure": FAILURES[error.what]})
         except RuntimeError as error:
             if "disk full" in str(error):
                 raise

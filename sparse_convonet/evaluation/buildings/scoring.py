@@ -14,8 +14,7 @@ from sparse_convonet.evaluation.buildings.protocol import HIDDEN_FILE, STATIONS_
 from sparse_convonet.evaluation.buildings.running import cost_of
 from sparse_convonet.io.meshes import READ_SUFFIXES, read_mesh
 from sparse_convonet.mesh.raycast import TriangleScene
-from sparse_convonet.metrics.seen_surface import seen_surface_scores, station_rays
-from sparse_convonet.metrics.sides import side_shares, visible_ranges
+from sparse_convonet.metrics.seen_surface import seen_surface_and_sides, station_rays
 from sparse_convonet.structures import Mesh
 
 THRESHOLDS_M = (0.01, 0.025, 0.05, 0.10)
@@ -61,9 +60,9 @@ def scores_of(building: Path, mesh: Mesh) -> dict[str, float | None]:
     truth = read_mesh(building / TRUTH_FILE)
     stations = np.load(building / STATIONS_FILE, allow_pickle=False)
     origins, directions = station_rays(stations, _RAYS, np.random.default_rng(0))
-    found = seen_surface_scores(mesh, truth, origins, directions, thresholds_m=THRESHOLDS_M)
-    seen, ranges = visible_ranges(truth, origins, directions)
-    sides = side_shares(mesh, origins[seen], directions[seen], ranges, SIDE_VOXEL_M)
+    found, sides = seen_surface_and_sides(
+        mesh, truth, origins, directions, thresholds_m=THRESHOLDS_M, voxel_size_m=SIDE_VOXEL_M
+    )
     lengths = {"accuracy cm": found.accuracy_m, "completeness cm": found.completeness_m}
     return {
         **{name: 100 * length if math.isfinite(length) else None for name, length in lengths.items()},

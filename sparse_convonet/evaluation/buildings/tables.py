@@ -9,10 +9,9 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-import numpy as np
-
 from sparse_convonet.evaluation.buildings.protocol import BuildingScan
 from sparse_convonet.evaluation.buildings.scoring import ScoredScan
+from sparse_convonet.evaluation.means import column_means
 from sparse_convonet.runtime.atomic import atomic_path
 
 SPLIT_SCORES = ("F 1 cm", "F 2.5 cm")  # of the tables by density, noise and kind
@@ -29,11 +28,7 @@ Rows = Mapping[str, Sequence[ScoredScan]]
 
 def mean_values(rows: Sequence[ScoredScan]) -> dict[str, float | None]:
     """Of each column, over the scans that have a value."""
-    means: dict[str, float | None] = {}
-    for name in dict.fromkeys(name for row in rows for name in row.values):
-        found = [value for row in rows if (value := row.values.get(name)) is not None]
-        means[name] = float(np.mean(found)) if found else None
-    return means
+    return column_means([row.values for row in rows])
 
 
 def markdown(rows: Rows) -> str:

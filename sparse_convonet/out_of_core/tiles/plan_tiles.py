@@ -58,6 +58,7 @@ class StoreDensity:
     store: PointStore
     stride: int
     _counted: dict[float, CoarseCells] = field(default_factory=dict)
+    _surfaces: dict[float, CoarseCells] = field(default_factory=dict)
 
     @property
     def points(self) -> int:
@@ -70,7 +71,7 @@ class StoreDensity:
         return int(self.coarse_cells(voxel_size_m).voxels.sum())
 
     def surface_cells(self, voxel_size_m: float) -> int:
-        return len(self._cells_around(voxel_size_m))
+        return int(self.coarse_surface(voxel_size_m).voxels.sum())
 
     def frame(self, voxel_size_m: float) -> VoxelFrame:
         return VoxelFrame.from_lowest(self.store.low, voxel_size_m)
@@ -82,15 +83,13 @@ class StoreDensity:
 
     def coarse_surface(self, voxel_size_m: float) -> CoarseCells:
         """As coarse_cells, of cells of four voxels that are occupied or beside such, which it counts for voxels."""
-        around = self._cells_around(voxel_size_m)
-        ones = np.ones(len(around), dtype=np.int64)
-        return CoarseCells(COARSE_VOXELS, around, ones, np.zeros_like(ones)).coarser(
-            max(1, self.stride // COARSE_VOXELS)
-        )
-
-    def _cells_around(self, voxel_size_m: float) -> np.ndarray:
-        found = self._fine_cells(voxel_size_m)
-        return cells_around(found.cells // (COARSE_VOXELS // found.stride))
+        if voxel_size_m not in self._surfaces:
+            found = self._fine_cells(voxel_size_m)
+            around = cells_around(found.cells // (COARSE_VOXELS // found.stride))
+            ones = np.ones(len(around), dtype=np.int64)
+            cells = CoarseCells(COARSE_VOXELS, around, ones, np.zeros_like(ones))
+            self._surfaces[voxel_size_m] = cells.coarser(max(1, self.stride // COARSE_VOXELS))
+        return self._surfaces[voxel_size_m]
 
     def _fine_cells(self, voxel_size_m: float) -> CoarseCells:
         """The occupied cells of which those of `stride` and of four voxels consist."""
@@ -172,14 +171,7 @@ def plan_tiles(
     unet = model.sparse.unet
     density = StoreDensity(store, unet.total_stride)
     share = model.config.mesh.cell_share
-    plan = make_plan(
-        density,
-        settings.voxel_size_m,
-        settings.cell_size_m,
-        share,
-        twice=settings.twice,
-        least_voxel_m=settings.least_voxel_m,
-    )
+    plan = make_plan(density, settings, share)
     cells = density.coarse_cells(plan.voxel_size_m)
     encoding, names, encode_bytes = _encoding(cells, unet, budget_bytes, moves=settings.twice)
     cell = plan.cell_size_m / plan.voxel_size_m
