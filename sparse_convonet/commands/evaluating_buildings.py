@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import argparse
 import sys
+from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 from tqdm import tqdm
 
@@ -13,6 +15,7 @@ from sparse_convonet.evaluation.buildings.protocol import BuildingScan, Building
 from sparse_convonet.evaluation.buildings.running import make_meshes
 from sparse_convonet.evaluation.buildings.scoring import ScoredScan, score_folder
 from sparse_convonet.evaluation.buildings.tables import markdown, write_tables
+from sparse_convonet.runtime.atomic import require_writable
 
 _MESHES = "meshes"
 
@@ -25,6 +28,7 @@ def evaluate_buildings(options: argparse.Namespace) -> None:
     folders |= {method.label: options.out / _MESHES / method.label for method in methods}
     if len(folders) < len(options.meshes) + len(methods):
         raise ValueError("expected different names for all rows, found one twice; rename a folder or leave one out")
+    require_writable(options.out)
     memory = None if options.memory is None else int(1e9 * options.memory)
     for method in methods:
         make_meshes(
@@ -34,7 +38,7 @@ def evaluate_buildings(options: argparse.Namespace) -> None:
     rows: dict[str, list[ScoredScan]] = {}
     with tqdm(total=len(scans) * len(folders), unit="mesh", desc="scores") as bar:
         for label, folder in folders.items():
-            rows[label] = score_folder(options.data, scans, folder, lambda _: bar.update())
+            rows[label] = score_folder(options.data, scans, folder, partial(_told, bar))
     options.out.mkdir(parents=True, exist_ok=True)
     write_tables(options.out, rows)
     print(markdown(rows), end="")
@@ -43,6 +47,12 @@ def evaluate_buildings(options: argparse.Namespace) -> None:
 
 def _tell(text: str) -> None:
     tqdm.write(text, file=sys.stderr)
+
+
+def _told(bar: tqdm[NoReturn], wrong: str) -> None:
+    bar.update()
+    if wrong:
+        _tell(wrong)
 
 
 def _label(folder: Path) -> str:

@@ -136,17 +136,23 @@ class Texture:
     covered: int
 
 
-def bake(atlas: Atlas, vertices: np.ndarray, colours_at: Callable[[np.ndarray], np.ndarray]) -> Texture:
+def bake(
+    atlas: Atlas,
+    vertices: np.ndarray,
+    colours_at: Callable[[np.ndarray], np.ndarray],
+    progress: Callable[[float], None] = lambda share: None,
+) -> Texture:
     """The picture of a surface.
 
     vertices: (U, 3) of the mesh.  colours_at: (N, 3) places in its frame -> (N, 3) uint8.  Texels beside charts take the
-    colour of those in them, all others the mean.
+    colour of those in them, all others the mean.  progress: is told the share that is done.
     """
     picture = np.zeros((atlas.height, atlas.width, 3), dtype=np.uint8)
     known = np.zeros((atlas.height, atlas.width), dtype=bool)
     corners = atlas.places[atlas.faces]  # (F, 3, 2)
     in_space = vertices[atlas.rows]
     for top in range(0, atlas.height, _ROWS_AT_ONCE):
+        progress(top / atlas.height)
         owner, weights = owners_of_rows(corners, top, min(top + _ROWS_AT_ONCE, atlas.height), atlas.width)
         covered = owner >= 0
         if covered.any():

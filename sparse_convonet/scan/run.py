@@ -168,7 +168,9 @@ def _teller(
         tell_plan(plan, budget, tiles_asked=request.asks_for_tiles)
         require_memory(plan, budget, was_asked=settings.memory_bytes is not None)
         if request.texture is not None and not given.has_colours:
-            raise ValueError("--texture: expected points that all have colours, found some without; leave it out")
+            raise ValueError(
+                "--texture: expected points that all have colours, found some without, or all black; leave it out"
+            )
 
     return tell
 
@@ -218,7 +220,7 @@ def _make(
         if request.texture is not None:
             progress("texture", 0.0)
             glb, points = temporary[PAGE_MESH], gathered.scan.points
-            texture = write_texture(temporary[TEXTURE_FILE], glb, points, request.texture)
+            texture = write_texture(temporary[TEXTURE_FILE], glb, points, request.texture, progress)
             watch.lap("texture")
         overlap = _overlap(gathered.scan.points)
         seconds = {**watch.seconds, "total": watch.total}

@@ -15,6 +15,7 @@ from sparse_convonet.mesh.colour import PointColours, has_colour
 from sparse_convonet.mesh.normals import with_area_normals
 from sparse_convonet.mesh.texture import bake, unwrap
 from sparse_convonet.out_of_core.assembly.tile_notes import PointSource
+from sparse_convonet.runtime.progress import Progress, untold
 from sparse_convonet.runtime.refusals import require_package
 from sparse_convonet.structures import Mesh
 
@@ -39,7 +40,9 @@ def require_texture() -> None:
     require_package("xatlas", "texture", "--texture")
 
 
-def write_texture(path: Path, light_glb: Path, points: PointSource, pixels: int) -> TextureFacts:
+def write_texture(
+    path: Path, light_glb: Path, points: PointSource, pixels: int, progress: Progress = untold
+) -> TextureFacts:
     """Write the light mesh (metres, y up) with a picture of at most so many texels along each side.
 
     points: of the scan, metres, z up, with colours.
@@ -47,7 +50,8 @@ def write_texture(path: Path, light_glb: Path, points: PointSource, pixels: int)
     mesh = with_area_normals(read_mesh(light_glb))  # y up
     assert mesh.normals is not None
     atlas = unwrap(mesh, pixels)
-    texture = bake(atlas, mesh.vertices @ up_rotation("y").T, _colours_of(points).at)
+    places, colours = mesh.vertices @ up_rotation("y").T, _colours_of(points)
+    texture = bake(atlas, places, colours.at, lambda share: progress("texture", share))
     cut = Mesh(mesh.vertices[atlas.rows], atlas.faces, mesh.normals[atlas.rows])
     write_textured(path, cut, atlas.places / (atlas.width, atlas.height), texture.picture)
     area_m2 = float(mesh.to_trimesh().area)

@@ -30,10 +30,11 @@ from sparse_convonet.evaluation.buildings.protocol import (
     ScanChoice,
     scans_of,
 )
+from sparse_convonet.evaluation.buildings.scoring import require_finite
+from sparse_convonet.evaluation.scenes import in_metres
 from sparse_convonet.io.meshes import read_mesh, write_mesh
 from sparse_convonet.io.points import write_points
-from sparse_convonet.runtime.atomic import atomic_path
-from sparse_convonet.runtime.refusals import require_file
+from sparse_convonet.runtime.atomic import atomic_path, require_writable
 from sparse_convonet.structures import Mesh, PointCloud
 
 SPACING_M = 2.0  # of stations, at least; also of those from which scores are cast
@@ -59,13 +60,14 @@ def make_set(
 ) -> BuildingSet:
     """Write the set; what is there already stays.  meshes: of buildings, metres, z up, named by their stems.
 
-    Raises ValueError where the folder holds another set, two meshes have one name, or one cannot be scanned.
+    Raises ValueError where the folder holds scans of another set, two meshes have one name, or one cannot be scanned.
     """
+    require_writable(folder)
     sources: dict[str, int | str] = {}
     for path in meshes:
         if path.stem in sources:
             raise ValueError(f"--mesh: expected different names, found {path.stem} twice; rename one")
-        require_file(path)
+        _given(path)
         sources[path.stem] = f"{path.name} {zlib.crc32(path.read_bytes()):08x}"
     library = FurnitureLibrary.load().split("test")
     made = {f"generated_{number:02}": _seed_of(number, library) for number in range(generated)}
@@ -76,7 +78,8 @@ def make_set(
     sources |= made
     scans = tuple(scan for number, name in enumerate(sources) for scan in scans_of(name, number, choice))
     wanted = BuildingSet(sources, scans, choice)
-    if (folder / SET_FILE).is_file() and BuildingSet.load(folder) != wanted:
+    known = BuildingSet.load(folder) if (folder / SET_FILE).is_file() else wanted
+    if known != wanted and any((folder / scan.file).is_file() for scan in known.scans):
         raise ValueError(f"{folder}: holds a set of other buildings or scans; name another --out")
     folder.mkdir(parents=True, exist_ok=True)
     wanted.save(folder)
@@ -89,9 +92,18 @@ def make_set(
             scene = make_building(source, library, _GENERATED)
             building = _Building(Mesh(*scene.mesh()), scene)
         else:
-            building = _Building(read_mesh(paths[name]), None)
+            building = _Building(_given(paths[name]), None)
         _write_building(folder / name, building, left, tell)
     return wanted
+
+
+def _given(path: Path) -> Mesh:
+    """Raises ValueError, naming the file, where it is no mesh, or none in metres."""
+    mesh = require_finite(path, read_mesh(path))
+    try:
+        return in_metres(mesh, None)
+    except ValueError as error:
+        raise ValueError(f"{path}: {error}") from error
 
 
 def _seed_of(number: int, library: FurnitureLibrary) -> int:

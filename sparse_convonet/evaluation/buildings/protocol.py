@@ -77,7 +77,7 @@ class BuildingSet:
             found = cls(**{each.name: values[each.name] for each in fields(cls)})
         except (KeyError, TypeError, json.JSONDecodeError) as error:
             raise ValueError(
-                f"{path}: expected what sparse-convonet data buildings writes, found {error!r}; make it anew"
+                f"{path}: expected what sparse-convonet data buildings writes, found something else; make it anew"
             ) from error
         if found.version != VERSION:
             raise ValueError(f"{path}: expected version {VERSION} of the protocol, found {found.version}; make it anew")

@@ -12,6 +12,7 @@ import numpy as np
 
 from sparse_convonet.evaluation.buildings.protocol import HIDDEN_FILE, STATIONS_FILE, TRUTH_FILE, BuildingScan
 from sparse_convonet.evaluation.buildings.running import cost_of
+from sparse_convonet.evaluation.predictors import empty_mesh
 from sparse_convonet.io.meshes import READ_SUFFIXES, read_mesh
 from sparse_convonet.mesh.raycast import TriangleScene
 from sparse_convonet.metrics.seen_surface import seen_surface_and_sides, station_rays
@@ -35,7 +36,8 @@ class ScoredScan:
 def score_folder(
     data: Path, scans: Sequence[BuildingScan], meshes: Path, tell: Callable[[str], None]
 ) -> list[ScoredScan]:
-    """Meshes <meshes>/<building>/<scan>.ply (or another format); a scan without one counts as a mesh without faces.
+    """Meshes <meshes>/<building>/<scan>.ply (or another format); a scan without one, or with one that cannot be read,
+    counts as a mesh without faces.  tell: is called once for each scan, with what is wrong, or "".
 
     Raises FileNotFoundError where there is no mesh at all.
     """
@@ -46,13 +48,27 @@ def score_folder(
         )
     rows = []
     for scan in scans:
-        tell(f"{meshes.name}: {scan.building} {scan.name}")
         cost = cost_of(meshes, scan)
         path = paths[scan]
-        mesh = read_mesh(path) if path is not None else Mesh(np.zeros((0, 3)), np.zeros((0, 3), dtype=np.int64))
-        failure = "" if path is not None else str(cost.get("failure", "no mesh"))
+        mesh, failure = empty_mesh(), "" if path is not None else str(cost.get("failure", "no mesh"))
+        if path is not None:
+            try:
+                mesh = require_finite(path, read_mesh(path))
+            except ValueError as error:
+                failure = str(error)
+        tell(failure)
         rows.append(ScoredScan(scan, {**scores_of(data / scan.building, mesh), **_costs(cost, mesh)}, failure))
     return rows
+
+
+def require_finite(path: Path, mesh: Mesh) -> Mesh:
+    """The mesh.  Raises ValueError where some of its vertices have no place."""
+    broken = int((~np.isfinite(mesh.vertices)).any(axis=1).sum())
+    if broken:
+        raise ValueError(
+            f"{path}: expected finite vertices, found {broken} of {len(mesh.vertices)} without; clean the mesh first"
+        )
+    return mesh
 
 
 def scores_of(building: Path, mesh: Mesh) -> dict[str, float | None]:

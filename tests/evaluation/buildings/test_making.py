@@ -11,8 +11,9 @@ from sparse_convonet.data.buildings.building import BuildingSettings
 from sparse_convonet.evaluation.buildings import making
 from sparse_convonet.evaluation.buildings.making import describe_set, make_set, seen_area_m2
 from sparse_convonet.evaluation.buildings.protocol import KINDS, NOISE_M, PER_M2, BuildingSet, scans_of
+from sparse_convonet.io.meshes import read_mesh, write_mesh
 from sparse_convonet.io.points import read_points
-from sparse_convonet.structures import PointCloud
+from sparse_convonet.structures import Mesh, PointCloud
 from tests.evaluation.buildings.small_sets import AREA_M2, make_few_points, room_file, room_set
 from tests.evaluation.buildings.small_sets import PER_M2 as FEW
 
@@ -79,6 +80,31 @@ def test_a_second_call_goes_on_and_other_buildings_are_refused(tmp_path: Path, m
     assert [path.read_bytes() for path in files] == before and files[0].stat().st_mtime_ns == kept
     with pytest.raises(ValueError, match="holds a set of other buildings or scans; name another --out"):
         make_set(folder, 0, [tmp_path / "room.ply"], "all", lambda _: None)
+
+
+def test_meshes_that_cannot_be_scanned_are_refused_by_name_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make_few_points(monkeypatch)
+    good = room_file(tmp_path)
+    mesh = read_mesh(good)
+    vertices = mesh.vertices.copy()
+    vertices[0] = np.nan
+    write_mesh(tmp_path / "broken.ply", Mesh(vertices, mesh.faces))
+    write_mesh(tmp_path / "millimetres.ply", Mesh(1000 * mesh.vertices, mesh.faces))
+    folder = tmp_path / "set"
+    for name, said in (("broken", "expected finite vertices, found 1 of"), ("millimetres", "expected metres")):
+        with pytest.raises(ValueError, match=rf"{name}\.ply: .*{said}"):
+            make_set(folder, 0, [good, tmp_path / f"{name}.ply"], "some", lambda _: None)
+        assert not folder.exists() or not any(folder.iterdir())
+
+
+def test_a_set_without_a_scan_gives_way_to_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, made = room_set(tmp_path, monkeypatch)
+    for scan in made.scans:
+        (folder / scan.file).unlink()
+    (tmp_path / "room.ply").rename(tmp_path / "hall.ply")
+    assert list(make_set(folder, 0, [tmp_path / "hall.ply"], "some", lambda _: None).source) == ["hall"]
 
 
 def test_two_meshes_of_one_name_are_refused(tmp_path: Path) -> None:

@@ -82,6 +82,20 @@ def room_scans(room: Path) -> list:  # type: ignore[type-arg]
     return list(BuildingSet.load(room).scans)
 
 
+def test_a_mesh_that_cannot_be_read_counts_as_none_and_is_told(room: Path, tmp_path: Path) -> None:
+    scans = room_scans(room)
+    (tmp_path / "mine" / "room").mkdir(parents=True)
+    paths = [tmp_path / "mine" / "room" / f"{scan.name}.ply" for scan in scans]
+    write_mesh(paths[0], _room(0, 0))
+    write_mesh(paths[1], Mesh(np.full((3, 3), np.nan), np.array([[0, 1, 2]])))
+    paths[2].write_bytes(paths[0].read_bytes()[:200])
+    told: list[str] = []
+    found = score_folder(room, scans, tmp_path / "mine", told.append)
+    assert told == [row.failure for row in found] and told[0] == ""
+    assert "expected finite vertices, found 3 of 3" in told[1] and all(str(paths[n]) in told[n] for n in (1, 2))
+    assert [row.values["holes %"] for row in found] == [0, 100, 100]
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
