@@ -60,14 +60,6 @@ def read_octomap(path: Path) -> OccupiedCells:
     return OccupiedCells(_expanded(path, found), header.cell, (0.0, 0.0, 0.0))
 
 
-def map_cell(path: Path) -> float:
-    """The edge of a cell of an OctoMap, in its units; 0 of any other file."""
-    if path.suffix.lower() not in (".bt", ".ot"):
-        return 0.0
-    with path.open("rb") as file:
-        return _read_header(path, file).cell
-
-
 def _read_header(path: Path, file: BinaryIO) -> _Header:
     first = file.readline(_MAX_LINE_BYTES).rstrip()
     if not first.startswith((_BINARY, _FULL)):

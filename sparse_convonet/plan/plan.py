@@ -156,10 +156,9 @@ class CloudDensity:
         return self._counted[voxel_size_m]
 
 
-def choose_voxel_size(density: Density, least_m: float = 0.0) -> VoxelChoice:
-    """The size with the least expected error of the shipped model, for the density and the noise that a scan shows; none
-    smaller than least_m."""
-    return choose(density.surface(), shipped_law().coefficients, least_m)
+def choose_voxel_size(density: Density) -> VoxelChoice:
+    """The size with the least expected error of the shipped model, for the density and the noise that a scan shows."""
+    return choose(density.surface(), shipped_law().coefficients)
 
 
 def make_plan(density: Density, settings: ReconstructionSettings, cell_share: float) -> Plan:
@@ -170,7 +169,7 @@ def make_plan(density: Density, settings: ReconstructionSettings, cell_share: fl
     voxel_size_m, cell_size_m = settings.voxel_size_m, settings.cell_size_m
     reason, expected = "as asked", None
     if voxel_size_m is None:
-        choice = choose_voxel_size(density, settings.least_voxel_m)
+        choice = choose_voxel_size(density)
         voxel_size_m, reason, expected = choice.voxel_size_m, choice.reason, choice.expected
     if not voxel_size_m > 0:
         raise ValueError(f"voxel size: expected a positive number of metres, found {voxel_size_m}")

@@ -18,8 +18,7 @@ CLOSED, INNER = SURFACES = "closed", "inner"
 class ReconstructionSettings:
     """What a user may choose; None leaves the choice to the plan or to the weights.
 
-    voxel_size_m, cell_size_m: metres.  least_voxel_m: no smaller size is chosen, as for points that say no more than in
-    which cell of a map they are.  up: axis that points up in the scan, of coordinates.UP_AXES.  scale: metres per
+    voxel_size_m, cell_size_m: metres.  up: axis that points up in the scan, of coordinates.UP_AXES.  scale: metres per
     unit of the scan; None: metres, which Reconstructor.reconstruct and encode check.  threshold: tau, a probability.
     twice: encode the scan a second time with voxels moved by half a voxel, and take the mean of both: about a third more
     time, and what depends on where voxels happen to stand becomes rarer (docs/MEASURED.md).
@@ -50,7 +49,6 @@ class ReconstructionSettings:
     refine_steps: int = 0
     field_normals: bool = False
     memory_bytes: int | None = None
-    least_voxel_m: float = 0.0
 
     def __post_init__(self) -> None:
         require_scale(self.scale)
@@ -74,8 +72,6 @@ class ReconstructionSettings:
             raise ValueError(f"simplify: expected at least {LEAST_FACES} faces to keep, found {self.simplify_faces}")
         if self.simplify_error_mm is not None and not self.simplify_error_mm > 0:
             raise ValueError(f"simplify: expected a positive error in mm, found {self.simplify_error_mm}")
-        if not 0 <= self.least_voxel_m < math.inf:
-            raise ValueError(f"least voxel: expected 0 or a positive number of metres, found {self.least_voxel_m}")
         if self.refine_steps < 0:
             raise ValueError(f"refine: expected 0 or more steps, found {self.refine_steps}")
         if self.memory_bytes is not None and self.memory_bytes < 1:

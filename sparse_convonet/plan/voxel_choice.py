@@ -14,7 +14,6 @@ SMALL_M = 3.0  # a scan with a shorter longest side gets candidates that are sma
 _LEAST_SCALE = 0.001
 _FINE_M = 0.04  # what the models are trained for begins here; smaller voxels need points that carry them:
 _FINE_POINTS_PER_FACE = 2.0
-_ROUNDED = 1e-6
 # Of a voxel: beyond it, the network follows the noise, which the law does not see: its scans have few points in a voxel.
 _MOST_NOISE = 0.45
 _WORTH = 0.1  # time and memory grow with 1 / size^2: a smaller size has to lower the error by more than this share
@@ -29,10 +28,8 @@ class VoxelChoice:
     reason: str
 
 
-def expected_errors(surface: SurfaceSample, law: Coefficients, least_m: float = 0.0) -> dict[float, ExpectedError]:
+def expected_errors(surface: SurfaceSample, law: Coefficients) -> dict[float, ExpectedError]:
     """By voxel size in metres, ascending: the candidates that the points carry, averaged over the surface by area.
-
-    least_m: smaller ones are left out; where that are all, it is the only one.
 
     The network sees voxels, not metres: a thing of less than 3 m is looked up as if it were 3 m large.
     """
@@ -40,8 +37,7 @@ def expected_errors(surface: SurfaceSample, law: Coefficients, least_m: float = 
     per_m2, noise_m = surface.per_m2 * scale**2, surface.noise_m / scale
     typical = weighted_quantile(per_m2, surface.area_m2, 0.5)
     found = {}
-    sizes = [size for size in CANDIDATE_VOXELS_M if scale * size > (1 - _ROUNDED) * least_m] or [least_m / scale]
-    sizes = [size for size in sizes if noise_m <= _MOST_NOISE * size] or sizes[-1:]
+    sizes = [size for size in CANDIDATE_VOXELS_M if noise_m <= _MOST_NOISE * size] or CANDIDATE_VOXELS_M[-1:]
     for size in sizes:
         if size >= _FINE_M or typical * size**2 >= _FINE_POINTS_PER_FACE:
             large = expected_error(law, per_m2, surface.area_m2, noise_m, size)
@@ -49,9 +45,9 @@ def expected_errors(surface: SurfaceSample, law: Coefficients, least_m: float = 
     return found
 
 
-def choose(surface: SurfaceSample, law: Coefficients, least_m: float = 0.0) -> VoxelChoice:
-    """The largest candidate whose expected mean error is at most a tenth more than the least.  least_m: of a candidate."""
-    expected = expected_errors(surface, law, least_m)
+def choose(surface: SurfaceSample, law: Coefficients) -> VoxelChoice:
+    """The largest candidate whose expected mean error is at most a tenth more than the least."""
+    expected = expected_errors(surface, law)
     enough = (1 + _WORTH) * min(each.mean_m for each in expected.values())
     size = max(each for each in expected if expected[each].mean_m <= enough)
     chosen = expected[size]
@@ -59,8 +55,6 @@ def choose(surface: SurfaceSample, law: Coefficients, least_m: float = 0.0) -> V
         f"expected error {1000 * chosen.near_m:.1f} mm on average, {100 * chosen.missing:.0f} % of the surface missing, "
         f"for {_plain(surface.typical_per_m2)} points per m2 of surface and a noise of {1000 * surface.noise_m:.1f} mm"
     )
-    if least_m:
-        reason += f"; not below {100 * least_m:g} cm"
     return VoxelChoice(size, chosen, reason)
 
 

@@ -14,7 +14,6 @@ from sparse_convonet.clouds.ghosts import without_ghosts
 from sparse_convonet.clouds.units import likely_metres, metres_per_unit, require_fine_steps
 from sparse_convonet.cluster import TaskRunner
 from sparse_convonet.io.expected_points import expected_points
-from sparse_convonet.io.octomap import map_cell
 from sparse_convonet.io.ply import write_point_parts
 from sparse_convonet.io.trajectory import Trajectory, read_trajectory
 from sparse_convonet.model.weights import TrainedModel, weights_path
@@ -145,5 +144,4 @@ def _settings(request: ScanRequest, summary: CloudSummary, dropped: Dropped) -> 
     """With the axis and the scale.  Raises ValueError where the numbers of the scan cannot be right."""
     scale = metres_per_unit(summary, request.scale)
     require_fine_steps(summary, scale, dropped.duplicates, request.settings.voxel_size_m)
-    least_voxel_m = max([request.settings.least_voxel_m, *(scale * map_cell(path) for path in request.inputs)])
-    return replace(request.settings, up=request.up or summary.up, scale=scale, least_voxel_m=least_voxel_m)
+    return replace(request.settings, up=request.up or summary.up, scale=scale)
