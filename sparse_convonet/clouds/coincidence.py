@@ -37,7 +37,12 @@ def repeats_earlier(points: np.ndarray) -> np.ndarray:
 
 def first_of_each_place(points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """(N, 3) -> ((P,) int64 the first point at each place, in their order; (N,) int64 the place of each point)."""
-    _, first, place = np.unique(place_keys(points), return_index=True, return_inverse=True)
+    return first_of_each(place_keys(points))
+
+
+def first_of_each(keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """(U,) ascending rows where keys (N,) occur first, and (N,) int64: which of those has the key of each row."""
+    _, first, place = np.unique(keys, return_index=True, return_inverse=True)
     order = np.argsort(first)
     rank = np.empty(len(order), dtype=np.int64)
     rank[order] = np.arange(len(order))

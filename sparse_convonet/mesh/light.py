@@ -6,6 +6,7 @@ rims.  So it is the same whether the full mesh is in memory or in tiles.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -41,21 +42,35 @@ def light_mesh(full: Mesh, block_of_vertex: np.ndarray, error_m: float) -> Light
     block_of_vertex: (V,) int64, see faces_by_block.  error_m: of collapse_edges.
     """
     blocks = faces_by_block(full.faces, block_of_vertex)
-    parts: list[CollapsedMesh | None] = [None] * len(blocks)
-    ids: list[np.ndarray] = [np.zeros(0, dtype=np.int64)] * len(blocks)
+    return joined_blocks(full, collapse_blocks(full, [rows for _, rows in blocks], error_m))
+
+
+def collapse_blocks(full: Mesh, blocks: Sequence[np.ndarray], error_m: float) -> list[tuple[CollapsedMesh, np.ndarray]]:
+    """What becomes of each block, the rows (n,) of its faces, and (V,) int64 the vertices that it had of the whole mesh."""
+    found: list[tuple[CollapsedMesh, np.ndarray] | None] = [None] * len(blocks)
 
     def collapse(_: int, begin: int, end: int) -> None:
         for number in range(begin, end):
-            faces = full.faces[blocks[number][1]]
-            ids[number], local = number_by_first_use(faces, faces.min(), faces.max())
-            colours = None if full.colours is None else full.colours[ids[number]]
-            parts[number] = collapse_edges(Mesh(full.vertices[ids[number]], local, colours=colours), error_m)
+            block, ids = part_of(full, blocks[number])
+            found[number] = collapse_edges(block, error_m), ids
 
     run_ranges(collapse, len(blocks), len(blocks))
+    return [each for each in found if each is not None]
+
+
+def part_of(full: Mesh, rows: np.ndarray) -> tuple[Mesh, np.ndarray]:
+    """Some faces (n,) of a mesh, and (V,) int64 the vertices of it that they use, in the order in which they do."""
+    faces = full.faces[rows]
+    ids, local = number_by_first_use(faces, faces.min(), faces.max())
+    normals, colours = (None if each is None else each[ids] for each in (full.normals, full.colours))
+    return Mesh(full.vertices[ids], local, normals, colours), ids
+
+
+def joined_blocks(full: Mesh, blocks: Sequence[tuple[CollapsedMesh, np.ndarray]]) -> LightMesh:
+    """The light mesh of a whole mesh whose blocks, all of them, are collapsed."""
     joined = LightBlocks()
-    for part, given in zip(parts, ids, strict=True):
-        assert part is not None
-        joined.add(part, given)
+    for collapsed, ids in blocks:
+        joined.add(collapsed, ids)
     chosen = in_place_sample(full.vertices, len(full.vertices), SAMPLE)
     return joined.finish(full.vertices[chosen])
 
@@ -104,12 +119,12 @@ class LightBlocks:
         )
         colours = [each.colours for each in self._meshes if each.colours is not None]
         mesh = with_area_normals(Mesh(vertices, faces, colours=np.concatenate(colours) if colours else None))
-        within_68, within_95, largest = np.quantile(_distances(sample, mesh), [0.68, 0.95, 1.0])
+        within_68, within_95, largest = np.quantile(distances_to(mesh, sample), [0.68, 0.95, 1.0])
         return LightMesh(mesh, float(within_68), float(within_95), float(largest))
 
 
-def _distances(sample: np.ndarray, mesh: Mesh) -> np.ndarray:
+def distances_to(mesh: Mesh, points: np.ndarray) -> np.ndarray:
     """(N,) float64, of points (N, 3) to a mesh; 0 of none.  To import open3d would take longer than the tree does."""
-    if len(sample) == 0:
+    if len(points) == 0:
         return np.zeros(1)
-    return TriangleScene(mesh.vertices, mesh.faces, torch.get_num_threads(), TreeEngine).nearest(sample)[0]
+    return TriangleScene(mesh.vertices, mesh.faces, torch.get_num_threads(), TreeEngine).nearest(points)[0]

@@ -120,16 +120,12 @@ class WholeScan:
         return finish_mesh(world, settings.simplify_faces, settings.simplify_error_m, dress, progress), removed
 
     def write(self, paths: ResultPaths, progress: Progress) -> WrittenMesh:
-        """Write the mesh and what else is asked for.  Raises ValueError where there is no surface.
-
-        paths.tiles: None; 3D Tiles are made of the tiles of a stored scan.
-        """
-        assert paths.tiles is None
+        """Write the mesh and what else is asked for.  Raises ValueError where there is no surface."""
         world, removed = self.whole_mesh(progress)
         held = HeldMesh(world, removed, self.points, self._frame, self._with_errors)
         del world
         distances = self.plan.cell_size_m, self.plan.voxel_size_m
-        return held.write(paths, None, distances, progress)
+        return held.write(paths, distances, progress)
 
     @cached_property
     def _supporting(self) -> SupportingPoints:

@@ -57,7 +57,7 @@ def gather(
     points = sum(expected_points(path) for path in request.inputs)
     gathered = None
     trajectory = None if request.trajectory is None else read_trajectory(request.trajectory)
-    if not request.asks_for_tiles and holds_points(points, budget):
+    if not request.through_disk and holds_points(points, budget):
         gathered = _in_memory(request, trained, budget, trajectory, tell)
     return gathered or _on_disk(request, trained, budget, trajectory, runner, tell, progress)
 

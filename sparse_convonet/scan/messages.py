@@ -103,7 +103,7 @@ def _how_sure(summary: CloudSummary) -> str:
     )
 
 
-def tell_plan(plan: Plan, budget: int, *, tiles_asked: bool) -> None:
+def tell_plan(plan: Plan, budget: int, *, disk_asked: bool) -> None:
     logger.info("voxels    %.3g m: %s", plan.voxel_size_m, plan.reason)
     logger.info("cells     %.3g m of the mesh", plan.cell_size_m)
     logger.info(
@@ -111,7 +111,7 @@ def tell_plan(plan: Plan, budget: int, *, tiles_asked: bool) -> None:
         plan.voxels, plan.memory_bytes / 1e9, *plan.seconds_range,
     )  # fmt: skip
     if plan.tile_voxels is not None:
-        why = "as asked" if tiles_asked else f"one piece would take more than the {budget / 1e9:.1f} GB allowed"
+        why = "as asked" if disk_asked else f"one piece would take more than the {budget / 1e9:.1f} GB allowed"
         logger.info(
             "tiles     %d of at most %d voxels (%.0f m) each: %s",
             plan.tiles, plan.tile_voxels, plan.tile_voxels * plan.voxel_size_m, why,

@@ -124,9 +124,9 @@ class ScanRequest:
         return (REMOVED_FILE,) if self.removed else ()
 
     @property
-    def asks_for_tiles(self) -> bool:
+    def through_disk(self) -> bool:
         """Whether it goes through the disk however small it is."""
-        return bool(self.work or self.cluster or self.tiles)
+        return bool(self.work or self.cluster)
 
     @property
     def result_files(self) -> tuple[str, ...]:

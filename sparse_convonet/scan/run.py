@@ -165,7 +165,7 @@ def _teller(
         bars.close()
         guessed, scale_asked = request.up is None, request.scale is not None
         tell_input(given.summary, given.points_read, given.dropped, settings, guessed=guessed, scale_asked=scale_asked)
-        tell_plan(plan, budget, tiles_asked=request.asks_for_tiles)
+        tell_plan(plan, budget, disk_asked=request.through_disk)
         require_memory(plan, budget, was_asked=settings.memory_bytes is not None)
         if request.texture is not None and not given.has_colours:
             raise ValueError(

@@ -8,6 +8,9 @@ import numpy as np
 import pytest
 
 from sparse_convonet.io.crs import crs_of, name_of, prj_of, to_earth, unit_of
+from sparse_convonet.mesh.collapse import collapse_edges
+from sparse_convonet.mesh.normals import with_area_normals
+from sparse_convonet.out_of_core.assembly.surface_blocks import SurfaceBlock
 from sparse_convonet.out_of_core.assembly.tiles3d import TILESET, TilesetWriter
 from sparse_convonet.structures import Mesh
 from tests.oracles.tilesets import root_transform
@@ -86,8 +89,9 @@ def test_tiles_lie_on_the_earth_to_a_tenth_of_a_millimetre(system: str, unit: fl
     move = to_earth(pyproj.CRS(system).to_wkt(), unit)
     assert move is not None
     corners = place + np.array([[0.0, 0, 0], [30, 0, 0], [0, 20, 0], [0, 0, 9]])
-    writer = TilesetWriter(tmp_path, corners.min(axis=0), corners.max(axis=0), move)
-    writer.add((0, 0, 0), Mesh(corners, np.array([[0, 1, 2], [0, 1, 3]])))
+    writer = TilesetWriter(tmp_path, corners.min(axis=0), corners.max(axis=0), 0.01, to_earth=move)
+    mesh = with_area_normals(Mesh(corners, np.array([[0, 1, 2], [0, 1, 3]])))
+    writer.add(SurfaceBlock((0, 0, 0), mesh, np.arange(4)), collapse_edges(mesh, 0.01))
     writer.finish()
     transform = root_transform(tmp_path / TILESET)
     origin = np.round([*(corners.min(axis=0)[:2] + corners.max(axis=0)[:2]) / 2, corners[:, 2].min()])

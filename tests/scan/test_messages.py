@@ -33,7 +33,7 @@ def test_a_guess_of_the_up_axis_says_how_sure_it_is(
 
 
 @pytest.mark.parametrize(
-    ("tile_voxels", "tiles_asked", "said"),
+    ("tile_voxels", "disk_asked", "said"),
     [
         (None, False, None),
         (256, True, "4 of at most 256 voxels (20 m) each: as asked"),
@@ -41,11 +41,11 @@ def test_a_guess_of_the_up_axis_says_how_sure_it_is(
     ],
 )
 def test_a_plan_of_tiles_says_why(
-    tile_voxels: int | None, tiles_asked: bool, said: str | None, caplog: pytest.LogCaptureFixture
+    tile_voxels: int | None, disk_asked: bool, said: str | None, caplog: pytest.LogCaptureFixture
 ) -> None:
     plan = Plan(0.08, 0.04, "as asked", 1000, 3_000_000_000, 10.0, tile_voxels, 1 if tile_voxels is None else 4)
     with caplog.at_level(logging.INFO):
-        tell_plan(plan, 2_500_000_000, tiles_asked=tiles_asked)
+        tell_plan(plan, 2_500_000_000, disk_asked=disk_asked)
     tiles = [message.split("  ", 1)[1].strip() for message in caplog.messages if message.startswith("tiles")]
     assert tiles == ([] if said is None else [said])
 

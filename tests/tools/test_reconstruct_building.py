@@ -13,6 +13,7 @@ import pytest
 from sparse_convonet.config.pretrained import DEFAULT_MODEL
 from sparse_convonet.io.meshes import read_mesh
 from sparse_convonet.io.points import write_points
+from sparse_convonet.out_of_core.assembly import surface_blocks
 from sparse_convonet.out_of_core.assembly.tiles3d import TILESET
 from sparse_convonet.structures import PointCloud
 from tests.oracles.tilesets import root_transform
@@ -129,6 +130,19 @@ def test_the_page_shows_the_same_of_a_scan_in_memory_and_in_tiles(scan: Path, tm
         "points",
     ]
     assert pages[0] == pages[1]
+
+
+@pytest.mark.parametrize("more", [[], ["--simplify", 20_000]], ids=["full", "simplified"])
+def test_3d_tiles_are_the_same_of_a_scan_in_memory_and_in_tiles(
+    scan: Path, tmp_path: Path, more: list[object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(surface_blocks, "BLOCK_CELLS", 24)
+    outs = tmp_path / "memory", tmp_path / "disk"
+    for out, way in zip(outs, ([], ["--work", tmp_path / "work"]), strict=True):
+        options = ["--voxel-size", 0.12, "--up", "z", "--formats", "ply", "--tiles", *more, *way]
+        assert exit_code(TOOL, scan, "--out", out, *options) == 0
+    found = [{path.name: path.read_bytes() for path in (out / "tiles").iterdir()} for out in outs]
+    assert found[0] == found[1] and len(found[0]) > 10
 
 
 def test_a_light_stl_far_from_the_origin_counts_from_a_place_that_is_said(

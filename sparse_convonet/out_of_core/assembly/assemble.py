@@ -8,35 +8,35 @@ to be simplified is joined in memory (simplified.py).
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from sparse_convonet.io.ply import MeshParts
 from sparse_convonet.mesh.cleanup import PieceRules, no_surface
+from sparse_convonet.mesh.collapse import collapse_edges
 from sparse_convonet.mesh.expected_error import ERROR_ATTRIBUTES
+from sparse_convonet.mesh.light import LightBlocks, LightMesh
 from sparse_convonet.mesh.placed import in_scan
 from sparse_convonet.mesh.topology import MeshStatistics
 from sparse_convonet.out_of_core.assembly.certified import caption_of, certificate_sums, certify
 from sparse_convonet.out_of_core.assembly.finishing import FinishedTiles, finish_tiles
 from sparse_convonet.out_of_core.assembly.held_mesh import HeldMesh
 from sparse_convonet.out_of_core.assembly.joined_tiles import whole_mesh
-from sparse_convonet.out_of_core.assembly.light_tiles import LightTiles
 from sparse_convonet.out_of_core.assembly.pieces import Pieces
 from sparse_convonet.out_of_core.assembly.point_errors import with_errors
 from sparse_convonet.out_of_core.assembly.preview import StreamedPicture, ViewPlan
 from sparse_convonet.out_of_core.assembly.scan_sides import sampled_rays
+from sparse_convonet.out_of_core.assembly.surface_blocks import SurfaceBlocks
 from sparse_convonet.out_of_core.assembly.surfaces import Surfaces, SurfaceSums, TileSurface
 from sparse_convonet.out_of_core.assembly.tile_coverage import Coverage, shell_voxels
 from sparse_convonet.out_of_core.assembly.tile_frame import TileFrame
 from sparse_convonet.out_of_core.assembly.tile_notes import PointSource, reporting
-from sparse_convonet.out_of_core.assembly.tiles3d import TilesetWriter
+from sparse_convonet.out_of_core.assembly.tiles3d import tileset_of
 from sparse_convonet.out_of_core.assembly.written_mesh import ResultPaths, WrittenMesh, write_light
 from sparse_convonet.out_of_core.tiles.tile_folder import TileFolder
 from sparse_convonet.plan.settings import ReconstructionSettings
-from sparse_convonet.runtime.atomic import atomic_folder, atomic_path
+from sparse_convonet.runtime.atomic import atomic_path
 from sparse_convonet.runtime.progress import Progress, untold
 from sparse_convonet.structures import Mesh
 
@@ -90,14 +90,15 @@ def assemble(
             frame,
             lambda mesh: with_errors(mesh, points, frame.voxels, per_voxel),
         )
-        return held.write(paths, folder.grid, settings.distances_m, report)
+        return held.write(paths, settings.distances_m, report)
     rays = sampled_rays(points, frame.voxels.voxel_size_m)
     shell = shell_voxels(frame, settings.distances_m)
     surfaces = Surfaces(finished, frame, points, shell, settings.points_per_voxel)
     coverage = Coverage(folder, surfaces, frame, points, settings.distances_m)
-    light = None
-    if paths.light:
-        light = LightTiles(folder.folder / "light", frame, surfaces.vertex_count, paths.light_error_m)
+    blocks = None
+    if paths.light or paths.tiles is not None:
+        place, normals = folder.folder / "blocks", paths.tiles is not None
+        blocks = SurfaceBlocks(place, frame, surfaces.vertex_count, normals=normals)
     with atomic_path(paths.mesh) as temporary:
         parts = MeshParts(
             temporary, surfaces.vertex_count, surfaces.face_count, normals=True, colours=surfaces.coloured,
@@ -117,23 +118,20 @@ def assemble(
                     certify(certificate, surface.mesh, upright.vertices)
                 coverage.count(name, surface)
                 rays.meet(surface.mesh)
-                if light is not None:
-                    light.add(name, surface)
+                if blocks is not None:
+                    blocks.add(name, surface)
     for name in reporting(report, "coverage", coverage.around()):
         coverage.count(name, None)
     picture = StreamedPicture(plan, measured, surfaces.coloured)
-    with _tileset(paths, sums) as tileset:
-        for name in reporting(report, "picture", surfaces.names):
-            mesh = _upright(surfaces.load(name), frame)
-            if len(mesh.faces):  # a tile may have nothing but a vertex that others use
-                picture.draw(mesh)
-                if tileset is not None:
-                    tileset.add(name, mesh)
+    for name in reporting(report, "picture", surfaces.names):
+        mesh = _upright(surfaces.load(name), frame)
+        if len(mesh.faces):  # a tile may have nothing but a vertex that others use
+            picture.draw(mesh)
     certified = certificate.finish()
     picture.write(paths.preview, caption_of(paths.title, certified, sums.outline, (sums.low_z, sums.high_z)))
     facts = None
-    if light is not None:
-        found = light.finish(report)
+    found = None if blocks is None else _light_and_tileset(blocks, paths, sums, frame, report)
+    if found is not None:
         found = replace(found, mesh=with_errors(found.mesh, points, frame.voxels, settings.points_per_voxel))
         facts = write_light(paths, found, frame.scan)
     statistics = _statistics(surfaces, finished.pieces, sums, frame)
@@ -157,16 +155,23 @@ def _upright(surface: TileSurface, frame: TileFrame) -> Mesh:
     return Mesh(frame.upright(mesh.vertices), mesh.faces, mesh.normals, mesh.colours)
 
 
-@contextmanager
-def _tileset(paths: ResultPaths, sums: SurfaceSums) -> Iterator[TilesetWriter | None]:
-    if paths.tiles is None:
-        yield None
-        return
+def _light_and_tileset(
+    blocks: SurfaceBlocks, paths: ResultPaths, sums: SurfaceSums, frame: TileFrame, progress: Progress
+) -> LightMesh | None:
+    """Write the 3D Tiles, if they are asked for, and give the light mesh, if it is."""
+    light = LightBlocks() if paths.light else None
     low, high = sums.outline.min(axis=0), sums.outline.max(axis=0)
-    with atomic_folder(paths.tiles) as temporary:
-        writer = TilesetWriter(temporary, np.array([*low[:2], sums.low_z]), high, paths.to_earth)
-        yield writer
-        writer.finish()
+    corners = np.array([*low[:2], sums.low_z]), high
+    with tileset_of(
+        paths.tiles, corners, paths.light_error_m, upright=frame.upright, to_earth=paths.to_earth
+    ) as tileset:
+        for block in blocks.read(progress):
+            collapsed = collapse_edges(block.mesh, paths.light_error_m)
+            if light is not None:
+                light.add(collapsed, block.ids)
+            if tileset is not None:
+                tileset.add(block, collapsed)
+    return None if light is None else light.finish(blocks.sample)
 
 
 def _statistics(surfaces: Surfaces, pieces: Pieces, sums: SurfaceSums, frame: TileFrame) -> MeshStatistics:

@@ -4,30 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from pathlib import Path
 
 import numpy as np
 
-from sparse_convonet.io.crs import ToEarth
 from sparse_convonet.io.ply import write_ply
 from sparse_convonet.mesh.cleanup import no_surface
-from sparse_convonet.mesh.light import light_mesh
+from sparse_convonet.mesh.light import collapse_blocks, faces_by_block, joined_blocks, part_of
 from sparse_convonet.mesh.placed import in_scan, in_world
-from sparse_convonet.mesh.topology import keep_faces, mesh_statistics
+from sparse_convonet.mesh.topology import mesh_statistics
 from sparse_convonet.metrics.coverage import counts_within
 from sparse_convonet.out_of_core.assembly.certified import caption_of, certificate_sums, certify
-from sparse_convonet.out_of_core.assembly.light_tiles import block_numbers
 from sparse_convonet.out_of_core.assembly.scan_sides import sampled_rays
+from sparse_convonet.out_of_core.assembly.surface_blocks import SurfaceBlock, block_name, block_numbers
 from sparse_convonet.out_of_core.assembly.tile_frame import TileFrame
 from sparse_convonet.out_of_core.assembly.tile_notes import PointSource
-from sparse_convonet.out_of_core.assembly.tiles3d import TilesetWriter
+from sparse_convonet.out_of_core.assembly.tiles3d import tileset_of
 from sparse_convonet.out_of_core.assembly.written_mesh import ResultPaths, WrittenMesh, write_light
 from sparse_convonet.picture.cutaway import ends_of, render_cutaway
 from sparse_convonet.picture.storeys import find_storeys
-from sparse_convonet.runtime.atomic import atomic_folder
 from sparse_convonet.runtime.progress import Progress
 from sparse_convonet.structures import Mesh
-from sparse_convonet.tile_grid import TiledRows, TileGrid
 
 
 @dataclass(frozen=True)
@@ -44,27 +40,30 @@ class HeldMesh:
     def write(
         self,
         paths: ResultPaths,
-        grid: TileGrid | None,
         distances_m: Sequence[float],
         progress: Progress,
     ) -> WrittenMesh:
         """Write it, in the frame and units of the scan, with its picture, a light mesh and 3D Tiles, if they are asked for.
 
-        grid: of the 3D Tiles, in finest cells.  distances_m: for which coverage is counted.  Raises ValueError where
-        the mesh has no faces.
+        distances_m: for which coverage is counted.  Raises ValueError where the mesh has no faces.
         """
         if len(self.world.faces) == 0:
             raise no_surface(self.removed_pieces)
         coverage = self._coverage(distances_m, progress)
         rays = sampled_rays(self.points, self.frame.voxels.voxel_size_m)
         rays.meet(self.world)
-        light = None
-        if paths.light:
+        light, blocks, collapsed = None, [], []
+        if paths.light or paths.tiles is not None:
             progress("light mesh", 0.0)
-            blocks = block_numbers(self.frame, self.world.vertices)
-            found = light_mesh(self.world, blocks, paths.light_error_m)
+            blocks = faces_by_block(self.world.faces, block_numbers(self.frame, self.world.vertices))
+            collapsed = collapse_blocks(self.world, [rows for _, rows in blocks], paths.light_error_m)
+        if paths.light:
+            found = joined_blocks(self.world, collapsed)
             found = replace(found, mesh=self.with_errors(found.mesh))
             light = write_light(paths, found, self.frame.scan)
+            del found
+        if paths.tiles is None:
+            blocks, collapsed = [], []
         progress("write", 0.0)
         placed = in_scan(self.world, self.frame.scan)
         write_ply(paths.mesh, placed)
@@ -78,9 +77,14 @@ class HeldMesh:
         caption = caption_of(paths.title, certificate, upright.vertices, ends_of(upright))
         solid = statistics.watertight
         render_cutaway(upright, paths.preview, solid=solid, storeys=storeys, caption=caption, fit=True)
-        if paths.tiles is not None and grid is not None:
-            with atomic_folder(paths.tiles) as temporary:
-                self._write_tiles(upright, temporary, grid, paths.to_earth)
+        corners = upright.vertices.min(axis=0), upright.vertices.max(axis=0)
+        del upright
+        with tileset_of(
+            paths.tiles, corners, paths.light_error_m, upright=self.frame.upright, to_earth=paths.to_earth
+        ) as tileset:
+            if tileset is not None:
+                for (number, rows), (part, _) in zip(blocks, collapsed, strict=True):
+                    tileset.add(SurfaceBlock(block_name(number), *part_of(self.world, rows)), part)
         return WrittenMesh(statistics, coverage, self.removed_pieces, rays.shares(), certificate, storeys, light)
 
     def _coverage(self, distances_m: Sequence[float], progress: Progress) -> tuple[float, ...]:
@@ -91,14 +95,3 @@ class HeldMesh:
             passed += len(part.points_world)
             progress("coverage", passed / self.points.count)
         return tuple(float(count / self.points.count) for count in within)
-
-    def _write_tiles(self, upright: Mesh, folder: Path, grid: TileGrid, to_earth: ToEarth | None) -> None:
-        """Each of the 3D Tiles has the faces whose middle lies in it."""
-        writer = TilesetWriter(folder, upright.vertices.min(axis=0), upright.vertices.max(axis=0), to_earth)
-        middles = self.frame.voxels.to_voxels(self.world.vertices)[upright.faces].mean(axis=1) / self.frame.cell_voxels
-        rows = TiledRows(middles, grid)
-        for name in rows.occupied():
-            chosen = np.zeros(len(upright.faces), dtype=bool)
-            chosen[rows.of(name)] = True
-            writer.add(name, keep_faces(upright, chosen))
-        writer.finish()

@@ -1,19 +1,19 @@
-"""Stage out_of_core: the light mesh of a surface in tiles; see mesh.light.
+"""Stage out_of_core: a surface in tiles taken apart into equal blocks on the disk, for its light mesh and its 3D Tiles.
 
-The tiles are taken apart into blocks on the disk, each with all its faces in the order of a surface in one piece, before
-the first block is made light.
+Each block has all its faces in the order of a surface in one piece, whatever the tiles were.
 """
 
 from __future__ import annotations
 
 import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from sparse_convonet.clouds.coincidence import in_place_sample
-from sparse_convonet.mesh.collapse import collapse_edges
-from sparse_convonet.mesh.light import BLOCK_CELLS, SAMPLE, LightBlocks, LightMesh, faces_by_block
+from sparse_convonet.mesh.light import BLOCK_CELLS, SAMPLE, faces_by_block
 from sparse_convonet.mesh.light_numba import number_by_first_use
 from sparse_convonet.out_of_core.assembly.joined_tiles import cells_of_faces
 from sparse_convonet.out_of_core.assembly.surfaces import TileSurface
@@ -27,6 +27,16 @@ _NUMBER_BITS = 20  # of a block along each axis: more than a voxel's key has
 _HALF = 1 << (_NUMBER_BITS - 1)
 
 
+@dataclass(frozen=True)
+class SurfaceBlock:
+    """name: in a grid of such blocks.  mesh: its faces, at least one, and the vertices that they use; in the world, metres,
+    z up, with normals where they were asked for.  ids: (V,) int64, the same in all blocks that use a vertex."""
+
+    name: TileName
+    mesh: Mesh
+    ids: np.ndarray
+
+
 def block_numbers(frame: TileFrame, vertices_world: np.ndarray) -> np.ndarray:
     """(V,) int64: the block of each vertex, ascending in the order of their names."""
     blocks = (
@@ -35,12 +45,18 @@ def block_numbers(frame: TileFrame, vertices_world: np.ndarray) -> np.ndarray:
     return (((blocks[:, 0] << _NUMBER_BITS) + blocks[:, 1]) << _NUMBER_BITS) + blocks[:, 2]
 
 
-class LightTiles:
+def block_name(number: int) -> TileName:
+    """What block_numbers has numbered."""
+    low = (1 << _NUMBER_BITS) - 1
+    return (number >> 2 * _NUMBER_BITS) - _HALF, (number >> _NUMBER_BITS & low) - _HALF, (number & low) - _HALF
+
+
+class SurfaceBlocks:
     """folder: a place for the blocks, emptied at first and gone in the end.  vertex_count: of the whole mesh."""
 
-    def __init__(self, folder: Path, frame: TileFrame, vertex_count: int, error_m: float) -> None:
+    def __init__(self, folder: Path, frame: TileFrame, vertex_count: int, *, normals: bool) -> None:
         shutil.rmtree(folder, ignore_errors=True)
-        self._folder, self._frame, self._vertex_count, self._error_m = folder, frame, vertex_count, error_m
+        self._folder, self._frame, self._vertex_count, self._normals = folder, frame, vertex_count, normals
         self._samples: list[np.ndarray] = []
 
     def add(self, name: TileName, surface: TileSurface) -> None:
@@ -56,24 +72,29 @@ class LightTiles:
             arrays = {"keys": keys[used], "vertices": mesh.vertices[used], "corners": keys[faces]}
             if mesh.colours is not None:
                 arrays["colours"] = mesh.colours[used]
+            if self._normals and mesh.normals is not None:
+                arrays["normals"] = mesh.normals[used]
             place = self._folder / str(block)
             place.mkdir(parents=True, exist_ok=True)
             save_arrays(place / f"{'_'.join(map(str, name))}.npz", arrays)
 
-    def finish(self, progress: Progress) -> LightMesh:
-        """The light mesh of all tiles, of which one has faces."""
-        joined = LightBlocks()
-        blocks = sorted(int(path.name) for path in self._folder.iterdir())
-        for number, block in enumerate(blocks):
-            progress("light mesh", number / len(blocks))
-            parts = [load_arrays(path) for path in sorted((self._folder / str(block)).iterdir())]
+    @property
+    def sample(self) -> np.ndarray:
+        """(N, 3) vertices of the whole surface, some SAMPLE of them."""
+        return np.concatenate(self._samples)
+
+    def read(self, progress: Progress) -> Iterator[SurfaceBlock]:
+        """The blocks of all tiles, of which one has faces, in their order; then they are gone."""
+        numbers = sorted(int(path.name) for path in self._folder.iterdir())
+        for done, number in enumerate(numbers):
+            progress("light mesh", done / len(numbers))
+            parts = [load_arrays(path) for path in sorted((self._folder / str(number)).iterdir())]
             found = {field: np.concatenate([part[field] for part in parts]) for field in parts[0]}
             del parts
             corners = found["corners"][np.argsort(cells_of_faces(found["corners"]), kind="stable")]
             keys, first = np.unique(found["keys"], return_index=True)
             rows, local = number_by_first_use(np.searchsorted(keys, corners), 0, len(keys) - 1)
-            colours = found["colours"][first[rows]] if "colours" in found else None
-            block_mesh = Mesh(found["vertices"][first[rows]], local, colours=colours)
-            joined.add(collapse_edges(block_mesh, self._error_m), keys[rows])
+            normals, colours = (found[each][first[rows]] if each in found else None for each in ("normals", "colours"))
+            mesh = Mesh(found["vertices"][first[rows]], local, normals, colours)
+            yield SurfaceBlock(block_name(number), mesh, keys[rows])
         shutil.rmtree(self._folder, ignore_errors=True)
-        return joined.finish(np.concatenate(self._samples))
