@@ -106,7 +106,7 @@ install_python_packages() {
     write_constraints "$constraints"
     say "installing the Python packages of constraints.txt (some minutes the first time; log: $log)"
     if ! { "$python" -m pip install -c "$constraints" setuptools wheel ninja &&
-        "$python" -m pip install -c "$constraints" --no-build-isolation -e '.[las,e57,plan,texture,data,cluster,dev,docs]'; } >"$log" 2>&1; then
+        "$python" -m pip install -c "$constraints" --no-build-isolation -e '.[las,e57,plan,texture,usd,data,cluster,dev,docs]'; } >"$log" 2>&1; then
         fail "pip failed: $(reason "$log") (log: $log)"
     fi
 }

@@ -250,7 +250,7 @@ def _parser() -> argparse.ArgumentParser:
         "--formats",
         default="ply,glb",
         metavar="LIST",
-        help="ply: mesh.ply, always written; glb, obj, stl: a light mesh, with few faces where the surface is flat",
+        help="ply: mesh.ply, always written; glb, obj, stl, usd: a light mesh, with few faces where the surface is flat",
     )
     add(
         "--light-error",

@@ -19,7 +19,7 @@ from sparse_convonet.scan.pictures import SECTION_FILE, storey_pictures_in
 from sparse_convonet.scan.texture import LEAST_PIXELS, MOST_PIXELS, TEXTURE_FILE
 
 RESULT_FILES = ("mesh.ply", "preview.png", "report.json")  # the last says that the others are of one run
-LIGHT_FORMATS = ("glb", "obj", "stl")
+LIGHT_FORMATS = ("glb", "obj", "stl", "usd")
 _LIGHT_ERROR_CELLS = 0.25
 TILES_FOLDER = "tiles"
 PRJ_FILE = "mesh.prj"

@@ -15,6 +15,7 @@ from sparse_convonet.clouds.units import require_scale
 from sparse_convonet.cluster import runner_for
 from sparse_convonet.extract.compile_ahead import compile_ahead
 from sparse_convonet.io.crs import crs_of, name_of, prj_of, to_earth, unit_of
+from sparse_convonet.io.usd import EXTRA, PACKAGE
 from sparse_convonet.mesh.cleanup import NoSurfaceError
 from sparse_convonet.metrics.overlap import Overlap, measure_overlap
 from sparse_convonet.model.weights import TrainedModel, load_model
@@ -23,6 +24,7 @@ from sparse_convonet.plan.plan import Plan, memory_budget, require_memory
 from sparse_convonet.plan.settings import ReconstructionSettings
 from sparse_convonet.runtime.atomic import atomic_group, require_writable
 from sparse_convonet.runtime.progress import Progress
+from sparse_convonet.runtime.refusals import require_package
 from sparse_convonet.scan.attributes import carry_attributes, require_attributes
 from sparse_convonet.scan.floor_plans import (
     DXF_FILE,
@@ -123,6 +125,8 @@ def _check(request: ScanRequest) -> None:
         require_floor_plans()
     if request.texture is not None:
         require_texture()
+    if "usd" in request.light:
+        require_package(PACKAGE, EXTRA, "--formats usd")
     if request.attributes:
         require_attributes(request.inputs, request.attributes, request.columns)
     existing = [name for name in request.result_files if (request.out / name).exists()]

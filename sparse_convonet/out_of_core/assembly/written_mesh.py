@@ -11,12 +11,14 @@ import numpy as np
 
 from sparse_convonet.coordinates import ScanFrame, up_rotation
 from sparse_convonet.io.meshes import FLOAT32_OFFSET_LIMIT_M, write_mesh
+from sparse_convonet.io.usd import write_usd
 from sparse_convonet.mesh.light import LightMesh
 from sparse_convonet.mesh.placed import in_scan
 from sparse_convonet.mesh.topology import MeshStatistics
 from sparse_convonet.metrics.certificate import Certificate
 from sparse_convonet.metrics.sides import ScanSideShares
 from sparse_convonet.picture.storeys import Storey
+from sparse_convonet.runtime.atomic import atomic_path
 from sparse_convonet.structures import Mesh
 
 logger = logging.getLogger(__name__)
@@ -24,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class ResultPaths:
-    """mesh: .ply.  preview: .png.  light: of the light mesh, .glb, .obj, .stl, .off or .ply; it is made if there are any.
+    """mesh: .ply.  preview: .png.  light: of the light mesh, .glb, .usd, .obj, .stl, .off or .ply; made if there are any.
     light_error_m: of mesh.light.  tiles: the folder of 3D Tiles, or None.  title: the first words below the picture; none:
     it has no words.  to_earth: of the 3D Tiles, see TilesetWriter."""
 
@@ -65,7 +67,7 @@ class WrittenMesh:
 
 
 def write_light(paths: ResultPaths, light: LightMesh, frame: ScanFrame) -> LightFacts:
-    """Write the light mesh: .glb in metres, y up, as its standard has it; others in the frame and units of the scan.
+    """Write the light mesh: .glb in metres, y up, as its standard has it; .usd in metres, z up; others as the scan.
 
     .stl has no colours, and far from the origin it counts from a place near its middle, which is logged.
     """
@@ -76,6 +78,9 @@ def write_light(paths: ResultPaths, light: LightMesh, frame: ScanFrame) -> Light
             assert mesh.normals is not None
             normals = (mesh.normals @ turn).astype("float32")
             write_mesh(path, replace(mesh, vertices=mesh.vertices @ turn, normals=normals))
+        elif path.suffix.lower() == ".usd":
+            with atomic_path(path) as temporary:
+                write_usd(temporary, mesh)
         elif path.suffix.lower() == ".stl":
             write_mesh(path, _for_stl(in_scan(mesh, frame)))
         else:

@@ -48,7 +48,7 @@ def _box(node: dict[str, Any]) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _require_valid(node: dict[str, Any]) -> None:
-    """What the standard and its validator ask of every tile, and what ours promise: detail in all, the whole in the leaves."""
+    """What the standard asks of every tile, and what ours promise: content in all, no error in the leaves."""
     low, high = _box(node)
     for child in node.get("children", []):
         child_low, child_high = _box(child)
