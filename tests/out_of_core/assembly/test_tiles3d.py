@@ -27,6 +27,7 @@ from sparse_convonet.out_of_core.assembly.tiles3d import TilesetWriter
 from sparse_convonet.out_of_core.assembly.written_mesh import ResultPaths
 from sparse_convonet.structures import Mesh
 from tests.mesh.analytic_fields import sphere, union
+from tests.oracles.gltf_validator import install_validator, issues_of
 from tests.oracles.tilesets import root_transform
 from tests.out_of_core.tiled_scenes import CELL, SETTINGS, MemoryPoints, points_on, saved, tiled_mesh
 
@@ -122,6 +123,20 @@ def test_leaves_are_the_mesh_to_a_millimetre(written: Path) -> None:
     named = nearest[placed.faces]
     assert len(named) == len(mesh.faces)
     assert sorted(map(tuple, named.tolist())) == sorted(map(tuple, mesh.faces.tolist()))
+
+
+def test_contents_pass_khronos_validator(written: Path, tmp_path: Path) -> None:
+    files = sorted((written / "tiles").glob("*.glb"))
+    found = issues_of(install_validator(tmp_path), files)
+    assert set(found) == set(map(str, files))
+    for file, issues in found.items():
+        assert issues["numErrors"] == issues["numWarnings"] == 0, (file, issues["messages"][:3])
+    broken = tmp_path / "broken.glb"
+    content = bytearray(files[0].read_bytes())
+    content[-200:] = b"\xff" * 200  # the end of what the accessors describe is no number any more
+    broken.write_bytes(content)
+    (issues,) = issues_of(tmp_path / "validate.cjs", [broken]).values()
+    assert issues["numErrors"] > 0
 
 
 def test_each_level_has_fewer_faces_and_is_as_near_as_it_says(written: Path) -> None:
