@@ -1,7 +1,7 @@
 """python -m tests.benchmarks [--only NAME ...] [--quick]: measure and write docs/BENCHMARKS.md.
 
-Campus, gpu, light_mesh, sides and reach only with --only.  The others take about a quarter of an hour on two cores; leave
-the machine alone.
+Campus, gpu, light_mesh, page, sides and reach only with --only.  The others take about a quarter of an hour on two
+cores; leave the machine alone.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from tests.benchmarks import (
     gpu,
     light_mesh,
     normals,
+    page,
     queries,
     rays,
     reach,
@@ -62,6 +63,7 @@ BENCHMARKS = {
     "rays": Benchmark("Rays", rays.TEXT, rays.run),
     "first_call": Benchmark("First call", first_call.TEXT, first_call.run),
     "data_sets": Benchmark("Data sets", data_sets.TEXT, data_sets.run),
+    "page": Benchmark("Page", page.TEXT, page.run, by_default=False),
     "sides": Benchmark("Sides of surfaces", sides.TEXT, sides.run, by_default=False),
     "reach": Benchmark("Reach", reach.TEXT, reach.run, by_default=False),
 }

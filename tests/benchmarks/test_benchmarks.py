@@ -15,6 +15,7 @@ from tests.benchmarks.ballast import hold
 from tests.benchmarks.shells import points_in, room_shell
 from tests.benchmarks.tables import column, markdown_table, write_section
 from tests.benchmarks.timing import interleaved_seconds
+from tests.report.headless_browser import chromium
 
 
 def _table(text: str) -> list[list[str]]:
@@ -69,6 +70,14 @@ def test_quick_rays_are_cast_both_ways(tmp_path: Path) -> None:
     _, _, *rows = _table((tmp_path / "rays.md").read_text(encoding="utf-8"))
     assert [row[0] for row in rows] == ["preparing", "first hits", "all hits", "nearest points"]
     assert all(float(cell) >= 0 for row in rows for cell in row[3:])
+
+
+@pytest.mark.skipif(chromium() is None, reason="no chromium; apt-get install -y chromium")
+def test_quick_page_is_opened_in_a_browser(tmp_path: Path) -> None:
+    benchmarks.main(["--quick", "--only", "page", "--out", str(tmp_path / "page.md")])
+    _, _, row = _table((tmp_path / "page.md").read_text(encoding="utf-8"))
+    assert 1_000 < int(row[0].replace(",", "")) <= 2_000
+    assert 0 < float(row[1]) and 0 <= float(row[2]) <= float(row[3]) <= float(row[4])
 
 
 @pytest.mark.usefixtures("one_thread")
