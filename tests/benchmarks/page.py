@@ -19,8 +19,8 @@ _SPACING_M, _ROUGHNESS_M = 0.05, 0.005
 
 TEXT = (
     "page.html of a rough open surface with colours and distances, and 300,000 points, opened from the disk in headless "
-    "Chromium, which draws on the processor: from the start of loading until data are unpacked, until the page can be used, "
-    "and until nothing moves any more. The size is that of the file."
+    "Chromium, which draws on the processor: from the start of loading until data are unpacked, until the page can be "
+    "used, and until nothing moves any more. The size is that of the file."
 )
 
 
