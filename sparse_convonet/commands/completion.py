@@ -80,7 +80,7 @@ _BASH = """\
 _sparse_convonet() {{
     local word="${{COMP_WORDS[COMP_CWORD]}}" before="${{COMP_WORDS[COMP_CWORD-1]}}" command="" found=""
     ((COMP_CWORD > 1)) && command="${{COMP_WORDS[1]}}"
-    case "$command" in {groups}) ((COMP_CWORD > 2)) && command="$command ${{COMP_WORDS[2]}}" ;; esac
+    case "$command ${{COMP_WORDS[2]-}}" in {pairs}) ((COMP_CWORD > 2)) && command="$command ${{COMP_WORDS[2]}}" ;; esac
 {cases}    COMPREPLY=($(compgen -W "$found" -- "$word"))
 }}
 complete -o default -F _sparse_convonet {program}
@@ -91,7 +91,7 @@ _ZSH = """\
 _sparse_convonet() {{
     local word="${{words[CURRENT]}}" before="${{words[CURRENT-1]}}" command="" found=""
     ((CURRENT > 2)) && command="${{words[2]}}"
-    case "$command" in {groups}) ((CURRENT > 3)) && command="$command ${{words[3]}}" ;; esac
+    case "$command ${{words[3]-}}" in {pairs}) ((CURRENT > 3)) && command="$command ${{words[3]}}" ;; esac
 {cases}    if [[ -n "$found" ]]; then compadd -- ${{=found}}; else _files; fi
 }}
 if [[ "$funcstack[1]" == _{program} ]]; then _sparse_convonet "$@"; else compdef _sparse_convonet {program}; fi
@@ -102,7 +102,7 @@ function __sparse_convonet_words
     set -l given (commandline -opc)
     set -l command ""
     test (count $given) -gt 1; and set command $given[2]
-    contains -- "$command" {groups}; and test (count $given) -gt 2; and set command "$command $given[3]"
+    contains -- "$command $given[3]" {pairs}; and set command "$command $given[3]"
     switch "$command|$given[-1]"
 {values}
         case '*'
@@ -137,10 +137,10 @@ def _switch_lines(words: Mapping[str, tuple[str, ...]]) -> Iterator[str]:
 def _filled(
     template: str, lines: Callable[[Mapping[str, tuple[str, ...]]], Iterator[str]], between: str
 ) -> Callable[[CompletionWords], str]:
-    """What fills a template with all words.  between: the groups, where it names them."""
+    """What fills a template with all words.  between: the commands of two words, where it names them."""
     return lambda words: template.replace("{cases}", _CASES).format(
         program=PROGRAM,
-        groups=between.join(GROUPS),
+        pairs=between.join(f'"{each.name}"' for each in COMMANDS if " " in each.name),
         values="\n".join(lines(words.values)),
         options="\n".join(lines(words.options)),
         names="\n".join(lines(words.names)),

@@ -85,7 +85,7 @@ def _in_group(group: str) -> list[Command]:
 
 
 def _words(group: str) -> Sequence[str]:
-    return [each.name.split()[-1] for each in _in_group(group)]
+    return [each.name.removeprefix(group).lstrip() for each in _in_group(group)]
 
 
 def _hint(word: str, group: str) -> str:

@@ -1,14 +1,52 @@
-"""Parsers whose help ends with examples."""
+"""Parsers whose help ends with examples, and which say what is wrong in one sentence."""
 
 from __future__ import annotations
 
 import argparse
+import difflib
 import re
+import sys
 from collections.abc import Sequence
+from typing import NoReturn
+
+from sparse_convonet.runtime.cli import EXIT_BAD_INPUT
 
 # What argparse takes for a value though it begins with a minus: -1,0,2 and the axes -x, -y, -z.
 _VALUE_WITH_MINUS = re.compile(r"-([\d.][\d.,eE+-]*|[xyz]|nan|inf)$")
 PROGRAM = "sparse-convonet"
+_KINDS = {"int": "a whole number", "float": "a number"}  # as argparse names them
+# What argparse says of a value that is none of its choices or not of its type, or of an option without one.
+_NO_CHOICE = re.compile(r"argument (?P<option>\S+): invalid choice: (?P<found>.+) \(choose from (?P<choices>.+)\)")
+_NO_VALUE = re.compile(r"argument (?P<option>\S+): invalid (?P<kind>\w+) value: (?P<found>.+)")
+_MISSING = "the following arguments are required: "
+_UNKNOWN = "unrecognized arguments: "
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong as all refusals do, without its usage, which fills a screen."""
+
+    def error(self, message: str) -> NoReturn:
+        print(f"error: {self._sentence(message)}; {self.prog} --help says what it takes", file=sys.stderr)
+        sys.exit(EXIT_BAD_INPUT)
+
+    def _sentence(self, message: str) -> str:
+        if found := _NO_CHOICE.fullmatch(message):
+            return f"{found['option']}: expected {_one_of(found['choices'])}, found {found['found']}"
+        if (found := _NO_VALUE.fullmatch(message)) and found["kind"] in _KINDS:
+            return f"{found['option']}: expected {_KINDS[found['kind']]}, found {found['found']}"
+        if message.startswith(_MISSING):
+            return f"expected {message.removeprefix(_MISSING)}, which must be given, found none"
+        if message.startswith(_UNKNOWN):
+            unknown = message.removeprefix(_UNKNOWN).split()
+            known = [option for action in self._actions for option in action.option_strings]
+            near = difflib.get_close_matches(unknown[0].split("=")[0], known, 1)
+            return f"unknown arguments {' '.join(unknown)}" + (f", perhaps meant as {near[0]}" if near else "")
+        return message.removeprefix("argument ")
+
+
+def _one_of(choices: str) -> str:
+    """'a', 'b', with or without quotes -> one of a, b."""
+    return "one of " + choices.replace("'", "")
 
 
 class _DefaultsShown(argparse.RawDescriptionHelpFormatter, argparse.ArgumentDefaultsHelpFormatter):
@@ -27,7 +65,7 @@ def command_parser(
 
     description: as it is to stand in the help.  examples: what follows `sparse-convonet <command>`, one a line.
     """
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=f"{PROGRAM} {command}",
         description=description,
         epilog=example_lines([f"{command} {example}" for example in examples]),

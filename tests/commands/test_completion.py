@@ -46,6 +46,9 @@ def offered(script: str, *words: str) -> list[str]:
         (["reconstruct", "--up", "-"], ["-x", "-y", "-z"]),
         (["data", "rooms", "--scenes", ""], ["papers", "rooms", "buildings"]),
         (["data", "rooms", "--pl"], ["--plane-density"]),
+        (["evaluate", "buildings", "--mem"], ["--memory"]),
+        (["evaluate", "some.yaml", "--sp"], ["--split"]),
+        (["evaluate", "buildings", "--sp"], []),
         (["completion", ""], ["bash", "zsh", "fish"]),
         (["reconstruct", "scan"], []),  # files, which bash itself then offers
         (["train", "configs/"], []),

@@ -126,7 +126,7 @@ def test_where_nothing_is_near_all_names_are_said(capsys: pytest.CaptureFixture[
     assert code == 2
     assert err == (
         "error: sparse-convonet --qq: no such command; known: reconstruct, object, sample, train, curves, evaluate, "
-        "buildings, compare, validate, scan, score, export, import-official, completion, data\n"
+        "evaluate buildings, compare, validate, scan, score, export, import-official, completion, data\n"
     )
     err = said_and_code(capsys, "data", "qq")[1]
     assert err.endswith(

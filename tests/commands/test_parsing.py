@@ -1,6 +1,8 @@
-"""Help ends with examples, and shows what an option is where it is not given."""
+"""Help ends with examples, and shows what an option is where it is not given; what is wrong is one sentence."""
 
 from __future__ import annotations
+
+import argparse
 
 import pytest
 
@@ -34,10 +36,32 @@ def test_axes_that_point_down_are_values_and_no_options(value: str) -> None:
     assert parser.parse_args(["--up", value]).up == value
 
 
-def test_a_missing_argument_names_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize(
+    ("given", "said"),
+    [
+        ("", "expected weights, --out, which must be given, found none"),
+        ("w", "expected --out, which must be given, found none"),
+        ("w --out a --tries many", "--tries: expected a whole number, found 'many'"),
+        ("w --out a --size 5cm", "--size: expected a number, found '5cm'"),
+        ("w --out a --up q", "--up: expected one of x, y, z, -x, -y, -z, found 'q'"),
+        ("w --out a --sise 5", "unknown arguments --sise 5, perhaps meant as --size"),
+        ("w --out a --wholly=different more", "unknown arguments --wholly=different more"),
+        ("w --out", "--out: expected one argument"),
+        ("w --out a --odd 2", "--odd: 2 is even"),
+    ],
+)
+def test_what_is_wrong_is_one_sentence(given: str, said: str, capsys: pytest.CaptureFixture[str]) -> None:
+    def odd(text: str) -> int:
+        raise argparse.ArgumentTypeError(f"{text} is even")
+
     parser = command_parser("export", None, [])
     parser.add_argument("weights")
+    parser.add_argument("--out", required=True)
+    parser.add_argument("--tries", type=int)
+    parser.add_argument("--size", type=float)
+    parser.add_argument("--up", choices=UP_AXES)
+    parser.add_argument("--odd", type=odd)
     with pytest.raises(SystemExit) as stopped:
-        parser.parse_args([])
+        parser.parse_args(given.split())
     assert stopped.value.code == 2
-    assert "sparse-convonet export: error: the following arguments are required: weights" in capsys.readouterr().err
+    assert capsys.readouterr().err == f"error: {said}; sparse-convonet export --help says what it takes\n"
