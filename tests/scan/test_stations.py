@@ -120,7 +120,7 @@ def test_a_station_in_another_frame_is_told_and_says_nothing(
 def test_an_input_that_is_missing_leaves_nothing_behind_on_the_disk(request_of_two: ScanRequest) -> None:
     inputs = [*request_of_two.inputs, request_of_two.out.with_name("missing.ply")]
     with pytest.raises(FileNotFoundError, match="missing.ply does not exist"):
-        reconstruct_scan(replace(request_of_two, inputs=inputs, stations=(), tiles=True))
+        reconstruct_scan(replace(request_of_two, inputs=inputs, stations=(), work=request_of_two.out.with_name("work")))
     assert not request_of_two.out.exists()
 
 
