@@ -157,6 +157,16 @@ def test_where_a_scan_ends_a_room_ends_with_a_gap_and_without_a_ceiling_it_is_ou
     assert set(places(plan_of(house, house.seen_points(ceiling=False, wall_top=2.5)))) == {"west", "north"}
 
 
+def test_a_hole_in_the_ceiling_is_no_opening_across_the_room() -> None:
+    house = furnished_house()
+    points = house.seen_points()
+    local = (points - house.shift) @ _turned(house.yaw)
+    hole = (local[:, 0] < 2.0) & (local[:, 1] > 1.2) & (local[:, 1] < 5.0) & (local[:, 2] > 2.0)
+    plan = plan_of(house, points[~hole])
+    assert len(plan.rooms) == 3 and places(plan)["west"].outline.area < ROOM_AREAS_M2[0] - 5.0
+    assert not any(each.kind == "gap" for each in plan.openings)
+
+
 def test_a_room_in_which_no_floor_is_seen_is_open_to_the_storey_below() -> None:
     house = furnished_house()
     points = house.seen_points()
