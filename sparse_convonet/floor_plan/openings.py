@@ -14,6 +14,7 @@ _DIRECTIONS = 72  # tried over half a turn
 _AROUND, _BESIDE_M = 12, 0.25  # places around one without a chord
 _WIDEST_M = 6.0  # an opening that is wider has no width
 _LONGER, _SLACK_M = 1.2, 0.3  # an opening is hardly longer than the border in it; or the border ends in free space
+_ASIDE_M, _ASIDE_SHARE = 0.5, 0.1  # so near to the opening's line lies the border on average, and a share of its width
 _NARROWEST_M = 0.25  # what is narrower is a crack
 
 
@@ -69,9 +70,16 @@ def _pairs(labels: np.ndarray, piece: np.ndarray) -> list[tuple[int, int]]:
 
 
 def _is_opening(ends: np.ndarray, border: np.ndarray, step_m: float) -> bool:
-    """Whether the border (P, 2) of two labels goes from wall to wall between the ends (2, 2) of a chord, all in places."""
-    width, extent = np.linalg.norm(ends[1] - ends[0]), np.linalg.norm(np.ptp(border, axis=0))
-    return bool(width * step_m >= _NARROWEST_M and width <= _LONGER * extent + _SLACK_M / step_m)
+    """Whether the border (P, 2) of two labels goes from wall to wall between the ends (2, 2) of a chord, all in places.
+
+    It does not where it bends round a part of a room that has no ceiling, say: the chord then crosses the room elsewhere.
+    """
+    way, extent = ends[1] - ends[0], np.linalg.norm(np.ptp(border, axis=0))
+    width = float(np.linalg.norm(way))
+    if width * step_m < _NARROWEST_M or width > _LONGER * extent + _SLACK_M / step_m:
+        return False
+    aside = np.abs((border - ends[0]) @ np.array([-way[1], way[0]])) / width  # (P,)
+    return bool(aside.mean() <= _ASIDE_M / step_m + _ASIDE_SHARE * width)
 
 
 def _narrowest_near(wall: np.ndarray, centre: np.ndarray, step_m: float) -> np.ndarray | None:

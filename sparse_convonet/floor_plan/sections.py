@@ -12,7 +12,8 @@ Ask = Callable[[np.ndarray], np.ndarray]  # (Q, 3) world metres, z up -> (Q,) lo
 SECTION_M = 1.1  # over the floor: the height at which the plan is drawn
 WALL_HEIGHTS_M = (SECTION_M, 1.55, 2.0)  # a wall is solid at all of them, furniture is not
 LOW_M = 0.4  # solid below a window, free in a door
-LINTEL_HEIGHTS_M = (2.15, 2.3, 2.45)  # over doors and windows a wall goes on
+# Over doors and windows a wall goes on, between a lowered ceiling and a high door by no more than a tenth of a metre.
+LINTEL_HEIGHTS_M = (2.15, 2.225, 2.3, 2.375, 2.45)
 _BELOW_NEXT_FLOOR_M = 0.3  # nothing nearer to the next floor belongs to this storey
 _BLOCK = 128  # places along an edge: with all heights about as many queries as are worked on at once
 _BLOCKS_TOGETHER = 4  # blocks of such a square come after each other, so that a tile of a stored field is read once

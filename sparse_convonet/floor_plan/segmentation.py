@@ -76,13 +76,13 @@ def find_rooms(sections: Sections, indoors: np.ndarray | None) -> Segmentation:
     basins = watershed(-inner, markers, mask=free & ~barrier)
     basins = _merged(basins, inner, _is_one, apart=np.array([OUTSIDE]))
     outer = distance_transform_edt(free) * step
-    basins = watershed(-outer, basins, mask=free)
+    basins = _spread(basins, outer, free)
     at_lintel = binary_dilation(lintel, iterations=2)  # basins meet in the middle of one, or at its edge
     basins = _merged(basins, outer, _is_one, lintel=at_lintel, apart=_border_labels(basins))
     labels = _numbered(_without_pockets(basins, outer, step), step)
     wall = np.where((labels == WALL) & free, np.float32(np.abs(wall).max()), wall)
     at_outside = borders_between(np.where(labels == WALL, WALL, 1 + (labels == OUTSIDE)))
-    in_opening = (lintel & _near(borders_between(labels), step)) | (barrier & _near(at_outside, step))
+    in_opening = _around(lintel, borders_between(labels), step) | _around(barrier, at_outside, step)
     return Segmentation(labels, wall, in_opening)
 
 
@@ -185,7 +185,21 @@ def _without_pockets(basins: np.ndarray, distance: np.ndarray, step: float) -> n
     small[_border_labels(basins)] = False
     if not small[basins].any():
         return basins
-    return watershed(-distance, np.where(small[basins], 0, basins), mask=distance > 0)
+    return _spread(np.where(small[basins], 0, basins), distance, distance > 0)
+
+
+def _spread(basins: np.ndarray, distance: np.ndarray, free: np.ndarray) -> np.ndarray:
+    """The watershed of -distance (X, Y) from all labelled places, in `free` (X, Y) bool: places without a label get one.
+
+    Labelled places with labelled ones all round flood nothing, so they are left out: most of the time goes there.
+    """
+    open_places = free & (basins == 0)
+    if not open_places.any():
+        return np.where(free, basins, 0)
+    flooded = binary_dilation(open_places) & free
+    return np.where(
+        flooded, watershed(-distance, np.where(flooded, basins, 0), mask=flooded), np.where(free, basins, 0)
+    )
 
 
 def _numbered(basins: np.ndarray, step: float) -> np.ndarray:
@@ -203,11 +217,17 @@ def _numbered(basins: np.ndarray, step: float) -> np.ndarray:
     return labels[basins]
 
 
-def _near(border: np.ndarray, step: float) -> np.ndarray:
-    """(X, Y) bool: not farther from a border than half of a wall."""
+def _around(mask: np.ndarray, border: np.ndarray, step: float) -> np.ndarray:
+    """(X, Y) bool: places of a mask not farther from a border than half of a wall, in pieces that reach it: a lamp or a
+    low cupboard before an opening is not in it."""
     if not border.any():
         return border
-    return np.asarray(distance_transform_edt(~border) * step <= _THICKEST_WALL_M / 2)
+    near = distance_transform_edt(~border) * step <= _THICKEST_WALL_M / 2
+    pieces = label(mask & near, connectivity=1)
+    reaches = np.zeros(int(pieces.max()) + 1, dtype=bool)
+    reaches[pieces[binary_dilation(border)]] = True
+    reaches[0] = False
+    return np.asarray(reaches[pieces])
 
 
 def borders_between(labels: np.ndarray) -> np.ndarray:

@@ -1,15 +1,19 @@
 """python -m tests.benchmarks.floor_plans [SEED ...]: how right floor plans of generated buildings are.
 
-Two storeys, a virtual scan from stations, the shipped model at voxels of 8 cm; against the exact occupancy.
+Two storeys, a virtual scan from stations, the default model at the voxel size that the plan of the scan chooses, which is
+what `reconstruct` does; against the exact occupancy.
 """
 
 from __future__ import annotations
 
 import argparse
+import sys
+import time
 
 import numpy as np
 
 from sparse_convonet import ReconstructionSettings
+from sparse_convonet.config.pretrained import DEFAULT_MODEL
 from sparse_convonet.data.buildings.building import BuildingSettings, make_building
 from sparse_convonet.data.furniture.library import FurnitureLibrary
 from sparse_convonet.data.scanner.virtual_scanner import ScannerSettings, VirtualScanner
@@ -26,15 +30,16 @@ from tests.floor_plan.true_plan import PlanScore, exact_plan, score
 _SEEDS = (1, 3, 10)
 _BUILDINGS = BuildingSettings(storeys=(2, 2), footprint_m=(11.0, 15.0), pitched_roof_share=0.0)
 _STATION_SPACING_M, _RAYS = 2.5, 2_400_000
-_VOXEL_M = 0.08
 
 
-def scores_of(seed: int, rays: int = _RAYS, model_name: str = "building") -> list[PlanScore]:
-    """Of the storeys of a building, whose floors are known."""
+def scores_of(
+    seed: int, rays: int = _RAYS, model_name: str = DEFAULT_MODEL, voxel_size_m: float | None = None
+) -> list[PlanScore]:
+    """Of the storeys of a building, whose floors are known.  voxel_size_m: None leaves it to the plan."""
     scene, rng = make_building(seed, FurnitureLibrary.load().split("test"), _BUILDINGS), np.random.default_rng(seed)
     stations = choose_stations(scene, rng, _STATION_SPACING_M)
     points = VirtualScanner(*scene.mesh()).scan_stations(stations, rays // len(stations), ScannerSettings(), rng).points
-    settings, model = ReconstructionSettings(voxel_size_m=_VOXEL_M, scale=1.0), load_model(model_name)
+    settings, model = ReconstructionSettings(voxel_size_m=voxel_size_m, scale=1.0), load_model(model_name)
     cloud = PointCloud(points)
     plan = plan_in_memory(cloud, settings, model)
     scan = WholeScan(cloud, settings, model, plan)
@@ -55,21 +60,34 @@ def scores_of(seed: int, rays: int = _RAYS, model_name: str = "building") -> lis
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("seeds", type=int, nargs="*", default=_SEEDS, help="of the buildings")
-    parser.add_argument("--model", default="building", help="name of a shipped model, or a .safetensors file")
+    parser.add_argument("--model", default=DEFAULT_MODEL, help="name of a shipped model, or a .safetensors file")
+    parser.add_argument("--voxel-size", type=float, help="metres; default: what the plan of the scan chooses")
     options = parser.parse_args()
-    heads = "seed, storey", "walls seen, within a cell", "all walls", "true walls, found", "median"
+    heads = (
+        "seed, storey",
+        "cell",
+        "walls seen, within a cell",
+        "within 4 cm",
+        "all walls",
+        "true walls, found",
+        "median",
+    )
     of_rooms = "rooms, exact", "found", "areas within 2 %", "worst", "places", "one room each"
     print("| " + " | ".join((*heads, *of_rooms)) + " |")
-    print("|" + "---|" * 11)
+    print("|" + "---|" * 13)
     for seed in options.seeds:
-        for number, found in enumerate(scores_of(seed, model_name=options.model)):
+        started = time.monotonic()
+        for number, found in enumerate(scores_of(seed, model_name=options.model, voxel_size_m=options.voxel_size)):
             errors = np.abs(found.room_errors)
+            walls = found.within_cell, found.within_near, found.within_cell_all, found.found
             print(
-                f"| {seed}, {number + 1} | {found.within_cell:.1%} | {found.within_cell_all:.1%} | {found.found:.1%} | "
-                f"{found.median_mm:.1f} mm | {found.rooms} | {len(errors)} | {int((errors <= 0.02).sum())} | "
+                f"| {seed}, {number + 1} | {100 * found.cell_m:g} cm | "
+                + " | ".join(f"{share:.1%}" for share in walls)
+                + f" | {found.median_mm:.1f} mm | {found.rooms} | {len(errors)} | {int((errors <= 0.02).sum())} | "
                 f"{errors.max(initial=0.0):.1%} | {found.places} | {len(found.area_errors)} |",
                 flush=True,
             )
+        print(f"seed {seed}: {time.monotonic() - started:.0f} s", file=sys.stderr, flush=True)
 
 
 if __name__ == "__main__":

@@ -127,6 +127,21 @@ def test_a_wide_opening_joins_rooms_and_a_beam_does_not_part_one() -> None:
     assert len(plan_of(beam).rooms) == 3
 
 
+def test_what_stands_or_hangs_before_an_opening_takes_no_area_from_the_room() -> None:
+    """A low cupboard before the north room's window, and a lamp before its door."""
+    cupboard, lamp = (9.4, 4.0, 0.0, 9.75, 5.2, 0.8), (7.2, 3.2, 2.1, 7.7, 3.4, 2.5)
+    north = places(plan_of(furnished_house().with_standing(cupboard, lamp)))["north"]
+    assert north.outline.area == pytest.approx(ROOM_AREAS_M2[2], rel=0.01)
+
+
+def test_a_lintel_as_thin_as_a_board_parts_rooms() -> None:
+    """12 cm high, over an opening of 2 m, between a door's head and a lowered ceiling."""
+    wide = furnished_house().with_free((5.8, 0.5, 0.0, 6.2, 2.5, 2.6))
+    assert len(plan_of(wide).rooms) == 2
+    for bottom in (2.16, 2.24, 2.32):
+        assert len(plan_of(wide.with_standing((5.9, 0.5, bottom, 6.1, 2.5, bottom + 0.12))).rooms) == 3
+
+
 def test_where_a_scan_ends_a_room_ends_with_a_gap_and_without_a_ceiling_it_is_outside() -> None:
     house = furnished_house(lintels=False).with_free(
         (6.1, -0.3, 0.0, 10.0, 0.1, 2.6)
@@ -140,6 +155,16 @@ def test_where_a_scan_ends_a_room_ends_with_a_gap_and_without_a_ceiling_it_is_ou
     assert gaps[0].width_m == pytest.approx(3.9, abs=0.05)
     assert set(places(plan_of(house, house.seen_points(ceiling=False)))) == {"west", "north"}
     assert set(places(plan_of(house, house.seen_points(ceiling=False, wall_top=2.5)))) == {"west", "north"}
+
+
+def test_a_hole_in_the_ceiling_is_no_opening_across_the_room() -> None:
+    house = furnished_house()
+    points = house.seen_points()
+    local = (points - house.shift) @ _turned(house.yaw)
+    hole = (local[:, 0] < 2.0) & (local[:, 1] > 1.2) & (local[:, 1] < 5.0) & (local[:, 2] > 2.0)
+    plan = plan_of(house, points[~hole])
+    assert len(plan.rooms) == 3 and places(plan)["west"].outline.area < ROOM_AREAS_M2[0] - 5.0
+    assert not any(each.kind == "gap" for each in plan.openings)
 
 
 def test_a_room_in_which_no_floor_is_seen_is_open_to_the_storey_below() -> None:

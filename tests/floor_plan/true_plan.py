@@ -18,19 +18,23 @@ from sparse_convonet.floor_plan.storey_plan import StoreyPlan, plan_storey
 _STEP_M = 0.01
 _ALONG_M = 0.02  # between samples of outlines
 _REVEAL_M = 0.2  # an opening in a wall is not farther than this from the border of a place
+NEAR_M = 0.04  # the same for all sizes of cells, to compare them
 _OVERLAP = 0.9  # a room is a place where each has this share of the other
 
 
 @dataclass(frozen=True)
 class PlanScore:
-    """within_cell: share of the length of the plan's walls whose distance to the true ones is at most a cell, of what
-    points are near (a voxel); within_cell_all: of all; found: the share of the true outlines near points that has an
-    outline of the plan within a cell.  median_mm: of the distances of what points are near.
+    """cell_m: of the mesh.  within_cell: share of the length of the plan's walls whose distance to the true ones is at most
+    a cell, of what points are near (a voxel); within_near: the same at most NEAR_M; within_cell_all: of all; found: the
+    share of the true outlines near points that has an outline of the plan within a cell.  median_mm: of the distances of
+    what points are near.
     area_errors: of rooms that are one place each, relative.  places: how many there are; others are parted or joined.
     rooms: of the plan that the exact occupancy gives; room_errors: relative areas of those that the plan has too.
     """
 
+    cell_m: float
     within_cell: float
+    within_near: float
     within_cell_all: float
     found: float
     median_mm: float
@@ -68,7 +72,9 @@ def score(
     places = [place for place in scene.places if abs(place.floor_z + scene.shift[2] - plan.floor_z) < 0.5]
     errors = [error for place in places if (error := _area_error(place, scene, plan)) is not None]
     return PlanScore(
+        cell_m,
         float((distance[near] <= cell_m).mean()),
+        float((distance[near] <= NEAR_M).mean()),
         float((distance <= cell_m).mean()),
         float((back[true_near] <= cell_m).mean()),
         float(1000 * np.median(distance[near])),
