@@ -28,6 +28,7 @@ def scaled_normal(vertices, faces, face):  # type: ignore[no-untyped-def]
 def _add_areas(  # type: ignore[no-untyped-def]
     vertices,  # (V, 3) float64
     faces,  # (F, 3) int64
+    shown,  # (V,) bool
     low,
     bin_m,
     level_cosine,
@@ -43,7 +44,8 @@ def _add_areas(  # type: ignore[no-untyped-def]
         if abs(nz) < upright_cosine * length:
             kind = 2
         elif nz > level_cosine * length:
-            kind = 0
+            if shown[faces[face, 0]] or shown[faces[face, 1]] or shown[faces[face, 2]]:
+                kind = 0
         elif nz < -level_cosine * length:
             kind = 1
         if kind >= 0:
@@ -135,13 +137,15 @@ def area_over_height(
     """(3, count) float64, m2: area per bin of height from `low` up of faces that face up, face down, are upright.
 
     A face belongs to the bin of its centroid.  It is level where its normal's |z| exceeds `level_cosine`, upright
-    where that is less than `upright_cosine`.
+    where that is less than `upright_cosine`.  Of faces that face up only those count of which a vertex is "observed",
+    where the mesh has that attribute: the top of a ceiling that the network guessed is no floor.
     """
     vertices, faces = _arrays(mesh)
+    shown = np.asarray(mesh.attributes.get("observed", np.ones(len(vertices))), dtype=np.bool_)
     areas = np.zeros((_PARTS, 3, count))
 
     def add(part: int, begin: int, end: int) -> None:
-        _add_areas(vertices, faces, low, bin_m, level_cosine, upright_cosine, areas[part], begin, end)
+        _add_areas(vertices, faces, shown, low, bin_m, level_cosine, upright_cosine, areas[part], begin, end)
 
     run_ranges(add, len(faces), _PARTS)
     return areas.sum(axis=0)

@@ -38,7 +38,8 @@ class Storey:
 
 
 def find_storeys(mesh: Mesh) -> tuple[Storey, ...]:
-    """The storeys from the lowest up: heights with much upward-facing area and something standing on it.
+    """The storeys from the lowest up: heights with much upward-facing area, seen where it is known, and something standing
+    on it.
 
     A mesh lower than a storey (furniture, a part of a room), one without level faces, and open ground with what stands
     on it are one storey, uncut.

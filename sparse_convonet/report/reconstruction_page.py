@@ -51,7 +51,8 @@ class ReconstructionPage:
     point_colours: (M, 3) uint8 or None.  vertex_numbers: (V,) each, of the names in VERTEX_NUMBERS: distance to the
     nearest point, expected_error and error, that is distance to the truth, millimetres, and observed, 0 or 1; those that
     are missing are not offered.  colour: the name of the numbers that colour the mesh at first; "": photo, or none.
-    error_name: what error is, for the legend.  error_high_mm: at which its colours end; None: by what there is.
+    storeys: None finds them.  error_name: what error is, for the legend.  error_high_mm: at which its colours end; None: by
+    what there is.
     title, figures, choices, notes: text, shown as it is, never taken for HTML.  elsewhere: where the whole mesh is, said
     where the page shows a coarser one.
     """
@@ -66,6 +67,7 @@ class ReconstructionPage:
     notes: Sequence[str] = ()
     elsewhere: str = "in mesh.ply"
     colour: str = ""
+    storeys: tuple[Storey, ...] | None = None
     error_name: str = "distance to the truth"
     error_high_mm: float | None = None
 
@@ -90,7 +92,8 @@ def write_reconstruction_page(
     A mesh of more than most_faces, or one with which the page would have more than most_bytes, is simplified for the
     page, which says so.  Raises ValueError where the page is too large even so.
     """
-    storeys, heading = find_storeys(page.mesh_world), heading_off_walls(page.mesh_world)
+    storeys = find_storeys(page.mesh_world) if page.storeys is None else page.storeys
+    heading = heading_off_walls(page.mesh_world)
     shown, fixed = _thinned(_simplified(page, most_faces), MOST_POINTS), len(_template())
     for _ in range(_TRIES):
         text = _html(page, shown, storeys, heading).encode("utf-8")

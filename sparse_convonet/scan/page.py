@@ -14,6 +14,7 @@ from sparse_convonet.io.gltf_document import vertex_numbers
 from sparse_convonet.io.meshes import read_mesh
 from sparse_convonet.metrics.point_distance import PointDistance
 from sparse_convonet.out_of_core.assembly.tile_notes import PointSource
+from sparse_convonet.picture.storeys import Storey
 from sparse_convonet.report.page_figures import choices_of, figures_of
 from sparse_convonet.report.reconstruction_page import MOST_POINTS, ReconstructionPage, write_reconstruction_page
 from sparse_convonet.structures import Mesh
@@ -25,12 +26,19 @@ _CARRIED = ("observed", "expected_error")  # numbers of the vertices that a ligh
 
 
 def write_scan_page(
-    path: Path, light_glb: Path, points: PointSource, report: Mapping[str, Any], *, has_tiles: bool = False
+    path: Path,
+    light_glb: Path,
+    points: PointSource,
+    report: Mapping[str, Any],
+    *,
+    storeys: tuple[Storey, ...] | None = None,
+    has_tiles: bool = False,
 ) -> int:
     """Write the page, and return how many faces it shows.
 
     light_glb: metres, y up; where its vertices have numbers _OBSERVED (0, 1) or _EXPECTED_ERROR (millimetres), they can be
-    looked at.  report: what report.json says.  has_tiles: whether there are 3D Tiles beside the page.
+    looked at.  report: what report.json says.  storeys: of the mesh; None: those of the light one.  has_tiles: whether
+    there are 3D Tiles beside the page.
     """
     mesh = read_upright(light_glb)
     numbers = vertex_numbers(light_glb, _CARRIED)
@@ -60,6 +68,7 @@ def write_scan_page(
         choices=choices_of(report),
         notes=notes,
         elsewhere=_elsewhere(has_tiles),
+        storeys=storeys,
     )
     return write_reconstruction_page(path, page)
 

@@ -234,7 +234,10 @@ def _make(
         )
         for page_path in page_paths:
             progress("page", 0.0)
-            write_scan_page(page_path, temporary[PAGE_MESH], gathered.scan.points, report, has_tiles=request.tiles)
+            light = temporary[PAGE_MESH]
+            write_scan_page(
+                page_path, light, gathered.scan.points, report, storeys=mesh.storeys, has_tiles=request.tiles
+            )
         if request.pictures:
             progress("pictures", 0.0)
             write_pictures(temporary[PAGE_MESH], mesh.storeys, paths.title, lambda name: group.add(request.out / name))

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -134,6 +135,23 @@ def test_storeys_are_floors_with_headroom_not_tables_nor_roofs() -> None:
     for storey in storeys:
         assert storey.bottom_z < storey.floor_z < storey.cut_z < storey.floor_z + 2.6
     assert storeys[0].cut_z < storeys[1].bottom_z
+
+
+def test_the_guessed_top_of_a_ceiling_is_no_floor() -> None:
+    """A gallery in a hall: a metre over the hall's ceiling, whose top is larger than it, and which nobody saw."""
+    ceiling, gallery = (0.0, 0.0, 2.8, 12.0, 8.0, 3.4), (0.0, 0.0, 4.3, 12.0, 4.0, 4.4)
+    steps = [z + 0.4 * step for z in (0.0, 4.4) for step in range(7)]  # faces count where their middle is
+    walls = [(0.0, y, z, 12.0, y + 0.2, z + 0.4) for z in steps for y in (0.0, 7.8)]
+    boxes = [(0.0, 0.0, -0.3, 12.0, 8.0, 0.0), ceiling, gallery, *walls, (0.0, 0.0, 7.2, 12.0, 8.0, 7.4)]
+    mesh = _boxes([(box, GREY) for box in boxes])
+    seen = np.abs(mesh.vertices[:, 2] - 3.4) > 1e-6  # all but the top of the ceiling
+    floors = [[storey.floor_z for storey in find_storeys(each)] for each in (mesh, _with_observed(mesh, seen))]
+    np.testing.assert_allclose(floors[0], [0.0, 3.4], atol=0.1)
+    np.testing.assert_allclose(floors[1], [0.0, 4.4], atol=0.1)
+
+
+def _with_observed(mesh: Mesh, seen: np.ndarray) -> Mesh:
+    return replace(mesh, attributes={"observed": seen.astype(np.uint8)})
 
 
 def test_walls_are_cut_below_a_low_ceiling() -> None:

@@ -7,7 +7,7 @@ added up along that order, from tile to tile, as if the faces stood in one list,
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.spatial import ConvexHull, QhullError
@@ -116,9 +116,10 @@ class Surfaces:
         for name in reporting(progress, "normals and colours" if self.coloured else "normals", self.names):
             if not self._notes.has(name):
                 self._notes.write(name, self._dress(name))
-        fields = ("area", "edges", "closed", "levels", "columns", "walls", "outline")
+        fields = ("area", "edges", "closed", "columns", "walls", "outline")
         found = [self._notes.read(name, *fields) for name in self.names]
-        area, edges, closed, levels, columns, walls, outline = zip(*found, strict=True)
+        area, edges, closed, columns, walls, outline = zip(*found, strict=True)
+        levels = [self._levels(name) for name in self.names]
         return SurfaceSums(
             float(np.sum(area)), int(np.sum(edges)), all(bool(each) for each in closed), self.low_z, self.high_z,
             np.sum(levels, axis=0), merged_columns(columns), np.sum(walls, axis=0), _outline(np.concatenate(outline)),
@@ -214,11 +215,16 @@ class Surfaces:
             "closed": np.array((closed or len(faces) == 0) and border_closed),
         }
 
+    def _levels(self, name: TileName) -> np.ndarray:
+        """After all tiles are dressed, since whether a face was observed may be up to a neighbour's vertices."""
+        mesh = self.load(name).mesh
+        upright = replace(mesh, vertices=self._frame.upright(mesh.vertices))
+        return areas_between(upright, self.low_z, self.high_z)
+
     def _summed(self, world: Mesh, stays: np.ndarray) -> dict[str, np.ndarray]:
         upright = Mesh(self._frame.upright(world.vertices), world.faces)
         return {
             "area": face_areas(world).sum(),
-            "levels": areas_between(upright, self.low_z, self.high_z),
             "columns": columns_of(upright),
             "walls": wall_sums(upright),
             "outline": _outline(upright.vertices[stays]),

@@ -29,6 +29,7 @@ from sparse_convonet.picture.shading import PAGE
 from sparse_convonet.picture.storeys import find_storeys
 from sparse_convonet.structures import Mesh, PointCloud
 from tests.mesh.analytic_fields import union
+from tests.oracles.same_surface import joined_by_keys
 from tests.out_of_core.tiled_scenes import (
     FRAME,
     SETTINGS,
@@ -46,9 +47,7 @@ from tests.out_of_core.tiled_scenes import (
 def test_picture_of_tiles_is_that_of_the_whole_mesh(coloured: bool, rng: np.random.Generator, tmp_path: Path) -> None:
     upper = hollow((-10.0, -9.0, 6.6), (9.4, 12.0, 15.3))
     tiled = tiled_mesh(union(small_things(rng), upper))
-    points = points_on(
-        Mesh(np.array([[-14.0, -13, -7], [14, -13, 8], [0, 13, 8]]), np.array([[0, 1, 2]])), 3000, rng, coloured
-    )
+    points = points_on(joined_by_keys(tiled.tiles), 3000, rng, coloured)
     assemble(
         saved(tiled, tmp_path / "tiles"),
         points,
