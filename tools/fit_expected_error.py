@@ -1,4 +1,4 @@
-"""Measure the errors of a model on generated buildings, and write what mesh.expected_error expects of others.
+"""Measure the errors of a model on generated buildings and rooms, and write what mesh.expected_error expects of others.
 
 With --check also whether it holds on scans of a mesh that is known and took no part: of each, the errors within which 68 %
 and 95 % of the vertices near points are expected and found.
@@ -20,7 +20,7 @@ with starting():
     from sparse_convonet.config.pretrained import DEFAULT_MODEL
     from sparse_convonet.data.furniture.library import FurnitureLibrary
     from sparse_convonet.evaluation.vertex_error_fit import fit_error_model, left_out_deviation, reliability
-    from sparse_convonet.evaluation.vertex_errors import measure_buildings, measure_vertices
+    from sparse_convonet.evaluation.vertex_errors import measure_scenes, measure_vertices
     from sparse_convonet.io.meshes import read_mesh
     from sparse_convonet.io.points import read_points
     from sparse_convonet.mesh.expected_error import shipped_error_model
@@ -35,7 +35,7 @@ def main(arguments: list[str] | None = None) -> None:
     add(
         "--rows", type=Path, default=Path("out/vertex_errors"), help="folder for what was measured; a run goes on there"
     )
-    add("--buildings", type=int, default=32)
+    add("--scenes", type=int, default=40, help="generated buildings and rooms, by turns; default 40")
     add("--check", nargs=2, action="append", default=[], metavar=("SCAN", "TRUTH"), help="a scan and its true mesh")
     add("--noise-cm", type=float, nargs="*", default=[], help="of each checked scan, for the table")
     options = parser.parse_args(arguments)
@@ -43,15 +43,16 @@ def main(arguments: list[str] | None = None) -> None:
     trained = load_model(options.model)
     rows = []
     if options.out is not None:
-        for each in measure_buildings(trained, FurnitureLibrary.load(), range(options.buildings), options.rows):
+        library = FurnitureLibrary.load().split("val")  # what the model was trained on, it knows better than others
+        for each in measure_scenes(trained, library, range(options.scenes), options.rows):
             rows.append(each)
             print(f"{each.name}: voxels {100 * each.voxel_size_m:g} cm, {each.per_m2:.0f} points per m2, "
                   f"noise {1000 * each.noise_m:.1f} mm", flush=True)  # fmt: skip
-        command = shlex.join(["tools/fit_expected_error.py", "--buildings", str(options.buildings)])
+        command = shlex.join(["tools/fit_expected_error.py", "--scenes", str(options.scenes)])
         errors = fit_error_model(rows, trained.name, command)
         errors.save(options.out)
         deviations = [100 * each for each in left_out_deviation(rows)]
-        print(f"expected of buildings in four groups, each left out of the fit once: {deviations[0]:.1f} % off at 68 %, "
+        print(f"expected of scenes in four groups, each left out of the fit once: {deviations[0]:.1f} % off at 68 %, "
               f"{deviations[1]:.1f} % at 95 %")  # fmt: skip
     else:
         errors = shipped_error_model()

@@ -10,9 +10,11 @@ import numpy as np
 
 from sparse_convonet.coordinates import VoxelFrame
 from sparse_convonet.data.buildings.building import BuildingSettings, make_building
+from sparse_convonet.data.buildings.room import RoomSettings, make_room
 from sparse_convonet.data.furniture.library import FurnitureLibrary
 from sparse_convonet.data.scanner.settings import ScannerSettings
 from sparse_convonet.data.scanner.virtual_scanner import VirtualScanner
+from sparse_convonet.data.scenes.scene import Scene
 from sparse_convonet.data.scenes.walks import choose_stations
 from sparse_convonet.mesh.expected_error import FEATURES, ScanScale, features_of
 from sparse_convonet.mesh.point_support import SupportingPoints
@@ -33,6 +35,7 @@ _SURFACE_PER_FLOOR = 4.5  # of furnished rooms
 _BUILDINGS = BuildingSettings(
     storeys=(1, 1), footprint_m=(7.0, 10.0), hall_share=0.0, pitched_roof_share=0.0, density=(0.1, 0.4)
 )
+_ROOMS = RoomSettings(side_m=(4.0, 10.0), density=(0.1, 0.4))
 _VERTICES = 6000  # of each mesh
 _LEAST_ERROR_M = 1e-4  # or the logarithm of a lucky vertex would weigh more than that of a bad one
 
@@ -42,7 +45,7 @@ class MeasuredVertices:
     """A sample of the vertices of one reconstruction.
 
     name: of the scan.  voxel_size_m, noise_m: of it; per_m2: points on a square metre of surface, about.  features:
-    (V, 6), see mesh.expected_error.FEATURES.  observed: (V,) bool.  errors_m: (V,) distances to the true surface.
+    (V, 8), see mesh.expected_error.FEATURES.  observed: (V,) bool.  errors_m: (V,) distances to the true surface.
     """
 
     name: str
@@ -54,26 +57,29 @@ class MeasuredVertices:
     errors_m: np.ndarray
 
 
-def measure_buildings(
+def measure_scenes(
     model: TrainedModel, library: FurnitureLibrary, seeds: Sequence[int], folder: Path
 ) -> Iterator[MeasuredVertices]:
-    """One generated building of a storey for each seed, seen by a scanner of its own; what lies in `folder` is not made
-    again.  A seed that gives no building is left out."""
+    """A generated scene for each seed, seen by a scanner of its own; what lies in `folder` is not made again.
+
+    Even seeds: a building of a storey, whose rooms a few stations see.  Odd ones: one large room, with more surface that
+    many see, and rows of shelves in some.  A seed that gives no building is left out.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     for seed in seeds:
-        path = folder / f"building_{seed}.npz"
+        path = folder / f"scene_{seed}.npz"
         if not path.exists():
             try:
-                measured = _measure_building(model, library, seed)
+                measured = _measure_scene(model, library, seed)
             except ValueError:  # one in many seeds has no connected plan
                 continue
             save(path, measured)
         yield load(path)
 
 
-def _measure_building(model: TrainedModel, library: FurnitureLibrary, seed: int) -> MeasuredVertices:
+def _measure_scene(model: TrainedModel, library: FurnitureLibrary, seed: int) -> MeasuredVertices:
     rng = np.random.default_rng(seed)
-    scene = make_building(seed, library, _BUILDINGS)
+    name, scene = _make_scene(library, seed)
     truth = Mesh(*scene.mesh())
     noise_m = float(np.exp(rng.uniform(*np.log(NOISE_M))))
     per_m2 = float(np.exp(rng.uniform(*np.log(POINTS_PER_M2))))
@@ -81,10 +87,22 @@ def _measure_building(model: TrainedModel, library: FurnitureLibrary, seed: int)
     voxel_size_m = float(rng.choice(sizes or VOXEL_SIZES_M[-1:]))
     stations = choose_stations(scene, rng, _STATION_SPACING_M)
     area = _SURFACE_PER_FLOOR * sum(place.area_m2 for place in scene.places)
-    settings = replace(ScannerSettings(), noise_m=noise_m, noise_per_metre=_NOISE_PER_METRE_SHARE * noise_m)
+    settings = replace(
+        ScannerSettings(),
+        noise_m=noise_m,
+        noise_per_metre=_NOISE_PER_METRE_SHARE * noise_m,
+        registration_m=0.0,  # the errors expected do not cover it: that of a room's few stations moves the whole room
+        registration_deg=0.0,
+    )
     scanner = VirtualScanner(truth.vertices, truth.faces, threads=0)
     points = scanner.scan_stations(stations, max(1, int(area * per_m2 / len(stations))), settings, rng).points
-    return measure_vertices(f"building {seed}", model, points, truth, voxel_size_m, noise_m, rng)
+    return measure_vertices(name, model, points, truth, voxel_size_m, noise_m, rng)
+
+
+def _make_scene(library: FurnitureLibrary, seed: int) -> tuple[str, Scene]:
+    if seed % 2:
+        return f"room {seed}", make_room(seed, library, _ROOMS)
+    return f"building {seed}", make_building(seed, library, _BUILDINGS)
 
 
 def measure_vertices(

@@ -33,6 +33,8 @@ FEATURES = (
     "nearest",
     "log (voxel / 0.08 m)",
     "log (points per voxel)",
+    "lean",
+    "others",
 )
 SHIPPED = "expected_error.json"
 _LEAST_RATIO = 1.2  # of the two errors
@@ -133,7 +135,7 @@ def shipped_error_model() -> ErrorModel:
 
 
 def features_of(support: PointSupport, scan: ScanScale) -> np.ndarray:
-    """(V, 6) float64, in the order of FEATURES."""
+    """(V, 8) float64, in the order of FEATURES."""
     columns = [
         np.log1p(support.count),
         np.log(0.05 + support.spread),
@@ -141,6 +143,8 @@ def features_of(support: PointSupport, scan: ScanScale) -> np.ndarray:
         np.where(support.observed, support.nearest, 0.0),
         np.full(len(support.count), np.log(scan.voxel_size_m / 0.08)),
         np.full(len(support.count), np.log(scan.points_per_voxel)),
+        support.lean,
+        support.others,
     ]
     return np.stack(columns, axis=1)
 

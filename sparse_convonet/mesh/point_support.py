@@ -27,13 +27,17 @@ class PointSupport:
 
     nearest: the distance to the nearest of these; infinite where there are none.  For the others each point counts the
     less, the farther it is, (1 - (distance / reach)^2)^2; without any they are zero.  count: their sum.  offset: their mean
-    height over the surface, along the normal.  spread: the standard deviation of that height.
+    height over the surface, along the normal.  spread: the standard deviation of that height.  lean: how far their mean is
+    beside the vertex, across the normal; large where the scan ends, at rims and shadows.  others: the share, by such
+    weights, of points within OBSERVED_VOXELS that are farther off along the normal: of edges, corners and thin things.
     """
 
     count: np.ndarray
     nearest: np.ndarray
     offset: np.ndarray
     spread: np.ndarray
+    lean: np.ndarray
+    others: np.ndarray
 
     @property
     def observed(self) -> np.ndarray:
@@ -72,16 +76,16 @@ class SupportingPoints:
     def support(self, vertices_voxel: np.ndarray, normals: np.ndarray) -> PointSupport:
         """vertices_voxel: (V, 3).  normals: (V, 3) unit vectors, in the same axes."""
         vertices = np.ascontiguousarray(vertices_voxel, dtype=np.float64)
-        count, nearest, offset, spread = (np.zeros(len(vertices)) for _ in range(4))
+        count, nearest, offset, spread, lean, others = (np.zeros(len(vertices)) for _ in range(6))
 
         def measure(part: int, begin: int, end: int) -> None:
             measure_support(
                 vertices, normals, self._points, self._weights, self._keys, self._starts, OBSERVED_VOXELS, _NEAR_VOXELS,
-                count, nearest, offset, spread, begin, end,
+                count, nearest, offset, spread, lean, others, begin, end,
             )  # fmt: skip
 
         run_ranges(measure, len(vertices), _PARTS)
-        return PointSupport(count, nearest, offset, spread)
+        return PointSupport(count, nearest, offset, spread, lean, others)
 
     def shown(self, mesh: Mesh) -> np.ndarray:
         """(F,) bool: which faces of a mesh in voxel coordinates the points show.

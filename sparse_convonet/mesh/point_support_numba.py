@@ -26,9 +26,10 @@ def _find_runs(cx, cy, cz, keys, starts, runs):  # type: ignore[no-untyped-def]
 
 @njit(cache=True, nogil=True)
 def measure_support(
-    vertices, normals, points, weights, keys, starts, reach, near, count, nearest, offset, spread, begin, end
-):  # type: ignore[no-untyped-def]  # noqa: E501
-    """Fill count, nearest, offset and spread of vertices begin to end; see PointSupport.
+    vertices, normals, points, weights, keys, starts, reach, near,
+    count, nearest, offset, spread, lean, others, begin, end,
+):  # type: ignore[no-untyped-def]  # fmt: skip
+    """Fill count, nearest, offset, spread, lean and others of vertices begin to end; see PointSupport.
 
     points: (N, 3) float64 by cell, each standing for weights (N,) float32 points.  keys: (C,) int64 ascending, of the
     cells, whose edge is `reach` (coordinates.pack_keys).  starts: (C + 1,) where the points of each begin.
@@ -42,7 +43,8 @@ def measure_support(
         if cx != last_x or cy != last_y or cz != last_z:
             last_x, last_y, last_z = cx, cy, cz
             _find_runs(cx, cy, cz, keys, starts, runs)
-        least, total, moment, square = reach * reach, 0.0, 0.0, 0.0
+        least, total, moment, square, beside = reach * reach, 0.0, 0.0, 0.0, 0.0
+        sum_x, sum_y, sum_z = 0.0, 0.0, 0.0
         found = False
         for column in range(9):
             for row in range(runs[column, 0], runs[column, 1]):
@@ -51,19 +53,27 @@ def measure_support(
                 if squared > reach * reach:
                     continue
                 along = nx * dx + ny * dy + nz * dz
+                share = 1.0 - squared / (reach * reach)
+                weight = share * share * np.float64(weights[row])
                 if abs(along) <= near:
                     found = True
                     least = min(least, squared)
-                    share = 1.0 - squared / (reach * reach)
-                    weight = share * share * np.float64(weights[row])
                     total += weight
                     moment += weight * along
                     square += weight * along * along
+                    sum_x += weight * dx
+                    sum_y += weight * dy
+                    sum_z += weight * dz
+                else:
+                    beside += weight
         nearest[vertex] = math.sqrt(least) if found else np.inf
         count[vertex] = total
         mean = moment / total if total > 0.0 else 0.0
         offset[vertex] = mean
         spread[vertex] = math.sqrt(max(square / total - mean * mean, 0.0)) if total > 0.0 else 0.0
+        length = sum_x * sum_x + sum_y * sum_y + sum_z * sum_z
+        lean[vertex] = math.sqrt(max(length - moment * moment, 0.0)) / total if total > 0.0 else 0.0
+        others[vertex] = beside / (beside + total) if total > 0.0 else 0.0
 
 
 @njit(cache=True, nogil=True)

@@ -9,14 +9,14 @@ import pytest
 
 from sparse_convonet.data.furniture.library import FurnitureLibrary
 from sparse_convonet.evaluation.vertex_error_fit import fit_error_model, left_out_deviation, reliability
-from sparse_convonet.evaluation.vertex_errors import MeasuredVertices, load, measure_buildings, measure_vertices, save
+from sparse_convonet.evaluation.vertex_errors import MeasuredVertices, load, measure_scenes, measure_vertices, save
 from sparse_convonet.model.weights import load_model
 from sparse_convonet.structures import Mesh
 
 
 def _measured(rng: np.random.Generator, worse: float = 1.0) -> MeasuredVertices:
     """Errors that grow with the second feature, of a fifth of the vertices nothing is known."""
-    features = rng.uniform(-1, 1, (3000, 6))
+    features = rng.uniform(-1, 1, (3000, 8))
     scale = 0.05 * np.exp(-2 + features[:, 1] + 0.5 * features[:, 1] ** 2)
     errors = worse * scale * rng.weibull(1.5, 3000)
     observed = rng.random(3000) < 0.8
@@ -67,7 +67,7 @@ def test_vertices_are_compared_with_the_truth_and_kept(rng: np.random.Generator,
 
 
 def test_what_was_measured_is_not_made_again(rng: np.random.Generator, tmp_path: Path) -> None:
-    save(tmp_path / "building_3.npz", _measured(rng))
+    save(tmp_path / "scene_3.npz", _measured(rng))
     library = FurnitureLibrary.load()
-    (found,) = measure_buildings(load_model("building"), library, [3], tmp_path)
+    (found,) = measure_scenes(load_model("building"), library, [3], tmp_path)
     assert found.name == "made up"
