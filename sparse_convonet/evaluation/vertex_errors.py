@@ -87,13 +87,7 @@ def _measure_scene(model: TrainedModel, library: FurnitureLibrary, seed: int) ->
     voxel_size_m = float(rng.choice(sizes or VOXEL_SIZES_M[-1:]))
     stations = choose_stations(scene, rng, _STATION_SPACING_M)
     area = _SURFACE_PER_FLOOR * sum(place.area_m2 for place in scene.places)
-    settings = replace(
-        ScannerSettings(),
-        noise_m=noise_m,
-        noise_per_metre=_NOISE_PER_METRE_SHARE * noise_m,
-        registration_m=0.0,  # the errors expected do not cover it: that of a room's few stations moves the whole room
-        registration_deg=0.0,
-    )
+    settings = replace(ScannerSettings(), noise_m=noise_m, noise_per_metre=_NOISE_PER_METRE_SHARE * noise_m)
     scanner = VirtualScanner(truth.vertices, truth.faces, threads=0)
     points = scanner.scan_stations(stations, max(1, int(area * per_m2 / len(stations))), settings, rng).points
     return measure_vertices(name, model, points, truth, voxel_size_m, noise_m, rng)
