@@ -68,7 +68,7 @@ def _page(faces: int, points: int) -> ReconstructionPage:
     corner = (x * side + y)[(x < side - 1) & (y < side - 1)]
     first = np.column_stack([corner, corner + side, corner + 1])
     second = np.column_stack([corner + 1, corner + side, corner + side + 1])
-    colours = rng.integers(60, 200, vertices.shape).astype(np.uint8)
+    colours = np.asarray(rng.integers(60, 200, vertices.shape), dtype=np.uint8)
     mesh = Mesh(vertices, np.concatenate([first, second]), colours=colours)
     chosen = rng.integers(0, len(vertices), points)
     distance = np.abs(rng.normal(0, 8, len(vertices)))

@@ -75,8 +75,10 @@ def distance(points: np.ndarray, mesh: Mesh) -> np.ndarray:
 def _together(meshes: Sequence[Mesh]) -> Mesh:
     starts = np.cumsum([0, *(len(mesh.vertices) for mesh in meshes)])
     faces = [mesh.faces + start for mesh, start in zip(meshes, starts, strict=False)]
-    fields = (np.concatenate([getattr(mesh, name) for mesh in meshes]) for name in ("normals", "colours"))
-    return Mesh(np.concatenate([mesh.vertices for mesh in meshes]), np.concatenate(faces), *fields)
+    vertices, normals, colours = (
+        np.concatenate([getattr(mesh, name) for mesh in meshes]) for name in ("vertices", "normals", "colours")
+    )
+    return Mesh(vertices, np.concatenate(faces), normals, colours)
 
 
 def _read(tiles: Path) -> tuple[dict[str, Any], np.ndarray]:
