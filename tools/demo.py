@@ -10,6 +10,7 @@ with starting():
 
     import numpy as np
 
+    from sparse_convonet.commands.parsing import SentenceParser
     from sparse_convonet.config.pretrained import DEFAULT_MODEL
     from sparse_convonet.data.buildings.building import BuildingSettings, make_building
     from sparse_convonet.data.furniture.library import FurnitureLibrary
@@ -27,7 +28,7 @@ _RAYS = 2_400_000
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = SentenceParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--out", type=Path, default=Path("out/demo"), help="folder for scan.ply and the result")
     parser.add_argument("--seed", type=int, default=10, help="another seed, another building")
     parser.add_argument("--model", default=DEFAULT_MODEL, help="name of a shipped model, or a .safetensors file")

@@ -17,6 +17,7 @@ with starting():
 
     import numpy as np
 
+    from sparse_convonet.commands.parsing import SentenceParser
     from sparse_convonet.config.pretrained import DEFAULT_MODEL
     from sparse_convonet.data.furniture.library import FurnitureLibrary
     from sparse_convonet.evaluation.vertex_error_fit import fit_error_model, left_out_deviation, reliability
@@ -28,7 +29,7 @@ with starting():
 
 
 def main(arguments: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = SentenceParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     add = parser.add_argument
     add("--model", default=DEFAULT_MODEL, help="name of a shipped model, or a .safetensors file")
     add("--out", type=Path, help="where to write; default: nowhere, the shipped ones are checked")

@@ -18,6 +18,7 @@ with starting():
 
     import numpy as np
 
+    from sparse_convonet.commands.parsing import SentenceParser
     from sparse_convonet.config.pretrained import DEFAULT_MODEL
     from sparse_convonet.data.furniture.library import FurnitureLibrary
     from sparse_convonet.evaluation.error_fit import fit_error_law
@@ -136,7 +137,7 @@ def _summary(rows: Sequence[ErrorRow]) -> str:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__)
+    parser = SentenceParser(description=__doc__)
     parser.add_argument("--model", default=DEFAULT_MODEL, help="a shipped model or a .safetensors file")
     parser.add_argument("--rows", type=Path, default=Path("out/voxel_sizes.jsonl"), help="what was measured")
     parser.add_argument("--out", type=Path, required=True, help="the law; the shipped one is "

@@ -9,6 +9,7 @@ with starting():
     import logging
     from pathlib import Path
 
+    from sparse_convonet.commands.parsing import SentenceParser
     from sparse_convonet.config.pretrained import DEFAULT_MODEL
     from sparse_convonet.gpu_run.requirements import require_packages
 
@@ -16,7 +17,7 @@ _CONFIG = Path("configs/buildings/sparse_building.yaml")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
+    parser = SentenceParser(description=__doc__, formatter_class=argparse.ArgumentDefaultsHelpFormatter)
     parser.add_argument("--minutes", type=float, default=10.0, help="of training; the other parts take a few more")
     parser.add_argument("--config", type=Path, default=_CONFIG)
     parser.add_argument("--set", dest="overrides", nargs="+", action="extend", default=[], metavar="KEY=VALUE")

@@ -18,12 +18,23 @@ _KINDS = {"int": "a whole number", "float": "a number"}  # as argparse names the
 # What argparse says of a value that is none of its choices or not of its type, or of an option without one.
 _NO_CHOICE = re.compile(r"argument (?P<option>\S+): invalid choice: (?P<found>.+) \(choose from (?P<choices>.+)\)")
 _NO_VALUE = re.compile(r"argument (?P<option>\S+): invalid (?P<kind>\w+) value: (?P<found>.+)")
+_ALIKE = 0.7  # a shorter option has been misspelt by a letter or two
 _MISSING = "the following arguments are required: "
 _UNKNOWN = "unrecognized arguments: "
 
 
-class _Parser(argparse.ArgumentParser):
+class SentenceParser(argparse.ArgumentParser):
     """Says what is wrong as all refusals do, without its usage, which fills a screen."""
+
+    def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def, override]
+        """Before anything is said to be missing, since a misspelt option is why."""
+        known = [option for action in self._actions for option in action.option_strings]
+        for word in sys.argv[1:] if args is None else args:
+            if word == "--":
+                break
+            if word.startswith("--") and not any(option.startswith(word.split("=")[0]) for option in known):
+                self.error(_UNKNOWN + word)
+        return super().parse_known_args(args, namespace)
 
     def error(self, message: str) -> NoReturn:
         print(f"error: {self._sentence(message)}; {self.prog} --help says what it takes", file=sys.stderr)
@@ -39,7 +50,7 @@ class _Parser(argparse.ArgumentParser):
         if message.startswith(_UNKNOWN):
             unknown = message.removeprefix(_UNKNOWN).split()
             known = [option for action in self._actions for option in action.option_strings]
-            near = difflib.get_close_matches(unknown[0].split("=")[0], known, 1)
+            near = difflib.get_close_matches(unknown[0].split("=")[0], known, 1, _ALIKE)
             return f"unknown arguments {' '.join(unknown)}" + (f", perhaps meant as {near[0]}" if near else "")
         return message.removeprefix("argument ")
 
@@ -65,7 +76,7 @@ def command_parser(
 
     description: as it is to stand in the help.  examples: what follows `sparse-convonet <command>`, one a line.
     """
-    parser = _Parser(
+    parser = SentenceParser(
         prog=f"{PROGRAM} {command}",
         description=description,
         epilog=example_lines([f"{command} {example}" for example in examples]),

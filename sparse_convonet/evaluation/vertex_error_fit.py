@@ -14,6 +14,7 @@ from sparse_convonet.metrics.certificate import ErrorShares
 
 _ENDS = 0.002, 0.998  # of the features: beyond, those at the ends hold
 _SMOOTH = 0.05  # half the width of the corner of the pinball loss that is rounded, of the logarithm of the error
+_MOST = 0.999  # of the measured errors: what is expected at most
 _RIDGE = 1e-4  # on coefficients of standardised terms
 
 
@@ -40,6 +41,7 @@ def fit_error_model(measured: Sequence[MeasuredVertices], model: str, command: s
         high=high.tolist(),
         within_68=_quantile_fit(terms, logs, weights, 0.68).tolist(),
         within_95=_quantile_fit(terms, logs, weights, 0.95).tolist(),
+        most_voxels=float(np.exp(np.quantile(logs, _MOST))),
         guessed_68_m=float(np.quantile(guessed, 0.68)),
         guessed_95_m=float(np.quantile(guessed, 0.95)),
     )

@@ -34,6 +34,7 @@ def write_usd(path: Path, mesh: Mesh) -> None:
     prim.CreateFaceVertexCountsAttr(Vt.IntArray.FromNumpy(np.full(len(mesh.faces), 3, dtype=np.int32)))
     prim.CreateFaceVertexIndicesAttr(Vt.IntArray.FromNumpy(mesh.faces.astype(np.int32).ravel()))
     prim.CreateSubdivisionSchemeAttr(UsdGeom.Tokens.none)
+    prim.CreateDoubleSidedAttr(True)  # or an open surface is not there from behind
     if mesh.normals is not None:
         prim.CreateNormalsAttr(Vt.Vec3fArray.FromNumpy(mesh.normals.astype(np.float32)))
         prim.SetNormalsInterpolation(UsdGeom.Tokens.vertex)

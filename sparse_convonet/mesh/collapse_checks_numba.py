@@ -13,7 +13,8 @@ _SLIM = 0.02  # least height of a face by its longest edge, unless it was slimme
 
 @njit(cache=True)
 def is_link(faces, dead, room, begins, ends, stamps, stamp, kept, gone):  # type: ignore[no-untyped-def]
-    """Whether the surface stays a manifold: two faces share the edge, and two vertices are neighbours of both ends."""
+    """Whether the surface stays a manifold: two faces share the edge, two vertices are neighbours of both ends, and these
+    two are not joined by a face at either end, which would become one face twice (the edge of a tetrahedron)."""
     shared = 0
     for entry in range(begins[kept], ends[kept]):
         face = room[entry] // 3
@@ -23,7 +24,7 @@ def is_link(faces, dead, room, begins, ends, stamps, stamp, kept, gone):  # type
                 stamps[faces[face, corner]] = stamp
     if shared != 2:
         return False
-    common = 0
+    common, first, second = 0, kept, kept
     for entry in range(begins[gone], ends[gone]):
         face = room[entry] // 3
         if not dead[face]:
@@ -32,7 +33,23 @@ def is_link(faces, dead, room, begins, ends, stamps, stamp, kept, gone):  # type
                 if vertex != kept and vertex != gone and stamps[vertex] == stamp:
                     stamps[vertex] = stamp + 1
                     common += 1
-    return common == 2
+                    first, second = second, vertex
+    if common != 2:
+        return False
+    return not (
+        _joined(faces, dead, room, begins[kept], ends[kept], first, second)
+        and _joined(faces, dead, room, begins[gone], ends[gone], first, second)
+    )
+
+
+@njit(cache=True)
+def _joined(faces, dead, room, begin, end, first, second):  # type: ignore[no-untyped-def]
+    """Whether one of the faces around a vertex has both others."""
+    for entry in range(begin, end):
+        face = room[entry] // 3
+        if not dead[face] and has(faces, face, first) and has(faces, face, second):
+            return True
+    return False
 
 
 @njit(cache=True)

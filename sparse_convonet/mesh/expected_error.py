@@ -56,7 +56,8 @@ class ErrorModel:
 
     model: whose errors were measured.  command: that made this.  meshes, vertices: how many were measured.  low, high: of
     the features; beyond, these hold.  within_68, within_95: of mesh.point_support_numba.evaluate_polynomial, logarithms
-    of the error in voxels.  guessed_68_m, guessed_95_m: of vertices without points near.
+    of the error in voxels.  most_voxels: no more was measured, but in one of a thousand; no more is expected.
+    guessed_68_m, guessed_95_m: of vertices without points near.
     """
 
     model: str
@@ -67,6 +68,7 @@ class ErrorModel:
     high: Sequence[float]
     within_68: Sequence[float]
     within_95: Sequence[float]
+    most_voxels: float
     guessed_68_m: float
     guessed_95_m: float
 
@@ -88,7 +90,9 @@ class ErrorModel:
             evaluate_polynomial(
                 np.ascontiguousarray(features), np.array(self.low), np.array(self.high), np.array(coefficients), found
             )
-            within.append(found)
+            within.append(
+                np.minimum(found, self.most_voxels)
+            )  # where no vertex was like that, the fit may say anything
         return within[0], np.maximum(within[1], _LEAST_RATIO * within[0])
 
     def errors_m(self, support: PointSupport, scan: ScanScale) -> tuple[np.ndarray, np.ndarray]:

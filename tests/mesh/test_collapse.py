@@ -5,11 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+import trimesh
 
 from sparse_convonet.extract.mise import ExtractionSettings, extract_mesh
 from sparse_convonet.mesh.collapse import collapse_edges
 from sparse_convonet.mesh.collapse_checks_numba import fits
 from sparse_convonet.mesh.light import light_mesh
+from sparse_convonet.mesh.normals import with_area_normals
 from sparse_convonet.mesh.raycast import TriangleScene
 from sparse_convonet.mesh.topology import mesh_statistics
 from sparse_convonet.structures import Mesh
@@ -192,6 +194,19 @@ def test_three_sheets_along_one_edge_keep_it() -> None:
     found = collapse_edges(mesh, 5.0).mesh
     kept = {tuple(place) for place in found.vertices.tolist()}
     assert {tuple(place) for place in line.tolist()} <= kept
+
+
+@pytest.mark.parametrize("flatness", [0.3, 0.05])
+@pytest.mark.parametrize("error", [0.03, 0.12, 0.5])
+def test_a_small_piece_does_not_become_one_face_twice(flatness: float, error: float) -> None:
+    ball = trimesh.creation.icosphere(3, 0.2)
+    found = with_area_normals(
+        collapse_edges(Mesh(np.array(ball.vertices) * [1, 1, flatness], np.array(ball.faces)), error).mesh
+    )
+    assert 4 <= len(found.faces) < 200 and mesh_statistics(found).watertight
+    assert len(np.unique(np.sort(found.faces, axis=1), axis=0)) == len(found.faces)
+    assert found.normals is not None
+    np.testing.assert_allclose(np.linalg.norm(found.normals, axis=1), 1.0, atol=1e-5)
 
 
 @pytest.mark.parametrize("threads", [1, 2])

@@ -35,6 +35,7 @@ def test_the_errors_are_the_polynomial_of_the_features(rng: np.random.Generator)
     model = replace(
         shipped_error_model(), low=[-10.0] * 8, high=[10.0] * 8,
         within_68=rng.normal(0, 0.1, 45).tolist(), within_95=(rng.normal(0, 0.1, 45) + 1).tolist(),
+        most_voxels=np.inf,
     )  # fmt: skip
     support = PointSupport(*(rng.uniform(0, 1, 7) for _ in range(6)))
     x = features_of(support, SCAN)
@@ -43,6 +44,9 @@ def test_the_errors_are_the_polynomial_of_the_features(rng: np.random.Generator)
     found = model.errors_m(support, SCAN)
     np.testing.assert_allclose(found[0], 0.05 * np.exp(logs[0]), rtol=1e-6)
     np.testing.assert_allclose(found[1], 0.05 * np.maximum(np.exp(logs[1]), 1.2 * np.exp(logs[0])), rtol=1e-6)
+    capped = replace(model, most_voxels=0.5).errors_m(support, SCAN)
+    np.testing.assert_allclose(capped[0], np.minimum(found[0], 0.025), rtol=1e-6)
+    assert (found[0] > 0.03).any() and capped[1].max() <= 0.03
 
 
 def test_what_the_shipped_model_expects_is_what_anyone_would() -> None:

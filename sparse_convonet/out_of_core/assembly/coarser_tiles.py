@@ -23,11 +23,12 @@ _SAMPLE = 20_000  # vertices of a tile whose distance is measured; of all it wou
 
 @dataclass(frozen=True)
 class CoarseTile:
-    """mesh: with normals.  ids: (V,) int64, the same in all tiles that use a vertex.  error_m: so near to it are the
-    vertices of the full surface, as far as was measured."""
+    """mesh: with normals.  ids: (V,) int64, the same in all tiles that use a vertex.  on_rim: (V,) bool, see CollapsedMesh.
+    error_m: so near to it are the vertices of the full surface, as far as was measured."""
 
     mesh: Mesh
     ids: np.ndarray
+    on_rim: np.ndarray
     error_m: float
 
     def save(self, path: Path) -> None:
@@ -35,6 +36,7 @@ class CoarseTile:
         mesh = self.mesh
         assert mesh.normals is not None
         arrays = {"vertices": mesh.vertices, "faces": mesh.faces, "normals": mesh.normals, "ids": self.ids}
+        arrays["on_rim"] = self.on_rim
         if mesh.colours is not None:
             arrays["colours"] = mesh.colours
         save_arrays(path, {**arrays, "error_m": np.array(self.error_m)})
@@ -44,7 +46,7 @@ class CoarseTile:
         """What save has kept."""
         found = load_arrays(path)
         mesh = Mesh(found["vertices"], found["faces"], found["normals"], found.get("colours"))
-        return CoarseTile(mesh, found["ids"], float(found["error_m"]))
+        return CoarseTile(mesh, found["ids"], found["on_rim"], float(found["error_m"]))
 
 
 def coarse_tile(full: Mesh, ids: np.ndarray, collapsed: CollapsedMesh, error_m: float) -> CoarseTile:
@@ -54,13 +56,16 @@ def coarse_tile(full: Mesh, ids: np.ndarray, collapsed: CollapsedMesh, error_m: 
     normals = np.where(collapsed.on_rim[:, None], full.normals[collapsed.rows], mesh.normals)  # those of its neighbours
     sample = full.vertices[in_place_sample(full.vertices, len(full.vertices), _SAMPLE)]
     away = float(distances_to(collapsed.mesh, sample).max())
-    return CoarseTile(replace(mesh, normals=normals.astype(np.float32)), ids[collapsed.rows], error_m + away)
+    dressed = replace(mesh, normals=normals.astype(np.float32))
+    return CoarseTile(dressed, ids[collapsed.rows], collapsed.on_rim, error_m + away)
 
 
 def joined_tile(tiles: Sequence[CoarseTile], error_m: float) -> CoarseTile:
     """One surface of several, with fewer faces.  error_m: of mesh.collapse.collapse_edges."""
-    every = np.concatenate([tile.ids for tile in tiles])
-    first, number = first_of_each(every)
+    every, on_rim = (np.concatenate([getattr(tile, field) for tile in tiles]) for field in ("ids", "on_rim"))
+    _, keys = np.unique(every, return_inverse=True)
+    # Only rims are where they were: of a vertex at which two closed fans meet, each may have moved elsewhere.
+    first, number = first_of_each(np.where(on_rim, keys.reshape(-1), len(every) + np.arange(len(every))))
     starts = np.cumsum([0, *(len(tile.ids) for tile in tiles)])
     faces = np.concatenate([number[tile.mesh.faces + start] for tile, start in zip(tiles, starts, strict=False)])
     vertices, normals, colours = (

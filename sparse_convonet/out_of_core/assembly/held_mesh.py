@@ -19,7 +19,7 @@ from sparse_convonet.out_of_core.assembly.surface_blocks import SurfaceBlock, bl
 from sparse_convonet.out_of_core.assembly.tile_frame import TileFrame
 from sparse_convonet.out_of_core.assembly.tile_notes import PointSource
 from sparse_convonet.out_of_core.assembly.tiles3d import tileset_of
-from sparse_convonet.out_of_core.assembly.written_mesh import ResultPaths, WrittenMesh, write_light
+from sparse_convonet.out_of_core.assembly.written_mesh import LightFacts, ResultPaths, WrittenMesh, write_light
 from sparse_convonet.picture.cutaway import ends_of, render_cutaway
 from sparse_convonet.picture.storeys import find_storeys
 from sparse_convonet.runtime.progress import Progress
@@ -52,18 +52,7 @@ class HeldMesh:
         coverage = self._coverage(distances_m, progress)
         rays = sampled_rays(self.points, self.frame.voxels.voxel_size_m)
         rays.meet(self.world)
-        light, blocks, collapsed = None, [], []
-        if paths.light or paths.tiles is not None:
-            progress("light mesh", 0.0)
-            blocks = faces_by_block(self.world.faces, block_numbers(self.frame, self.world.vertices))
-            collapsed = collapse_blocks(self.world, [rows for _, rows in blocks], paths.light_error_m)
-        if paths.light:
-            found = joined_blocks(self.world, collapsed)
-            found = replace(found, mesh=self.with_errors(found.mesh))
-            light = write_light(paths, found, self.frame.scan)
-            del found
-        if paths.tiles is None:
-            blocks, collapsed = [], []
+        light = self._write_blocks(paths, progress)
         progress("write", 0.0)
         placed = in_scan(self.world, self.frame.scan)
         write_ply(paths.mesh, placed)
@@ -77,15 +66,30 @@ class HeldMesh:
         caption = caption_of(paths.title, certificate, upright.vertices, ends_of(upright))
         solid = statistics.watertight
         render_cutaway(upright, paths.preview, solid=solid, storeys=storeys, caption=caption, fit=True)
-        corners = upright.vertices.min(axis=0), upright.vertices.max(axis=0)
-        del upright
+        return WrittenMesh(statistics, coverage, self.removed_pieces, rays.shares(), certificate, storeys, light)
+
+    def _write_blocks(self, paths: ResultPaths, progress: Progress) -> LightFacts | None:
+        """The light mesh and the 3D Tiles, if they are asked for, both of the same collapsed blocks."""
+        if not paths.light and paths.tiles is None:
+            return None
+        progress("light mesh", 0.0)
+        blocks = faces_by_block(self.world.faces, block_numbers(self.frame, self.world.vertices))
+        collapsed = collapse_blocks(self.world, [rows for _, rows in blocks], paths.light_error_m)
+        places = self.frame.upright(self.world.vertices)
         with tileset_of(
-            paths.tiles, corners, paths.light_error_m, upright=self.frame.upright, to_earth=paths.to_earth
+            paths.tiles,
+            (places.min(axis=0), places.max(axis=0)),
+            paths.light_error_m,
+            upright=self.frame.upright,
+            to_earth=paths.to_earth,
         ) as tileset:
             if tileset is not None:
                 for (number, rows), (part, _) in zip(blocks, collapsed, strict=True):
                     tileset.add(SurfaceBlock(block_name(number), *part_of(self.world, rows)), part)
-        return WrittenMesh(statistics, coverage, self.removed_pieces, rays.shares(), certificate, storeys, light)
+        if not paths.light:
+            return None
+        found = joined_blocks(self.world, collapsed)
+        return write_light(paths, replace(found, mesh=self.with_errors(found.mesh)), self.frame.scan)
 
     def _coverage(self, distances_m: Sequence[float], progress: Progress) -> tuple[float, ...]:
         """The share of all points within each distance."""
