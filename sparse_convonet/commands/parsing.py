@@ -28,13 +28,15 @@ class SentenceParser(argparse.ArgumentParser):
 
     def parse_known_args(self, args=None, namespace=None):  # type: ignore[no-untyped-def, override]
         """Before anything is said to be missing, since a misspelt option is why."""
-        known = [option for action in self._actions for option in action.option_strings]
         for word in sys.argv[1:] if args is None else args:
             if word == "--":
                 break
-            if word.startswith("--") and not any(option.startswith(word.split("=")[0]) for option in known):
+            if word.startswith("--") and not any(option.startswith(word.split("=")[0]) for option in self._options()):
                 self.error(_UNKNOWN + word)
         return super().parse_known_args(args, namespace)
+
+    def _options(self) -> list[str]:
+        return [option for action in self._actions for option in action.option_strings]
 
     def error(self, message: str) -> NoReturn:
         print(f"error: {self._sentence(message)}; {self.prog} --help says what it takes", file=sys.stderr)
@@ -49,8 +51,7 @@ class SentenceParser(argparse.ArgumentParser):
             return f"expected {message.removeprefix(_MISSING)}, which must be given, found none"
         if message.startswith(_UNKNOWN):
             unknown = message.removeprefix(_UNKNOWN).split()
-            known = [option for action in self._actions for option in action.option_strings]
-            near = difflib.get_close_matches(unknown[0].split("=")[0], known, 1, _ALIKE)
+            near = difflib.get_close_matches(unknown[0].split("=")[0], self._options(), 1, _ALIKE)
             return f"unknown arguments {' '.join(unknown)}" + (f", perhaps meant as {near[0]}" if near else "")
         return message.removeprefix("argument ")
 

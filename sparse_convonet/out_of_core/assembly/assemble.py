@@ -8,6 +8,7 @@ to be simplified is joined in memory (simplified.py).
 from __future__ import annotations
 
 import math
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -162,9 +163,7 @@ def _light_and_tileset(
     light = LightBlocks() if paths.light else None
     low, high = sums.outline.min(axis=0), sums.outline.max(axis=0)
     corners = np.array([*low[:2], sums.low_z]), high
-    with tileset_of(
-        paths.tiles, corners, paths.light_error_m, upright=frame.upright, to_earth=paths.to_earth
-    ) as tileset:
+    with nullcontext() if paths.tiles is None else tileset_of(paths, corners, frame.upright) as tileset:
         for block in blocks.read(progress):
             collapsed = collapse_edges(block.mesh, paths.light_error_m)
             if light is not None:

@@ -75,15 +75,9 @@ class HeldMesh:
         progress("light mesh", 0.0)
         blocks = faces_by_block(self.world.faces, block_numbers(self.frame, self.world.vertices))
         collapsed = collapse_blocks(self.world, [rows for _, rows in blocks], paths.light_error_m)
-        places = self.frame.upright(self.world.vertices)
-        with tileset_of(
-            paths.tiles,
-            (places.min(axis=0), places.max(axis=0)),
-            paths.light_error_m,
-            upright=self.frame.upright,
-            to_earth=paths.to_earth,
-        ) as tileset:
-            if tileset is not None:
+        if paths.tiles is not None:
+            places = self.frame.upright(self.world.vertices)
+            with tileset_of(paths, (places.min(axis=0), places.max(axis=0)), self.frame.upright) as tileset:
                 for (number, rows), (part, _) in zip(blocks, collapsed, strict=True):
                     tileset.add(SurfaceBlock(block_name(number), *part_of(self.world, rows)), part)
         if not paths.light:

@@ -22,6 +22,7 @@ from sparse_convonet.coordinates import up_rotation
 from sparse_convonet.mesh.collapse import CollapsedMesh
 from sparse_convonet.out_of_core.assembly.coarser_tiles import CoarseTile, coarse_tile, joined_tile
 from sparse_convonet.out_of_core.assembly.surface_blocks import SurfaceBlock
+from sparse_convonet.out_of_core.assembly.written_mesh import ResultPaths
 from sparse_convonet.runtime.atomic import atomic_folder
 from sparse_convonet.structures import Mesh
 from sparse_convonet.tile_grid import TileName
@@ -135,21 +136,15 @@ class TilesetWriter:
 
 @contextmanager
 def tileset_of(
-    folder: Path | None,
-    corners: tuple[np.ndarray, np.ndarray],
-    error_m: float,
-    *,
-    upright: ToPlaces,
-    to_earth: ToPlaces | None,
-) -> Iterator[TilesetWriter | None]:
-    """Adds to a tileset, which is there whole at the end or not at all; None where there is to be none.
+    paths: ResultPaths, corners: tuple[np.ndarray, np.ndarray], upright: ToPlaces
+) -> Iterator[TilesetWriter]:
+    """Adds to the tileset of paths.tiles, which is there whole at the end or not at all.
 
-    corners: lowest and highest (3,) of the mesh; the others as TilesetWriter's.
+    corners: lowest and highest (3,) of the mesh; upright: as TilesetWriter's.
     """
-    if folder is None:
-        yield None
-        return
-    with atomic_folder(folder) as temporary:
+    assert paths.tiles is not None
+    with atomic_folder(paths.tiles) as temporary:
+        error_m, to_earth = paths.light_error_m, paths.to_earth
         writer = TilesetWriter(temporary, *corners, error_m, upright=upright, to_earth=to_earth)
         yield writer
         writer.finish()
