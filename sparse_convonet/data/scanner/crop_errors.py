@@ -11,7 +11,7 @@ from sparse_convonet.data.scanner.settings import ScannerSettings
 from sparse_convonet.data.scanner.visible_surface import SeenPoints
 
 _NOISE_M = (0.001, 0.03)  # standard deviation, drawn log-uniformly
-_MOST_NOISE = 0.4  # voxels: voxels are chosen by the noise of a scan
+_MOST_NOISE = 0.6  # voxels: voxels are chosen by the noise of a scan, up to 0.45, which is an estimate
 _ALONG_RAY = 0.9  # of the noise; across it less
 _ACROSS_RAY = 0.3
 _SEVERAL_PASSES_SHARE = 0.3  # of the scans
