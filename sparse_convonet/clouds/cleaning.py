@@ -38,8 +38,8 @@ class Dropped:
 
     not_finite: NaN or inf.  no_return: at one place that a large share of
     the points repeat exactly, which is what some scanners write for rays without return.  far: far from all others.
-    duplicates: repeat an earlier point exactly.  ghosts: were there only for a while, or never, see ghosts.py.  The others
-    are what their reader left out, see structures.LeftOut.
+    duplicates: repeat an earlier point exactly.  ghosts: were there only for a while, or never, see ghosts.py.  outliers:
+    strewn through space, see outliers.py.  The others are what their reader left out, see structures.LeftOut.
     """
 
     not_finite: int
@@ -50,14 +50,28 @@ class Dropped:
     noise: int = 0
     transparent: int = 0
     ghosts: int = 0
+    outliers: int = 0
 
     def total(self) -> int:
         """All of them together."""
         return sum(asdict(self).values())
 
 
+@dataclass(frozen=True)
+class Sought:
+    """What is left out of a scan besides, where it is found."""
+
+    ghosts: bool = False
+    outliers: bool = False
+
+
+NOTHING = Sought()
+
+
 def clean_points(
-    cloud: PointCloud, take_ghosts: Callable[[PointCloud], PointCloud] | None = None
+    cloud: PointCloud,
+    take_ghosts: Callable[[PointCloud], PointCloud] | None = None,
+    take_outliers: Callable[[PointCloud], PointCloud] | None = None,
 ) -> tuple[PointCloud, Dropped]:
     """The cloud without what Dropped lists, in the same order, and the counts.
 
@@ -65,6 +79,7 @@ def clean_points(
     than the bulk's longest edge, and its cluster, of points less than half that edge apart, is small.  So the end of a
     long corridor stays, as does another wing, while a few points at any distance go.  Whatever lies beyond 1e18, which
     no unit explains, is far.  take_ghosts: gives the cloud without its ghosts, as without_ghosts does; None: they stay.
+    take_outliers: the same of without_outliers, of what is left then.
     Raises ValueError where fewer than 50 points are left, or all points are the same.
     """
     kept, not_finite = _without(cloud, ~finite_rows(cloud.points))
@@ -73,10 +88,13 @@ def clean_points(
     _require_surface(kept.points, len(cloud))
     kept, far = _without(kept, far_from_bulk(kept.points))
     real = kept if take_ghosts is None else take_ghosts(kept)
-    ghosts, kept = len(kept) - len(real), real
+    even = real if take_outliers is None else take_outliers(real)
+    ghosts, outliers, kept = len(kept) - len(real), len(real) - len(even), even
     kept, duplicates = _without(kept, repeats_earlier(kept.points))
     _require_surface(kept.points, len(cloud))
-    dropped = Dropped(not_finite, no_return, far, duplicates, **asdict(cloud.left_out), ghosts=ghosts)
+    dropped = Dropped(
+        not_finite, no_return, far, duplicates, **asdict(cloud.left_out), ghosts=ghosts, outliers=outliers
+    )
     logger.info("%d points, of which dropped: %s", len(cloud) + cloud.left_out.total(), dropped)
     return (replace(kept, left_out=LeftOut()) if cloud.left_out.total() else kept), dropped
 

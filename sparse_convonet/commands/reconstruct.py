@@ -63,6 +63,7 @@ def main(arguments: list[str] | None = None) -> None:
         stations=[station(text) for text in options.station],
         trajectory=options.trajectory,
         keep_ghosts=options.keep_ghosts,
+        keep_outliers=options.keep_outliers,
         removed=options.removed,
         model=options.model,
         engine=options.engine,
@@ -197,6 +198,11 @@ def _parser() -> argparse.ArgumentParser:
         "left out where it is known where the scanner stood",
     )
     add(
+        "--keep-outliers",
+        action="store_true",
+        help="keep points strewn through space (rain, dust, bad matches); default: they are left out where there are many",
+    )
+    add(
         "--twice",
         action="store_true",
         help="encode the scan twice, with voxels moved by half a voxel, and take the mean: better, in about a third "
@@ -208,7 +214,11 @@ def _parser() -> argparse.ArgumentParser:
         help="keep surface in space that the rays of the scanner passed; default: it goes where it is known where the "
         "scanner stood",
     )
-    add("--removed", action="store_true", help="also write the points that were left out as ghosts: removed.ply")
+    add(
+        "--removed",
+        action="store_true",
+        help="also write the points that were left out as ghosts or outliers: removed.ply",
+    )
     add(
         "--columns",
         metavar="x,y,z,...",

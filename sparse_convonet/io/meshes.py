@@ -130,5 +130,22 @@ def glb_of(mesh: Any) -> bytes:
     mesh.vertices = mesh.vertices - offset
     scene = trimesh.Scene()
     scene.add_geometry(mesh, transform=trimesh.transformations.translation_matrix(offset))
-    exported: bytes = scene.export(file_type="glb")
+    return export_glb(scene)
+
+
+def export_glb(shown: Any, include_normals: bool | None = None) -> bytes:
+    """The .glb of a trimesh.Trimesh or Scene, matt and seen from both sides: without a material, glTF means bare metal,
+    which is black in many viewers, and an open surface is not there from behind."""
+    exported: bytes = shown.export(file_type="glb", include_normals=include_normals, tree_postprocessor=_make_matt)
     return exported
+
+
+def _make_matt(tree: dict[str, Any]) -> None:
+    materials = tree.setdefault("materials", [])
+    for mesh in tree["meshes"]:
+        for primitive in mesh["primitives"]:
+            if "material" not in primitive:
+                primitive["material"] = len(materials)
+                materials.append({"pbrMetallicRoughness": {"metallicFactor": 0.0, "roughnessFactor": 1.0}})
+    for material in materials:
+        material["doubleSided"] = True

@@ -10,12 +10,12 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from sparse_convonet.clouds.cleaning import CloudSummary, Dropped
+from sparse_convonet.clouds.cleaning import CloudSummary, Dropped, Sought
 from sparse_convonet.cluster import TaskRunner
 from sparse_convonet.encode.sparse_unet import SparseUNet
 from sparse_convonet.io.trajectory import Trajectory
 from sparse_convonet.out_of_core.points.origin import Stations
-from sparse_convonet.out_of_core.points.store_points import GHOSTS_FILE, PointStore, store_cloud, store_points
+from sparse_convonet.out_of_core.points.store_points import REMOVED, PointStore, store_cloud, store_points
 from sparse_convonet.out_of_core.stored_scan import StoredScan
 from sparse_convonet.out_of_core.tiles.plan_tiles import TiledPlan
 from sparse_convonet.out_of_core.tiles.work_plan import ENCODED, MESHES, MODEL_FILE, PLAN_FILE, POINTS, SECOND
@@ -60,7 +60,7 @@ class WorkFolder:
         stations: Stations,
         columns: Sequence[str] | None,
         trajectory: Trajectory | None,
-        take_ghosts: bool,
+        sought: Sought,
         progress: Progress,
     ) -> ReadPoints:
         """Bring the points of all inputs to the disk, cleaned; arguments and errors as store_points."""
@@ -73,15 +73,15 @@ class WorkFolder:
             stations=stations,
             columns=columns,
             trajectory=trajectory,
-            take_ghosts=take_ghosts,
+            sought=sought,
             progress=progress,
         )
         return ReadPoints(*found)
 
     @property
-    def ghosts(self) -> Path:
-        """The file of the ghosts that were left out; there where scanners are known."""
-        return self.folder / POINTS / GHOSTS_FILE
+    def removed(self) -> Path:
+        """The file of the ghosts and outliers that were left out."""
+        return self.folder / POINTS / REMOVED
 
     def take(
         self, cloud: PointCloud, settings: ReconstructionSettings, with_scanners: bool, progress: Progress

@@ -7,10 +7,9 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
 from sparse_convonet.clouds.cleaning import CloudSummary, Dropped, clean_points, describe
 from sparse_convonet.clouds.ghosts import without_ghosts
+from sparse_convonet.clouds.outliers import without_outliers
 from sparse_convonet.clouds.units import likely_metres, metres_per_unit, require_fine_steps
 from sparse_convonet.cluster import TaskRunner
 from sparse_convonet.io.expected_points import expected_points
@@ -31,13 +30,14 @@ from sparse_convonet.scan.request import ScanRequest
 from sparse_convonet.structures import PointCloud
 
 WORK_FOLDER = "work"
+_Without = Callable[[PointCloud, float], tuple[PointCloud, PointCloud]]  # what is kept, what is taken
 Tell = Callable[[ScanInput, ReconstructionSettings, Plan], None]  # and refuse
 
 
 @dataclass(frozen=True)
 class GatheredScan:
     """given: what the points are like.  settings: with the axis and scale that the scan turned out to have.  work: the
-    folder that holds it; None: it is in memory.  write_removed: writes the points that are left out as ghosts to a file.
+    folder that holds it; None: it is in memory.  write_removed: writes the points left out as ghosts or outliers to a file.
     """
 
     given: ScanInput
@@ -67,17 +67,25 @@ def _in_memory(
 ) -> GatheredScan | None:
     """None where the plan says that it would take too much."""
     cloud, points_read = read_inputs(request.inputs, request.seed, _stations(request), request.columns, trajectory)
-    ghosts = cloud.select(np.zeros(0, dtype=np.int64))
+    metres, has_colours = likely_metres(request.scale, cloud.unit), cloud.colours is not None
+    removed: list[PointCloud] = []
 
-    def take_ghosts(cloud: PointCloud) -> PointCloud:
-        nonlocal ghosts
-        kept, ghosts = without_ghosts(cloud, likely_metres(request.scale, cloud.unit))
-        return kept
+    def taking(without: _Without) -> Callable[[PointCloud], PointCloud]:
+        def take(cloud: PointCloud) -> PointCloud:
+            kept, taken = without(cloud, metres)
+            removed.append(taken)
+            return kept
+
+        return take
 
     def write_removed(path: Path) -> None:
-        write_point_parts(path, len(ghosts), colours=ghosts.colours is not None, parts=[ghosts])
+        write_point_parts(path, sum(map(len, removed)), colours=has_colours, parts=removed)
 
-    cloud, dropped = clean_points(cloud, None if request.keep_ghosts else take_ghosts)
+    cloud, dropped = clean_points(
+        cloud,
+        taking(without_ghosts) if request.sought.ghosts else None,
+        taking(without_outliers) if request.sought.outliers else None,
+    )
     summary = describe(cloud)
     settings = _settings(request, summary, dropped)
     plan = plan_in_memory(cloud, settings, trained)
@@ -107,7 +115,7 @@ def _on_disk(
             stations=_stations(request),
             columns=request.columns,
             trajectory=trajectory,
-            take_ghosts=not request.keep_ghosts,
+            sought=request.sought,
             progress=progress,
         )
         settings = _settings(request, read.summary, read.dropped)
@@ -126,8 +134,8 @@ def _on_disk(
     scan = work.prepare(tiles, settings, weights, read.store, unet, runner, memory_bytes=budget)
 
     def write_removed(path: Path) -> None:
-        if work.ghosts.exists():
-            shutil.copyfile(work.ghosts, path)
+        if work.removed.exists():
+            shutil.copyfile(work.removed, path)
         else:
             write_point_parts(path, 0, colours=read.store.has_colours, parts=[])
 

@@ -87,6 +87,12 @@ def tell_input(
     logger.info("read      %d points, extent %s, spacing %.3g", points_read, extent, summary.spacing)
     reasons = [f"{count} {reason.replace('_', ' ')}" for reason, count in asdict(dropped).items() if count]
     logger.info("dropped   %s", ", ".join(reasons) if reasons else "none")
+    if dropped.outliers:
+        logger.info(
+            "outliers  are strewn through space, %.0f %% of the points, and would be built around; --keep-outliers keeps "
+            "them, --removed writes them to a file",
+            100 * dropped.outliers / points_read,
+        )
     if summary.units_declared and not scale_asked:
         logger.info(
             "units     %s, as the file declares: %.9g m each; --scale sets it", summary.units, settings.metres_per_unit
@@ -187,9 +193,11 @@ def tell_result(report: dict[str, Any], written: Sequence[Path], *, scanners_by:
             "within %.1f mm; report.json says where it is worst",
             overlap["area_m2"], overlap["viewpoints"], overlap["median_mm"], overlap["within_95_mm"],
         )  # fmt: skip
-    if any(path.name == REMOVED_FILE for path in written) and not report["input"]["dropped"]["ghosts"]:
+    dropped_points = report["input"]["dropped"]
+    if any(path.name == REMOVED_FILE for path in written) and not dropped_points["ghosts"] + dropped_points["outliers"]:
         logger.info(
-            "removed   no point, so %s is empty: ghosts show where two positions of a scanner are known, metres apart",
+            "removed   no point, so %s is empty: no outliers, and ghosts show where two positions of a scanner are known, "
+            "metres apart",
             REMOVED_FILE,
         )
     for number, plan in enumerate(report["floor_plans"] or ()):

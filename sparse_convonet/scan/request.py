@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from sparse_convonet.clouds.cleaning import Sought
 from sparse_convonet.config.models import EngineName
 from sparse_convonet.config.pretrained import DEFAULT_MODEL
 from sparse_convonet.io.crs import ToEarth
@@ -46,7 +47,8 @@ class ScanRequest:
     metres, refused where its size says otherwise.  stations: where the scanner of each input stood, or of all of them,
     in their frame and units; none: where the files say.  trajectory: a table of where a scanner was that moved, see
     io/trajectory.py.  keep_ghosts: keep what rays from elsewhere passed through (clouds/ghosts.py), which is left out where
-    scanners are known.  removed: write what is left out so to removed.ply.  model: a name or a file.  columns: of tables,
+    scanners are known.  keep_outliers: keep what is strewn through space (clouds/outliers.py), which is left out of scans
+    that hold much of it.  removed: write what is left out so to removed.ply.  model: a name or a file.  columns: of tables,
     as of read_points.  crs: the coordinate system of the scan ("EPSG:25832"); None: what its files declare.
     work: where points and tiles are kept while a scan is reconstructed through the disk; None: a folder in `out`.
     cluster: "local" or the address of Ray, for the tiles.  tiles: write a folder of 3D Tiles as well.
@@ -65,6 +67,7 @@ class ScanRequest:
     stations: Stations = ()
     trajectory: Path | None = None
     keep_ghosts: bool = False
+    keep_outliers: bool = False
     removed: bool = False
     model: str | Path = DEFAULT_MODEL
     engine: EngineName | None = None
@@ -100,6 +103,11 @@ class ScanRequest:
         error_m = self.light_error_m or _LIGHT_ERROR_CELLS * cell_size_m
         tiles = self.out / TILES_FOLDER if self.tiles else None
         return ResultPaths(mesh, preview, light, error_m, tiles, ", ".join(path.name for path in self.inputs), to_earth)
+
+    @property
+    def sought(self) -> Sought:
+        """What is left out of the points besides what cannot be used."""
+        return Sought(not self.keep_ghosts, not self.keep_outliers)
 
     @property
     def light_files(self) -> tuple[str, ...]:

@@ -11,6 +11,7 @@ from contextlib import closing
 from dataclasses import replace
 from typing import Any
 
+from sparse_convonet.clouds.cleaning import NOTHING
 from sparse_convonet.clouds.units import require_scale
 from sparse_convonet.cluster import runner_for
 from sparse_convonet.extract.compile_ahead import compile_ahead
@@ -118,8 +119,11 @@ def _check(request: ScanRequest) -> None:
         )
     if request.stations and request.trajectory is not None:
         raise ValueError("--trajectory: expected no --station beside it, found both; give one")
-    if request.removed and request.keep_ghosts:
-        raise ValueError("--removed: expected no --keep-ghosts beside it, with which nothing is removed; give one")
+    if request.removed and request.sought == NOTHING:
+        raise ValueError(
+            "--removed: expected not both --keep-ghosts and --keep-outliers beside it, with which nothing is removed; "
+            "leave one of them out"
+        )
     require_scale(request.scale)
     if request.floor_plan:
         require_floor_plans()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from pathlib import Path
 
@@ -237,3 +238,12 @@ def test_attributes_of_vertices_are_in_glb_under_names_of_their_own(tmp_path: Pa
     for suffix in (".obj", ".stl", ".off"):
         write_mesh(tmp_path / f"mesh{suffix}", mesh)
         assert len(read_mesh(tmp_path / f"mesh{suffix}").faces) == 1
+
+
+def test_a_glb_is_matt_and_seen_from_both_sides(tmp_path: Path) -> None:
+    write_mesh(tmp_path / "torus.glb", _torus())
+    content = (tmp_path / "torus.glb").read_bytes()
+    document = json.loads(content[20 : 20 + int.from_bytes(content[12:16], "little")])
+    (primitive,) = document["meshes"][0]["primitives"]
+    material = document["materials"][primitive["material"]]
+    assert material["doubleSided"] is True and material["pbrMetallicRoughness"]["metallicFactor"] == 0.0

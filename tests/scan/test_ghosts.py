@@ -86,8 +86,8 @@ def test_a_trajectory_tells_what_positions_in_the_file_tell(
         assert reconstruct_scan(replace(told, trajectory=far, overwrite=True))["sides"] is None
     assert "10 km from --trajectory; is it in the frame and units of the scan?" in caplog.text
     assert "removed   no point, so removed.ply is empty" in caplog.text
-    with pytest.raises(ValueError, match="--removed: expected no --keep-ghosts beside it"):
-        reconstruct_scan(replace(told, keep_ghosts=True, overwrite=True))
+    with pytest.raises(ValueError, match="--removed: expected not both --keep-ghosts and --keep-outliers beside it"):
+        reconstruct_scan(replace(told, keep_ghosts=True, keep_outliers=True, overwrite=True))
     with pytest.raises(ValueError, match="--trajectory: expected no --station beside it"):
         reconstruct_scan(replace(told, stations=[(0.0, 0.0, 0.0)], overwrite=True))
 
@@ -102,5 +102,7 @@ def test_points_whose_ghosts_were_sought_otherwise_are_not_taken(
     )
     with pytest.raises(KeyboardInterrupt):  # the points lie there now
         reconstruct_scan(request)
-    with pytest.raises(ValueError, match="expected points of a run with the same --scale and --keep-ghosts"):
+    with pytest.raises(
+        ValueError, match="expected points of a run with the same --scale, --keep-ghosts and --keep-outliers"
+    ):
         reconstruct_scan(replace(request, keep_ghosts=True, removed=False))

@@ -61,7 +61,7 @@ def test_storeys_are_told_and_one_without_a_room_is_warned_of(caplog: pytest.Log
         "free_space_m3": 123.4,
         "overlap": {"area_m2": 31.0, "viewpoints": 3, "median_mm": 1.25, "within_95_mm": 4.0},
         "floor_plans": [{"rooms": 2, "area_m2": 31.26}, {"rooms": 0, "area_m2": 0.0}],
-        "input": {"crs": None, "dropped": {"ghosts": 0}},
+        "input": {"crs": None, "dropped": {"ghosts": 0, "outliers": 0}},
         "seconds": {"total": 1.0},
         "peak_memory_bytes": 1,
     }

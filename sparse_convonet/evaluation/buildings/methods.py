@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sparse_convonet.baselines.reconstruction import reconstruct_baseline
+from sparse_convonet.clouds.outliers import without_outliers
 from sparse_convonet.config.baselines import NormalSource, PoissonSettings
 from sparse_convonet.config.pretrained import DEFAULT_MODEL
 from sparse_convonet.evaluation.contenders import name_of_run
@@ -41,7 +42,12 @@ def _sparse(voxel_size_m: float | None, *, told: bool = False, twice: bool = Fal
     def opened(model: str) -> Method:
         settings = ReconstructionSettings(voxel_size_m=voxel_size_m, twice=twice)
         reconstructor = Reconstructor(load_model(model), settings)
-        return lambda cloud: reconstructor.run(PointCloud(cloud.points, scanners=cloud.scanners if told else None)).mesh
+
+        def mesh_of(cloud: PointCloud) -> Mesh:
+            given = PointCloud(cloud.points, scanners=cloud.scanners if told else None)
+            return reconstructor.run(without_outliers(given)[0]).mesh  # as sparse-convonet reconstruct does
+
+        return mesh_of
 
     return opened
 

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 from sparse_convonet.coordinates import up_rotation
+from sparse_convonet.io.meshes import export_glb
 from sparse_convonet.mesh.collapse import CollapsedMesh
 from sparse_convonet.out_of_core.assembly.coarser_tiles import CoarseTile, coarse_tile, joined_tile
 from sparse_convonet.out_of_core.assembly.surface_blocks import SurfaceBlock
@@ -173,6 +174,4 @@ def _glb(mesh: Mesh) -> bytes:
     turn = up_rotation("y")  # from y up to z up, so its inverse is asked for
     normals = None if mesh.normals is None else (mesh.normals @ turn).astype(np.float32)
     turned = Mesh(mesh.vertices @ turn, mesh.faces, normals, mesh.colours)
-    exported = turned.to_trimesh().export(file_type="glb", include_normals=normals is not None)
-    assert isinstance(exported, bytes)
-    return exported
+    return export_glb(turned.to_trimesh(), include_normals=normals is not None)

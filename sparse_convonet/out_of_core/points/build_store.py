@@ -63,7 +63,7 @@ def build_store(
             require_surface(kept, None, clean.spool.count)
             dropped = Dropped(
                 clean.not_finite, clean.no_return, clean.far, clean.count - kept, **asdict(clean.spool.left_out),
-                ghosts=clean.ghosts,
+                ghosts=clean.ghosts, outliers=clean.outliers,
             )  # fmt: skip
             cells.save(cells_path)
             points_read = clean.spool.count + clean.spool.left_out.total()

@@ -8,7 +8,9 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from sparse_convonet.clouds.cleaning import (
+    NOTHING,
     Bulk,
+    Sought,
     cell_keys,
     count_places,
     enough_for_no_return,
@@ -22,6 +24,7 @@ from sparse_convonet.clouds.cleaning import (
 )
 from sparse_convonet.clouds.coincidence import place_keys
 from sparse_convonet.clouds.ghosts import GhostCells, find_ghosts
+from sparse_convonet.clouds.outliers import are_at, find_outliers
 from sparse_convonet.out_of_core.points.spool import CHUNK_POINTS, PointSpool, chunks_of
 from sparse_convonet.runtime.progress import Progress, untold
 from sparse_convonet.structures import PointCloud
@@ -36,6 +39,7 @@ class Kept:
     no_return: ascending keys of the places of rays without return.  any_too_large: whether there are coordinates that
     no unit explains.  bulk: what points are far from, None where none are.  far_cells: ascending keys of the bulk's
     cells whose points are far where they lie beyond it.  ghosts: the cells whose points are, None where there are none.
+    outliers: ascending keys of their places.
     """
 
     no_return: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
@@ -43,6 +47,7 @@ class Kept:
     bulk: Bulk | None = None
     far_cells: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
     ghosts: GhostCells | None = None
+    outliers: np.ndarray = field(default_factory=lambda: np.zeros(0, dtype=np.uint64))
 
     def rows(self, points: np.ndarray) -> np.ndarray:
         """(N, 3) -> (n,) int64, those that stay."""
@@ -57,6 +62,8 @@ class Kept:
             rows = np.delete(rows, beyond[far])
         if self.ghosts is not None:
             rows = rows[~self.ghosts.hold(points[rows])]
+        if len(self.outliers):
+            rows = rows[~are_at(points[rows], self.outliers)]
         return rows
 
 
@@ -64,7 +71,8 @@ class Kept:
 class CleanSpool:
     """A spool without unwanted points, but with repeated ones.
 
-    count: points that stay.  low, high: (3,) their extremes.  not_finite, no_return, far, ghosts: how many points do not.
+    count: points that stay.  low, high: (3,) their extremes.  not_finite, no_return, far, ghosts, outliers: how many points
+    do not.
     """
 
     spool: PointSpool
@@ -76,19 +84,25 @@ class CleanSpool:
     no_return: int
     far: int
     ghosts: int = 0
+    outliers: int = 0
 
     def chunks(self, chunk_points: int = CHUNK_POINTS) -> Iterator[tuple[np.ndarray, np.ndarray]]:
         """((n,) int64 index in the spool, ascending, (n, 3) float64 points), one part after the other."""
         return _kept_chunks(self.spool, self.kept, chunk_points)
 
-    def ghost_parts(self) -> Iterator[PointCloud]:
-        """The ghosts with their colours, one part after the other, as they stand in the spool."""
-        found, rest = self.kept.ghosts, replace(self.kept, ghosts=None)
-        if found is None:
-            return
+    def removed_parts(self) -> Iterator[PointCloud]:
+        """The ghosts, then the outliers, with their colours, a part at a time, as they stand in the spool."""
+        with_outliers = replace(self.kept, outliers=self.kept.outliers[:0])
+        with_both = replace(with_outliers, ghosts=None)
+        if self.ghosts:
+            yield from self._parts_of(with_both, with_outliers)
+        if self.outliers:
+            yield from self._parts_of(with_outliers, self.kept)
+
+    def _parts_of(self, more: Kept, fewer: Kept) -> Iterator[PointCloud]:
+        """The points that one keeps and the other does not."""
         for start, points in chunks_of(self.spool):
-            rows = rest.rows(points)
-            rows = rows[found.hold(points[rows])]
+            rows = np.setdiff1d(more.rows(points), fewer.rows(points), assume_unique=True)
             colours = self.spool.values("colour", start, start + len(points))[rows] if self.has_colours else None
             yield PointCloud(points[rows], colours)
 
@@ -131,15 +145,16 @@ def clean_spool(
     spool: PointSpool,
     *,
     chunk_points: int = CHUNK_POINTS,
-    ghost_scale: float | None = None,
+    sought: Sought = NOTHING,
+    metres_per_unit: float = 1.0,
     progress: Progress = untold,
 ) -> CleanSpool:
     """Find what clean_points would drop, repeated points aside; the same points, counts and errors.
 
-    ghost_scale: metres per unit of the points, by which ghosts are sought where scanners are known; None: they stay.
+    sought: what goes besides; ghosts where scanners are known.  metres_per_unit: of the points, by which it is sought.
 
     A few passes over the spool.  What is held between them does not grow with the points, but for the cells of half
-    the bulk's edge that hold points, where there are any beyond it.
+    the bulk's edge that hold points, where there are any beyond it, and what ghosts and outliers are found by.
     """
     given = spool.count
 
@@ -164,18 +179,29 @@ def clean_spool(
     if len(kept.far_cells):
         measured = measure(kept, 0.8)
     near = measured
-    if ghost_scale is not None and "scanner" in spool.columns and measured.count:
+    if sought.ghosts and "scanner" in spool.columns and measured.count:
         asked = _MeasuredSpool(spool, kept, chunk_points)
-        ghosts = find_ghosts(asked, measured.low, measured.high, ghost_scale)
+        ghosts = find_ghosts(asked, measured.low, measured.high, metres_per_unit)
         if len(ghosts.keys):
             kept = replace(kept, ghosts=ghosts)
+            measured = measure(kept, 0.9)
+    real = measured
+    if sought.outliers and measured.count:
+        outliers = find_outliers(
+            lambda: (points for _, points in _kept_chunks(spool, kept, chunk_points)),
+            measured.low,
+            measured.high,
+            metres_per_unit,
+        )
+        if len(outliers):
+            kept = replace(kept, outliers=outliers)
             measured = measure(kept, 0.95)
     progress("clean", 1.0)
     require_surface(measured.count, None, given)
     return CleanSpool(
         spool, kept, measured.count, measured.low, measured.high,
         not_finite=given - finite.count, no_return=finite.count - returned, far=returned - near.count,
-        ghosts=near.count - measured.count,
+        ghosts=near.count - real.count, outliers=real.count - measured.count,
     )  # fmt: skip
 
 

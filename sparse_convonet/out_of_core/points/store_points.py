@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import numpy as np
 
-from sparse_convonet.clouds.cleaning import Dropped
+from sparse_convonet.clouds.cleaning import NOTHING, Dropped, Sought
 from sparse_convonet.clouds.summary import CloudSummary
 from sparse_convonet.clouds.units import likely_metres, metres_per_unit
 from sparse_convonet.coordinates import up_rotation
@@ -31,7 +31,7 @@ from sparse_convonet.structures import PointCloud
 __all__ = ["PointStore", "StoredPoints", "store_cloud", "store_points"]
 
 _SPOOL, _SUMMARY = "spool", "summary.json"
-GHOSTS_FILE, _SOUGHT = "ghosts.ply", "ghosts.json"
+REMOVED, _SOUGHT = "removed.ply", "sought.json"
 
 
 def store_points(
@@ -44,27 +44,27 @@ def store_points(
     stations: Stations = (),
     columns: Sequence[str] | None = None,
     trajectory: Trajectory | None = None,
-    take_ghosts: bool = False,
+    sought: Sought = NOTHING,
     progress: Progress = untold,
 ) -> tuple[PointStore, CloudSummary, Dropped, int]:
     """The store of all inputs in `folder`, what they are like, what was dropped, and how many points were read.
 
     The points, counts, summary and errors are those of read_points, clean_points and describe.  up: None for the axis
     guessed.  scale: metres per unit of the inputs; None: what units.metres_per_unit says of them, which may refuse.
-    stations, columns, trajectory: of spool_points.  take_ghosts: leave out ghosts where scanners are known, and write them
-    to ghosts.ply in the folder.  progress: called with a stage and the share of it that is done.
+    stations, columns, trajectory: of spool_points.  sought: what is left out besides, ghosts where scanners are known, and
+    written to removed.ply in the folder.  progress: called with a stage and the share of it that is done.
 
     What an earlier run has finished in the folder is not done again: reading, then sorting, then describing.  Only
-    the store stays; it does not depend on the up axis and scale, which may be others the next time, unless ghosts were
+    the store stays; it does not depend on the up axis and scale, which may be others the next time, unless something was
     sought by the scale.  On the way the disk holds some 100 bytes for each point, in the end 35.
-    Raises ValueError where the folder holds the points of other inputs, or without other ghosts.
+    Raises ValueError where the folder holds the points of other inputs, or something else was left out of them.
     """
     if up is not None:
         up_rotation(up)
     origin = origin_of(inputs, seed, stations, columns, trajectory)
     if (folder / CONTENT).exists():
         require_same_origin(folder, folder / CONTENT, origin)
-        _require_same_ghosts(folder, take_ghosts, scale)
+        _require_same_sought(folder, sought, scale)
     if not (folder / CONTENT).exists() or not (folder / _SUMMARY).exists():
         folder.mkdir(parents=True, exist_ok=True)
         spool = spool_points(
@@ -76,10 +76,8 @@ def store_points(
             trajectory=trajectory,
             progress=progress,
         )
-        clean = clean_spool(
-            spool, ghost_scale=likely_metres(scale, spool.unit) if take_ghosts else None, progress=progress
-        )
-        _save_ghosts(clean, folder, take_ghosts, scale)
+        clean = clean_spool(spool, sought=sought, metres_per_unit=likely_metres(scale, spool.unit), progress=progress)
+        _save_removed(clean, folder, sought, scale)
         if not (folder / CONTENT).exists():
             build_store(clean, folder, origin, progress=progress)
         _save_summary(folder / _SUMMARY, describe_store(StoredCells.load(folder), clean, progress=progress))
@@ -93,24 +91,28 @@ def store_points(
     return store, summary, dropped, points_read
 
 
-def _save_ghosts(clean: CleanSpool, folder: Path, take_ghosts: bool, scale: float | None) -> None:
-    """The ghosts, and by what they were sought, where scanners are known."""
-    if "scanner" not in clean.spool.columns:
-        return
-    with atomic_paths([folder / GHOSTS_FILE, folder / _SOUGHT]) as (ghosts_path, sought_path):
-        write_point_parts(ghosts_path, clean.ghosts, colours=clean.has_colours, parts=clean.ghost_parts())
-        sought_path.write_text(json.dumps({"take_ghosts": take_ghosts, "scale": scale}), encoding="utf-8")
+def _save_removed(clean: CleanSpool, folder: Path, sought: Sought, scale: float | None) -> None:
+    """Ghosts and outliers, and by what they were sought."""
+    with atomic_paths([folder / REMOVED, folder / _SOUGHT]) as (removed_path, sought_path):
+        count = clean.ghosts + clean.outliers
+        write_point_parts(removed_path, count, colours=clean.has_colours, parts=clean.removed_parts())
+        effective = replace(sought, ghosts=sought.ghosts and "scanner" in clean.spool.columns)
+        sought_path.write_text(json.dumps({"sought": asdict(effective), "scale": scale}), encoding="utf-8")
 
 
-def _require_same_ghosts(folder: Path, take_ghosts: bool, scale: float | None) -> None:
+def _require_same_sought(folder: Path, sought: Sought, scale: float | None) -> None:
+    """Ghosts are sought in vain without scanners: then it is the same whether they are."""
     if not (folder / _SOUGHT).exists():
         return
     with reading_work(folder / _SOUGHT):
         found = json.loads((folder / _SOUGHT).read_text(encoding="utf-8"))
-    if found["take_ghosts"] != take_ghosts or (take_ghosts and found["scale"] != scale):
+        before = Sought(**found["sought"])
+    knows_scanners = "scanner" in StoredCells.load(folder).columns
+    asked = replace(sought, ghosts=sought.ghosts and knows_scanners)
+    if before != asked or (asked != NOTHING and found["scale"] != scale):
         raise ValueError(
-            f"{folder}: expected points of a run with the same --scale and --keep-ghosts, by which ghosts were sought, "
-            "found those of another; remove the folder or name one"
+            f"{folder}: expected points of a run with the same --scale, --keep-ghosts and --keep-outliers, by which they "
+            "were cleaned, found those of another; remove the folder or name one"
         )
 
 

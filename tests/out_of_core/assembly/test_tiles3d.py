@@ -65,7 +65,9 @@ def _placed(path: Path, node: dict[str, Any]) -> Mesh:
     local = part.vertices @ Y_UP_TO_Z_UP.T
     low, high = _box(node)
     assert (local >= low - 1e-6).all() and (local <= high + 1e-6).all()
-    return Mesh(local, part.faces, part.vertex_normals @ Y_UP_TO_Z_UP.T, part.visual.vertex_colors[:, :3])
+    said = part.visual.vertex_attributes
+    colours = said["color"][:, :3] if "color" in said else None
+    return Mesh(local, part.faces, part.vertex_normals @ Y_UP_TO_Z_UP.T, colours)
 
 
 def distance(points: np.ndarray, mesh: Mesh) -> np.ndarray:

@@ -12,8 +12,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from sparse_convonet.clouds.cleaning import Dropped, clean_points
+from sparse_convonet.clouds.cleaning import Dropped, Sought, clean_points
 from sparse_convonet.clouds.ghosts import without_ghosts
+from sparse_convonet.clouds.outliers import without_outliers
 from sparse_convonet.clouds.summary import describe
 from sparse_convonet.io.points import write_points
 from sparse_convonet.out_of_core.points.build_store import build_store
@@ -146,9 +147,41 @@ def test_ghosts_are_found_in_any_parts_and_repeats_do_not_count(tmp_path: Path, 
 
     expected, dropped = clean_points(again, take_ghosts)
     spool = spool_points([tmp_path / "a.npz"], tmp_path / "spool", chunk_points=chunk_points)
-    clean = clean_spool(spool, chunk_points=chunk_points, ghost_scale=1.0)
+    clean = clean_spool(spool, chunk_points=chunk_points, sought=Sought(ghosts=True))
     assert build_store(clean, tmp_path, {}) == dropped and dropped.ghosts > 300 and dropped.duplicates > 10_000
     cells = StoredCells.load(tmp_path)
     rows = np.sort(cells.rows(0, int(cells.begins[-1])), order="index")
     assert np.array_equal(rows["point"], expected.points)
-    assert np.array_equal(np.concatenate([part.points for part in clean.ghost_parts()]), taken[0].points)
+    assert np.array_equal(np.concatenate([part.points for part in clean.removed_parts()]), taken[0].points)
+
+
+@pytest.mark.parametrize("chunk_points", [7919, 1 << 19])
+def test_outliers_go_after_the_ghosts_in_any_parts(tmp_path: Path, chunk_points: int) -> None:
+    cloud, _ = walked_room(60_000)
+    assert cloud.scanners is not None
+    rng = np.random.default_rng(0)
+    beside = rng.uniform([5.0, -3.0, 0.0], [9.0, 3.0, 3.0], (16_000, 3))  # where no ray passed
+    mess = PointCloud(beside, scanners=np.full((16_000, 3), np.nan))
+    points, scanners = np.concatenate([cloud.points, mess.points]), np.concatenate([cloud.scanners, mess.scanners])
+    shuffled = rng.permutation(len(points))
+    strewn = PointCloud(points[shuffled], scanners=scanners[shuffled])
+    write_points(tmp_path / "a.npz", strewn)
+    removed: list[PointCloud] = []
+
+    def taking(without):
+        def take(points: PointCloud) -> PointCloud:
+            kept, taken = without(points)
+            removed.append(taken)
+            return kept
+
+        return take
+
+    expected, dropped = clean_points(strewn, taking(without_ghosts), taking(without_outliers))
+    spool = spool_points([tmp_path / "a.npz"], tmp_path / "spool", chunk_points=chunk_points)
+    clean = clean_spool(spool, chunk_points=chunk_points, sought=Sought(ghosts=True, outliers=True))
+    assert build_store(clean, tmp_path, {}) == dropped and dropped.ghosts > 300 and dropped.outliers > 10_000
+    cells = StoredCells.load(tmp_path)
+    rows = np.sort(cells.rows(0, int(cells.begins[-1])), order="index")
+    assert np.array_equal(rows["point"], expected.points)
+    found = np.concatenate([part.points for part in clean.removed_parts()])
+    assert np.array_equal(found, np.concatenate([each.points for each in removed]))

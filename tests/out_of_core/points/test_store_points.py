@@ -198,7 +198,9 @@ def test_files_become_a_store_with_the_summary_and_counts_of_the_cloud(
     assert np.array_equal(everything.points_world, in_world(kept, expected.up, 1.0))
     assert np.array_equal(everything.colours, kept.colours)  # type: ignore[arg-type]
     left = {path.name for path in (tmp_path / "work").iterdir()}
-    assert left == {"points.raw", "cells.npz", "content.json", "summary.json", "world.json"}
+    assert left == {
+        "points.raw", "cells.npz", "content.json", "summary.json", "world.json", "removed.ply", "sought.json",
+    }  # fmt: skip
 
 
 def test_a_finished_store_is_opened_and_seen_with_another_axis_and_scale(

@@ -1,0 +1,217 @@
+"""Find points strewn through space: what rain, dust, sun and bad matches leave along the rays of a scan.
+
+A network takes a few of them for nothing, and builds surface around many.  Rusu and Cousins (3D is here: Point Cloud
+Library, ICRA 2011) leave out what has few neighbours; that also takes the far and thin parts of a scan.  Here a point
+must besides lie on no plane with its like, and a scan be one in which nearly all that is thin lies so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.spatial import cKDTree
+
+from sparse_convonet.clouds.coincidence import place_keys
+from sparse_convonet.coordinates import AXIS_LIMIT, key_shift, pack_cells, unpack_cells
+from sparse_convonet.structures import PointCloud
+
+Chunks = Callable[[], Iterable[np.ndarray]]  # (n, 3) points, all of a scan one part after the other; again in each call
+
+_FINEST_M = 0.05  # edge of the cells in which points are counted; doubled while half of them have too few
+_DOUBLINGS = 2
+_USUAL = 12  # points within a cell and those around it, at least, of half the points
+_MOST_CELLS = 1 << 23  # 16 bytes each; with more, edges are doubled
+_PENDING_CELLS = 1 << 20
+_FEW = 24  # points there: with more, it is a surface however dense the others are
+_NEIGHBOURS = 15
+_OFF_PLANE = 0.4  # cells, from the plane of a neighbour that lies on one, beside twice that one's thickness
+_PART = 1 << 17  # neighbours are sought of so many at once
+_PART_POINTS = 1 << 19
+_LEAST_SHARE, _LEAST_OF_THIN = 0.02, 0.5  # of all points, and of the thin ones, that make a scan a strewn one
+
+
+@dataclass(frozen=True)
+class _Rule:
+    """share: of the usual count, up to which a point is thin.  flat: thickness of a plane, as a share of its extent."""
+
+    share: float
+    flat: float
+
+
+_TO_TELL, _TO_TAKE = _Rule(1 / 4, 0.2), _Rule(1 / 3, 0.15)
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """The cells that hold points.  low: (3,) corner of cell (0, 0, 0).  per_unit: cells in a unit of the scan.
+
+    keys: (C,) int64, ascending, of coordinates.pack_cells.  counts: (C,) points in each.  around: (C,) and in the 26
+    cells around it.
+    """
+
+    low: np.ndarray
+    per_unit: float
+    keys: np.ndarray
+    counts: np.ndarray
+    around: np.ndarray
+
+    def places(self, points: np.ndarray) -> np.ndarray:
+        """(n, 3) in the frame of the scan -> (n, 3) in cells."""
+        return np.asarray((points - self.low) * self.per_unit)
+
+    def usual(self) -> float:
+        """The count that half of the points have around them."""
+        order = np.argsort(self.around, kind="stable")
+        passed = np.cumsum(self.counts[order])
+        return float(self.around[order][np.searchsorted(passed, passed[-1] / 2)])
+
+    def around_each(self, places: np.ndarray) -> np.ndarray:
+        """(n, 3) places of points of the scan -> (n,) the counts around them."""
+        return self.around[np.searchsorted(self.keys, _keys_of(places))]
+
+
+def find_outliers(chunks: Chunks, low: np.ndarray, high: np.ndarray, metres_per_unit: float) -> np.ndarray:
+    """(K,) uint64, ascending: coincidence.place_keys of the points that are strewn; none in most scans.
+
+    low, high: (3,) lowest and highest coordinates of the points, in the units of the scan.
+
+    A point is thin where the cells around it hold at most a third of the usual count, and strewn where its nearest thin
+    neighbours lie on no plane, nor it on theirs.  None is, unless the strewn are 2 % of all points and half of
+    the thin ones; of a scan whose thin parts are far surfaces, most lie on planes.  Cells are of 5, 10 or 20 cm, the
+    finest of which half the points have 12 around them.  Memory: 16 bytes for each cell, some 100 for each thin point.
+    """
+    cells = _count(chunks, low, high, metres_per_unit)
+    if cells is None:
+        return np.zeros(0, dtype=np.uint64)
+    usual = cells.usual()
+    few = _few(_TO_TAKE, usual)
+    count, thin_count = cells.counts.sum(), cells.counts[cells.around <= few].sum()
+    if usual < _USUAL or thin_count < max(_NEIGHBOURS + 1, _LEAST_SHARE * count):
+        return np.zeros(0, dtype=np.uint64)
+    found, thin_around = [], []
+    for points in chunks():
+        around = cells.around_each(cells.places(points))
+        found.append(points[around <= few])
+        thin_around.append(around[around <= few])
+    thin, around = np.concatenate(found), np.concatenate(thin_around)
+    surely = cells.places(thin[around <= _few(_TO_TELL, usual)])
+    strewn = _strewn(surely, _TO_TELL.flat).sum()
+    if strewn < max(1, _LEAST_SHARE * count, _LEAST_OF_THIN * len(surely)):
+        return np.zeros(0, dtype=np.uint64)
+    return np.unique(place_keys(thin[_strewn(cells.places(thin), _TO_TAKE.flat)]))
+
+
+def are_at(points: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """(n, 3) points, and ascending keys of places -> (n,) bool: whether a point is at one of them."""
+    if len(keys) == 0:
+        return np.zeros(len(points), dtype=bool)
+    asked = place_keys(points)
+    return np.asarray(keys[np.minimum(np.searchsorted(keys, asked), len(keys) - 1)] == asked)
+
+
+def without_outliers(cloud: PointCloud, metres_per_unit: float = 1.0) -> tuple[PointCloud, PointCloud]:
+    """(the cloud without what find_outliers finds, the outliers); finite points, in any unit."""
+    if len(cloud) == 0:
+        return cloud, cloud
+    points = cloud.points
+    starts = range(0, len(points), _PART_POINTS)
+    keys = find_outliers(
+        lambda: (points[start : start + _PART_POINTS] for start in starts),
+        points.min(axis=0),
+        points.max(axis=0),
+        metres_per_unit,
+    )
+    is_outlier = are_at(points, keys)
+    return (cloud.select(~is_outlier) if len(keys) else cloud), cloud.select(is_outlier)
+
+
+def _few(rule: _Rule, usual: float) -> float:
+    return min(_FEW, rule.share * usual)
+
+
+def _keys_of(places: np.ndarray) -> np.ndarray:
+    return pack_cells(np.floor(places).astype(np.int64))
+
+
+def _count(chunks: Chunks, low: np.ndarray, high: np.ndarray, metres_per_unit: float) -> _Cells | None:
+    """The finest cells that have the usual count, or the coarsest; None for scans of too many cells along an axis."""
+    low = np.asarray(low, dtype=np.float64)
+    edge_m, doubled = _FINEST_M, 0
+    if float(((high - low) * (metres_per_unit / edge_m)).max()) >= AXIS_LIMIT - 2:
+        return None
+    keys, counts = np.zeros(0, dtype=np.int64), np.zeros(0, dtype=np.int64)
+    pending: list[tuple[np.ndarray, np.ndarray]] = []
+
+    def merge() -> None:
+        nonlocal keys, counts, doubled
+        parts = [(keys, counts), *pending]
+        keys, counts = _summed(np.concatenate([each for each, _ in parts]), np.concatenate([each for _, each in parts]))
+        pending.clear()
+        while len(keys) > _MOST_CELLS and doubled < _DOUBLINGS:
+            doubled, (keys, counts) = doubled + 1, _halved(keys, counts)
+
+    for points in chunks():
+        found = np.floor((points - low) * (metres_per_unit / edge_m)).astype(np.int64) >> doubled
+        pending.append(_summed(pack_cells(found), np.ones(len(found), dtype=np.int64)))
+        if sum(len(each) for each, _ in pending) > max(_PENDING_CELLS, len(keys)):
+            merge()
+    merge()
+    while True:
+        per_unit = metres_per_unit / (edge_m * 2**doubled)
+        cells = _Cells(low, per_unit, keys, counts, _counts_around(keys, counts))
+        if doubled == _DOUBLINGS or len(keys) == 0 or cells.usual() >= _USUAL:
+            return cells if len(keys) else None
+        doubled, (keys, counts) = doubled + 1, _halved(keys, counts)
+
+
+def _summed(keys: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Each key once, ascending, with the sum of its counts."""
+    order = np.argsort(keys, kind="stable")
+    keys, counts = keys[order], counts[order]
+    starts = np.flatnonzero(np.concatenate([np.ones(min(1, len(keys)), dtype=bool), keys[1:] != keys[:-1]]))
+    return keys[starts], np.add.reduceat(counts, starts) if len(starts) else counts
+
+
+def _halved(keys: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The same of cells of twice the edge."""
+    return _summed(pack_cells(unpack_cells(keys) >> 1), counts)
+
+
+def _counts_around(keys: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """(C,) points in each cell and the 26 around it."""
+    passed = np.concatenate([[0], np.cumsum(counts)])
+    around = np.zeros(len(keys), dtype=np.int64)
+    for dx in (-1, 0, 1):
+        for dy in (-1, 0, 1):  # cells along z follow each other
+            first = np.searchsorted(keys, keys + key_shift(dx, dy, -1))
+            after = np.searchsorted(keys, keys + key_shift(dx, dy, 1), side="right")
+            around += passed[after] - passed[first]
+    return around
+
+
+def _strewn(places: np.ndarray, flat: float) -> np.ndarray:
+    """(n, 3) thin points, in cells -> (n,) bool: whether one lies on no plane with its neighbours, nor on one of theirs."""
+    if len(places) <= _NEIGHBOURS:
+        return np.zeros(len(places), dtype=bool)
+    tree = cKDTree(places)
+    middles, normals = np.empty_like(places), np.empty_like(places)
+    thickness, is_flat = np.empty(len(places)), np.empty(len(places), dtype=bool)
+    neighbours = np.empty((len(places), _NEIGHBOURS), dtype=np.int32)
+    for start in range(0, len(places), _PART):
+        part = slice(start, min(start + _PART, len(places)))
+        _, near = tree.query(places[part], _NEIGHBOURS + 1)
+        around = places[near]
+        middles[part] = around.mean(axis=1)
+        around -= middles[part, None]
+        spread, axes = np.linalg.eigh(np.einsum("nki,nkj->nij", around, around) / around.shape[1])
+        spread = np.sqrt(np.maximum(spread, 0.0))
+        thickness[part], normals[part] = spread[:, 0], axes[:, :, 0]
+        is_flat[part] = spread[:, 0] <= flat * spread[:, 2]
+        neighbours[part] = near[:, 1:]
+    on_plane = is_flat.copy()
+    for column in neighbours.T:
+        off = np.abs(np.einsum("ni,ni->n", normals[column], places - middles[column]))
+        on_plane |= is_flat[column] & (off <= 2 * thickness[column] + _OFF_PLANE)
+    return ~on_plane

@@ -1,0 +1,150 @@
+"""Outliers: what is strewn through space goes where there is much of it; far, thin, and cluttered parts of scans stay."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sparse_convonet.clouds import outliers
+from sparse_convonet.clouds.cleaning import clean_points
+from sparse_convonet.clouds.outliers import are_at, find_outliers, without_outliers
+from sparse_convonet.io.points import read_points
+from sparse_convonet.structures import PointCloud
+
+ROOM = np.array([6.0, 5.0, 3.0])
+
+
+def room(per_m2: float, rng: np.random.Generator) -> np.ndarray:
+    """Points of the six sides of a room, with noise of 5 mm."""
+    parts = []
+    for axis in range(3):
+        others = [each for each in range(3) if each != axis]
+        for side in (0.0, ROOM[axis]):
+            points = np.empty((int(per_m2 * np.prod(ROOM[others])), 3))
+            points[:, others] = rng.uniform(0, ROOM[others], (len(points), 2))
+            points[:, axis] = side
+            parts.append(points)
+    points = np.concatenate(parts)
+    return points + rng.normal(0, 0.005, points.shape)
+
+
+def strewn(count: int, rng: np.random.Generator) -> np.ndarray:
+    return rng.uniform(0.15, ROOM - 0.15, (count, 3))
+
+
+@pytest.mark.parametrize(("per_m2", "cell_m"), [(100, 0.2), (300, 0.1), (1000, 0.05), (5000, 0.05)])
+@pytest.mark.parametrize("share", [0.03, 0.15])
+def test_what_is_strewn_goes_and_what_is_surface_stays(per_m2: int, cell_m: float, share: float) -> None:
+    rng = np.random.default_rng(0)
+    real = room(per_m2, rng)
+    mess = strewn(int(share * len(real)), rng)
+    points = np.concatenate([real, mess])
+    kept, taken = without_outliers(PointCloud(points))
+    assert len(kept) + len(taken) == len(points)
+    gone = ~np.isin(points[:, 0], kept.points[:, 0])
+    apart = np.minimum(mess, ROOM - mess).min(axis=1) > 2 * cell_m  # what is nearer has a surface around it
+    assert gone[len(real) :][apart].mean() > 0.97 and gone[len(real) :].mean() > 0.6
+    assert gone[: len(real)].mean() < 0.01
+    assert np.array_equal(points[gone], taken.points)  # in their order
+
+
+def test_what_is_said_of_the_points_goes_with_them() -> None:
+    rng = np.random.default_rng(1)
+    points = np.concatenate([room(500, rng), strewn(4000, rng)])
+    cloud = PointCloud(points, (points % 1 * 255).astype(np.uint8), points + 1.0)
+    kept, taken = without_outliers(cloud)
+    assert len(taken) > 3000
+    for each in (kept, taken):
+        assert each.colours is not None and each.normals is not None
+        assert np.array_equal(each.colours, (each.points % 1 * 255).astype(np.uint8))
+        assert np.array_equal(each.normals, each.points + 1.0)
+
+
+def test_few_are_left_in_and_a_scan_without_any_is_the_same_object() -> None:
+    rng = np.random.default_rng(2)
+    real = room(1000, rng)
+    for mess in (0, len(real) // 100):
+        cloud = PointCloud(np.concatenate([real, strewn(mess, rng)]))
+        kept, taken = without_outliers(cloud)
+        assert kept is cloud and len(taken) == 0
+
+
+def test_a_wall_a_hundred_times_as_thin_stays() -> None:
+    rng = np.random.default_rng(3)
+    near = room(2000, rng)
+    far = np.concatenate(
+        [rng.uniform([10, 0, 0], [10, 40, 8], (6400, 3)), rng.uniform([7, 0, 0], [10, 40, 0], (2400, 3))]
+    )
+    far += rng.normal(0, 0.01, far.shape)
+    scan = np.concatenate([near, far])
+    assert len(without_outliers(PointCloud(scan))[1]) == 0
+    mess = strewn(len(scan) // 5, rng)
+    taken = without_outliers(PointCloud(np.concatenate([scan, mess])))[1]
+    assert np.isin(mess[:, 0], taken.points[:, 0]).mean() > 0.9
+    assert np.isin(far[:, 0], taken.points[:, 0]).mean() < 0.05
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(0.001, (0, 0, 0)), (0.3048, (0, 0, 0)), (1.0, (5e5, 5.4e6, 300.0))])
+def test_units_and_origin_change_little(scale: float, shift: tuple[float, float, float]) -> None:
+    rng = np.random.default_rng(4)
+    points = np.concatenate([room(800, rng), strewn(10_000, rng)])
+    expected = len(without_outliers(PointCloud(points))[1])
+    assert expected > 9000
+    found = len(without_outliers(PointCloud(points / scale + shift), scale)[1])
+    assert abs(found - expected) < 0.02 * expected
+
+
+def test_parts_change_nothing_nor_do_fewer_cells_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(5)
+    points = np.concatenate([room(1000, rng), strewn(15_000, rng)])
+    points = points[rng.permutation(len(points))]
+    low, high = points.min(axis=0), points.max(axis=0)
+
+    def found(part: int) -> np.ndarray:
+        return find_outliers(lambda: np.array_split(points, range(part, len(points), part)), low, high, 1.0)
+
+    expected = found(len(points))
+    assert are_at(points, expected).sum() > 13_000
+    monkeypatch.setattr(outliers, "_PENDING_CELLS", 1000)
+    monkeypatch.setattr(outliers, "_PART", 777)
+    assert np.array_equal(found(7919), expected)
+    monkeypatch.setattr(outliers, "_MOST_CELLS", 40_000)  # then cells are larger, in whatever parts
+    assert np.array_equal(found(7919), found(len(points)))
+    assert not np.array_equal(found(7919), expected) and are_at(points, found(7919)).sum() > 10_000
+
+
+def test_nothing_is_told_of_few_points_one_place_huge_extents_or_a_scatter_alone() -> None:
+    rng = np.random.default_rng(6)
+    apart = np.concatenate([room(300, rng), [[1e7, 0, 0]]])  # too many cells along an axis
+    for points in (
+        np.zeros((0, 3)),
+        np.zeros((100, 3)),
+        rng.uniform(0, 1, (10, 3)),
+        apart,
+        rng.uniform(0, 9, (5000, 3)),
+    ):
+        cloud = PointCloud(points)
+        kept, taken = without_outliers(cloud)
+        assert kept is cloud and len(taken) == 0
+
+
+@pytest.mark.parametrize(
+    "name", ["two_storey_hall.laz", "lidar_room.pcd", "stair_hall_scan.npz", "apartment_pair.npz", "roma_court_2cm.laz"]
+)
+def test_real_scans_lose_nothing(shared_data: Path, name: str) -> None:
+    cloud, _ = clean_points(read_points(shared_data / "real" / name))
+    assert without_outliers(cloud)[0] is cloud
+
+
+def test_a_real_scan_in_the_rain_loses_the_rain(shared_data: Path) -> None:
+    rng = np.random.default_rng(7)
+    cloud, _ = clean_points(read_points(shared_data / "real" / "two_storey_hall.laz"))
+    ends = cloud.points[rng.integers(len(cloud), size=len(cloud) // 5)]
+    start = np.median(cloud.points, axis=0)
+    drops = start + (ends - start) * rng.uniform(0.2, 0.95, (len(ends), 1))
+    kept = without_outliers(PointCloud(np.concatenate([cloud.points, drops])))[0]
+    gone = ~np.isin(drops[:, 0], kept.points[:, 0])
+    assert gone.mean() > 0.6  # others are beside surfaces, or dense where all rays begin
+    assert len(kept) - (~gone).sum() > 0.98 * len(cloud)
