@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +26,22 @@ def require_ezdxf() -> Any:
 def write_dxf(path: Path, plans: Sequence[StoreyPlan]) -> None:
     """Write all storeys, metres, in the coordinates of the plans (plan_frame.PlanFrame), as float64."""
     ezdxf = require_ezdxf()
+    with _without_dates(ezdxf):
+        _drawing(ezdxf, plans).saveas(path)
+
+
+@contextmanager
+def _without_dates(ezdxf: Any) -> Iterator[None]:
+    """So that the same plan is the same file: no time of writing, no new GUID."""
+    before = ezdxf.options.write_fixed_meta_data_for_testing
+    ezdxf.options.write_fixed_meta_data_for_testing = True
+    try:
+        yield
+    finally:
+        ezdxf.options.write_fixed_meta_data_for_testing = before
+
+
+def _drawing(ezdxf: Any, plans: Sequence[StoreyPlan]) -> Any:
     document = ezdxf.new("R2010", setup=False)
     document.header["$INSUNITS"] = _METRES
     document.header["$MEASUREMENT"] = 1
@@ -48,7 +65,7 @@ def write_dxf(path: Path, plans: Sequence[StoreyPlan]) -> None:
                 space.add_lwpolyline(ring, close=True, dxfattribs={"layer": layers["ROOMS"], **height})
             words = f"{room.number}: {room.outline.area:.1f} m2"
             _write(space, words, room.label_place, layers["TEXT"], plan.floor_z, _TEXT_M)
-    document.saveas(path)
+    return document
 
 
 def _rings(area: Polygon) -> Iterator[np.ndarray]:

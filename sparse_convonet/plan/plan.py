@@ -95,7 +95,7 @@ def require_memory(plan: Plan, budget_bytes: int, *, was_asked: bool) -> None:
             remedy = "allow that much with --memory" if was_asked else "free some, or use a machine with more"
         raise ValueError(
             f"memory: expected at least {_gigabytes(plan.memory_bytes)} GB for voxels of "
-            f"{plan.voxel_size_m:g} m{how}, found {budget_bytes / 1e9:.1f} GB {'allowed' if was_asked else 'available'}; "
+            f"{plan.voxel_size_m:g} m{how}, found {budget_bytes / 1e9:.3g} GB {'allowed' if was_asked else 'available'}; "
             f"{remedy}"
         )
 

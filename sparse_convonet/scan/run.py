@@ -67,17 +67,17 @@ def reconstruct_scan(request: ScanRequest) -> dict[str, Any]:
     compile_ahead()
     trained = load_model(request.model, engine=request.engine, device=request.device)
     tell_model(trained, request.device)
-    budget = memory_budget(request.settings.memory_bytes)
+    budget, is_new = memory_budget(request.settings.memory_bytes), not request.out.exists()
     with closing(runner_for(request.cluster)) as runner, StageBars() as bars:
         tell = _teller(request, budget, bars)
         gathered = gather(request, trained, budget, runner, tell, bars)
         watch.lap("read")
         try:
             report = _make(request, trained, gathered, crs, watch, bars)
-        except NoSurfaceError:  # there is nothing to go on with
-            if gathered.work is not None and request.work is None:
-                gathered.work.remove()
-            if request.out.is_dir() and not any(request.out.iterdir()):
+        except BaseException as error:
+            if isinstance(error, NoSurfaceError) and gathered.work is not None and request.work is None:
+                gathered.work.remove()  # there is nothing to go on with
+            if is_new and request.out.is_dir() and not any(request.out.iterdir()):
                 request.out.rmdir()
             raise
     if gathered.work is not None:

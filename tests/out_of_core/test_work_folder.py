@@ -188,7 +188,7 @@ def test_a_budget_that_no_tile_fits_is_refused_with_voxels_that_would(request_on
     request = replace(request_on_disk, settings=replace(SETTINGS, memory_bytes=1_000_000))
     with pytest.raises(
         ValueError,
-        match=r"in tiles of \d+ voxels, which take the least, found 0.0 GB allowed; allow that much",
+        match=r"in tiles of \d+ voxels, which take the least, found 0.001 GB allowed; allow that much",
     ):
         reconstruct_scan(request)
 

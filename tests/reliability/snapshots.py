@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import re
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +12,6 @@ from PIL import Image
 
 _COSTS = ("seconds", "peak_bytes", "cuda_bytes", "peak_memory_bytes", "predicted")
 _SHOWS_COSTS = ("bars.png", "index.html", "page.html")
-# Dates and random identifiers, which the format of DXF asks for.
-_OF_THIS_DXF = re.compile(r"\{[0-9A-F-]{36}\}|^\d{7}\.\d+$|@ \d{4}-\d\d-\d\dT\S+", re.MULTILINE)
 _UNMADE = "not there"
 
 
@@ -46,8 +43,6 @@ def _content(path: Path) -> str:
         found = json.loads(path.read_text())
         # A comparison's run.json says what is being run, and at the end what it cost.
         return json.dumps(_without_costs(found["identity"] if path.name == "run.json" else found), sort_keys=True)
-    if path.suffix == ".dxf":
-        return _OF_THIS_DXF.sub("", path.read_text(encoding="utf-8"))
     if path.suffix in (".csv", ".md"):
         return _columns(path)
     return path.read_bytes().hex()

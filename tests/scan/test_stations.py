@@ -124,6 +124,22 @@ def test_an_input_that_is_missing_leaves_nothing_behind_on_the_disk(request_of_t
     assert not request_of_two.out.exists()
 
 
+@pytest.mark.parametrize("was_there", [False, True])
+def test_a_run_that_is_stopped_leaves_no_empty_folder(
+    request_of_two: ScanRequest, was_there: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stopped(*_: object) -> None:
+        request_of_two.out.mkdir(exist_ok=True)  # as a file of a temporary name would have it
+        raise KeyboardInterrupt
+
+    if was_there:
+        request_of_two.out.mkdir()
+    monkeypatch.setattr("sparse_convonet.reconstruct.whole_scan.WholeScan.find_surface", stopped)
+    with pytest.raises(KeyboardInterrupt):
+        reconstruct_scan(request_of_two)
+    assert request_of_two.out.exists() == was_there
+
+
 def test_a_station_may_begin_with_a_minus() -> None:
     options = _parser().parse_args(["a.ply", "--out", "out", "--station", "-1.5,0,2", "--station", "-2,-3e0,.5"])
     assert [station(text) for text in options.station] == [(-1.5, 0.0, 2.0), (-2.0, -3.0, 0.5)]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import sys
+import time
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
@@ -13,6 +14,7 @@ import ezdxf
 import numpy as np
 import pytest
 
+from sparse_convonet.floor_plan.dxf import write_dxf
 from sparse_convonet.io.points import write_points
 from sparse_convonet.out_of_core.tiles import plan_tiles
 from sparse_convonet.structures import PointCloud
@@ -84,6 +86,13 @@ def test_the_drawing_for_cad_is_in_metres_and_keeps_a_tenth_of_a_millimetre_far_
     (text,) = document.modelspace().query('TEXT[layer=="S1_TEXT"]')
     assert text.dxf.text == f"1: {room['area_m2']:.1f} m2"
     assert len(document.modelspace().query('LWPOLYLINE[layer=="S1_WALLS"]')) >= 2  # outer and inner outline
+
+
+def test_the_same_plan_is_the_same_drawing(tmp_path: Path) -> None:
+    for name in ("a.dxf", "b.dxf"):
+        write_dxf(tmp_path / name, [])
+        time.sleep(0.01)  # dates are written to less than a millisecond
+    assert (tmp_path / "a.dxf").read_bytes() == (tmp_path / "b.dxf").read_bytes()
 
 
 def test_the_drawing_to_print_shows_walls_rooms_a_scale_and_says_what_it_is(out: Path) -> None:
