@@ -1,4 +1,4 @@
-"""Points to voxels: packed keys, one sort, a cap on the points of a voxel."""
+"""Points to voxels: packed keys, one sort, a cap on the points of a voxel, fewer points where there are many."""
 
 from __future__ import annotations
 
@@ -14,7 +14,12 @@ from sparse_convonet.engine.compiled_loops import compiled_loops_take
 from sparse_convonet.runtime.threads import run_ranges
 
 _HASH_STEPS_PER_VOXEL = 1024
+_HASH_BITS = 24  # of the positions' hash, the highest, decide whether a point goes where there are many
 _VOXELS_PER_PART = 16384
+# A network in use is shown so many points for each occupied voxel in the mean of a block of 8^3 voxels.  With many more,
+# the tails of the noise fill voxels beside those of the surface, which are surface to a network that saw few such scans.
+MEAN_POINTS = 3.0
+THINNED_BLOCK = 8
 
 
 @dataclass(frozen=True)
@@ -34,11 +39,15 @@ class Voxels:
     rows: torch.Tensor
 
 
-def voxelise(points_voxel: torch.Tensor, batch: torch.Tensor, points_per_voxel: int) -> Voxels:
+def voxelise(
+    points_voxel: torch.Tensor, batch: torch.Tensor, points_per_voxel: int, mean_points: float | None = None
+) -> Voxels:
     """Group points (N, 3), in voxel coordinates, of scenes `batch` (N,) int64 by voxel.
 
     At most `points_per_voxel` points of a voxel are kept.  Which ones depends on their positions
-    alone (a hash decides), so the order of the points does not matter.  Raises ValueError where
+    alone (a hash decides), so the order of the points does not matter.  mean_points: where the voxels of a block of
+    THINNED_BLOCK voxels along each axis hold more in the mean, so many are kept, and voxels without any are not there; what
+    a block keeps depends on its own points alone.  None: all.  Raises ValueError where
     coordinates leave the range of the keys (see coordinates.pack_keys).
     """
     index = torch.floor(points_voxel)
@@ -47,6 +56,8 @@ def voxelise(points_voxel: torch.Tensor, batch: torch.Tensor, points_per_voxel: 
     in_one_pass = compiled_loops_take(keys)  # elsewhere sorting chooses the same points
     order = torch.argsort(keys, stable=True) if in_one_pass else _order_by_voxel_and_hash(keys, offsets)
     unique, counts = torch.unique_consecutive(keys[order], return_counts=True)
+    if mean_points is not None:
+        unique, counts, order = _thinned(unique, counts, order, offsets, mean_points)
     coordinates, kept_counts = unpack_keys(unique).to(torch.int32), counts.clamp(max=points_per_voxel)
     if in_one_pass:
         rows, owner = _keep_lowest(offsets, order, counts, kept_counts, points_per_voxel)
@@ -56,6 +67,28 @@ def voxelise(points_voxel: torch.Tensor, batch: torch.Tensor, points_per_voxel: 
         keep = torch.arange(len(order), device=keys.device) - first[owner] < points_per_voxel
         rows, owner = order[keep], owner[keep]
     return Voxels(coordinates=coordinates, offsets=offsets[rows], counts=kept_counts, owner=owner, rows=rows)
+
+
+def _thinned(
+    unique: torch.Tensor, counts: torch.Tensor, order: torch.Tensor, offsets: torch.Tensor, mean_points: float
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+    """Keys of the voxels (V,), counts (V,) and points by voxel (N,) without what blocks hold beyond the mean."""
+    coordinates = unpack_keys(unique)
+    coordinates[:, 1:] = torch.div(coordinates[:, 1:], THINNED_BLOCK, rounding_mode="floor")
+    _, block = torch.unique(pack_keys(coordinates), return_inverse=True)  # (V,)
+    held = torch.zeros(int(block.max()) + 1 if len(block) else 0, dtype=torch.int64, device=block.device)
+    held.scatter_add_(0, block, counts)
+    share = (mean_points * torch.bincount(block).double() / held)[block]  # (V,)
+    if bool((share >= 1).all()):
+        return unique, counts, order
+    owner = torch.repeat_interleave(torch.arange(len(unique), device=unique.device), counts)
+    chance = _position_hash(offsets[order]) >> (63 - _HASH_BITS)
+    kept = chance < share[owner] * (1 << _HASH_BITS)
+    some = torch.zeros(len(held), dtype=torch.bool, device=block.device)
+    some[block[owner[kept]]] = True
+    kept |= ~some[block[owner]]  # of points at one place all would go
+    left = torch.bincount(owner[kept], minlength=len(unique))
+    return unique[left > 0], left[left > 0], order[kept]
 
 
 def _order_by_voxel_and_hash(keys: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:
@@ -84,7 +117,8 @@ def _keep_lowest(
 def _position_hash(offsets: torch.Tensor) -> torch.Tensor:
     """(N, 3) float32 -> (N,) int64 pseudo-random values that depend on the positions only.
 
-    Positions count in coarse steps, so that rounding in a scan far from its origin changes no choice.
+    None is negative, and each of the other 63 bits is as often set as not.  Positions count in coarse steps, so that
+    rounding in a scan far from its origin changes no choice.
     """
     bits = torch.floor(offsets * _HASH_STEPS_PER_VOXEL).to(torch.int64)
     mixed = bits[:, 0] * 73856093 ^ bits[:, 1] * 19349663 ^ bits[:, 2] * 83492791

@@ -16,7 +16,7 @@ from sparse_convonet.encode.hints import HINTS
 from sparse_convonet.encode.pointnet import LocalPoolPointNet
 from sparse_convonet.encode.sparse_unet import SparseUNet
 from sparse_convonet.encode.voxel_cells import VoxelCells
-from sparse_convonet.encode.voxelise import voxelise
+from sparse_convonet.encode.voxelise import MEAN_POINTS, Voxels, voxelise
 from sparse_convonet.engine.convolution import convolve
 from sparse_convonet.fields.sparse import Level, SparseField
 from sparse_convonet.model.network import OccupancyNetwork
@@ -98,7 +98,7 @@ class SparseOccupancyNetwork(OccupancyNetwork):
         """
         if context is None:
             context = self.look_around(points_voxel, batch, hints)
-        voxels = voxelise(points_voxel, batch, self.points_per_voxel)
+        voxels = self.voxelise(points_voxel, batch)
         kept_hints = None if hints is None else hints[voxels.rows]
         add_context = None if context is None else self.context_adder(context)
         tensors = self.unet(self.pointnet(voxels, kept_hints), voxels.coordinates, add_context)
@@ -107,6 +107,11 @@ class SparseOccupancyNetwork(OccupancyNetwork):
             keys, order = torch.sort(pack_keys(tensor.C))
             levels.append(Level(2**level, keys, self.project(level, tensor.F)[order]))
         return SparseField(tuple(levels))
+
+    def voxelise(self, points_voxel: torch.Tensor, batch: torch.Tensor) -> Voxels:
+        """The points that the network is shown: in training, where scans are as dense as they are made, up to a cap; in
+        use besides, up to a mean."""
+        return voxelise(points_voxel, batch, self.points_per_voxel, None if self.training else MEAN_POINTS)
 
     def context_adder(self, context: Context) -> Callable[[Any], Any]:
         """What gives the coarsest cells their context (see SparseUNet.go_down)."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import pytest
 import torch
 
@@ -9,6 +11,7 @@ from sparse_convonet.coordinates import AXIS_LIMIT, pack_keys, unpack_keys
 from sparse_convonet.encode.scatter import segment_max, segment_mean
 from sparse_convonet.encode.voxelise import voxelise
 from sparse_convonet.engine.compiled_loops import without_compiled_loops
+from tests.small_network import network
 
 
 def random_points(count: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor]:
@@ -77,3 +80,55 @@ def test_one_compiled_pass_keeps_what_sorting_keeps(cap: int, count: int) -> Non
         by_sorting = voxelise(points, batch, points_per_voxel=cap)
     for name in ("coordinates", "offsets", "counts", "owner"):
         assert torch.equal(getattr(compiled, name), getattr(by_sorting, name)), name
+
+
+def noisy_wall(per_voxel: float, generator: torch.Generator) -> torch.Tensor:
+    """Points of a wall of 64 x 64 voxels, some 12 voxels from the origin, with noise of half a voxel."""
+    points = torch.rand(int(64 * 64 * per_voxel), 3, generator=generator, dtype=torch.float64) * 64
+    points[:, 0] = 12.5 + 0.5 * torch.randn(len(points), generator=generator, dtype=torch.float64)
+    return points
+
+
+@pytest.mark.parametrize("compiled", [True, False])
+def test_where_there_are_many_the_mean_is_kept_and_the_tails_of_the_noise_go(compiled: bool) -> None:
+    generator = torch.Generator().manual_seed(0)
+    dense, thin = noisy_wall(40, generator), noisy_wall(2, generator) + torch.tensor([64.0, 0, 0])
+    points = torch.cat([dense, thin])
+    points = points[torch.randperm(len(points), generator=generator)]
+    batch = torch.zeros(len(points), dtype=torch.int64)
+    with contextlib.nullcontext() if compiled else without_compiled_loops():
+        every, some = (voxelise(points, batch, 1000, mean) for mean in (None, 3.0))
+    of_dense, of_thin = (some.coordinates[:, 1] < 40), (some.coordinates[:, 1] >= 40)
+    occupied = int((every.coordinates[:, 1] < 40).sum())
+    assert int(some.counts[of_dense].sum()) == pytest.approx(3.0 * occupied, rel=0.02) and 6 * occupied < len(dense)
+    assert some.counts[of_thin].sum() == len(thin)  # of blocks of their own, which hold few
+    tails = (every.coordinates[:, 1] == 10) | (every.coordinates[:, 1] == 14)  # beyond 1.5 voxels
+    tails_left = (some.coordinates[:, 1] == 10) | (some.coordinates[:, 1] == 14)
+    assert tails_left.sum() < 0.5 * tails.sum()
+    wall = (some.coordinates[:, 1] == 12).sum()
+    assert wall > 0.99 * 64 * 64
+    given = points[some.rows]
+    torch.testing.assert_close(some.offsets.double(), given - given.floor() - 0.5, atol=1e-6, rtol=0)
+    assert torch.equal(some.coordinates[some.owner, 1:].long(), given.floor().long())
+
+
+def test_what_a_block_keeps_depends_on_its_own_points_alone_and_not_on_their_order() -> None:
+    generator = torch.Generator().manual_seed(0)
+    points = noisy_wall(30, generator)
+    batch = torch.zeros(len(points), dtype=torch.int64)
+    whole = voxelise(points, batch, 8, 3.0)
+    order = torch.randperm(len(points), generator=generator)
+    assert torch.equal(voxelise(points[order], batch, 8, 3.0).offsets, whole.offsets)
+    inside = (points[:, 1] >= 16) & (points[:, 1] < 40)  # whole blocks
+    part = voxelise(points[inside], batch[inside], 8, 3.0)
+    own = (whole.coordinates[:, 2] >= 16) & (whole.coordinates[:, 2] < 40)
+    assert torch.equal(part.coordinates, whole.coordinates[own]) and torch.equal(part.counts, whole.counts[own])
+    assert torch.equal(part.offsets, whole.offsets[own[whole.owner]])
+
+
+def test_a_network_is_shown_all_in_training_and_fewer_in_use() -> None:
+    generator = torch.Generator().manual_seed(0)
+    points = noisy_wall(30, generator)
+    shown = network().eval()
+    batch = torch.zeros(len(points), dtype=torch.int64)
+    assert len(shown.voxelise(points, batch).coordinates) < len(shown.train().voxelise(points, batch).coordinates)

@@ -13,6 +13,7 @@ from sparse_convonet.cluster import LocalRunner, TaskNeeds
 from sparse_convonet.config.experiment import ExperimentConfig
 from sparse_convonet.config.models import SparseModelConfig
 from sparse_convonet.coordinates import VoxelFrame
+from sparse_convonet.encode.voxelise import voxelise
 from sparse_convonet.io.points import write_points
 from sparse_convonet.model.weights import save_weights
 from sparse_convonet.out_of_core.points.store_points import store_points
@@ -29,11 +30,13 @@ VOXEL_M = 0.1
 CONTEXT = replace(MODEL, widths=(8, 8, 8), context_widths=(8, 8), point_hints=True)
 
 
-def prepare(folder: Path, rng: np.random.Generator, config: SparseModelConfig) -> tuple[Work, np.ndarray]:
+def prepare(
+    folder: Path, rng: np.random.Generator, config: SparseModelConfig, count: int = 800
+) -> tuple[Work, np.ndarray]:
     """A work folder with sheets of points in a cube of 3 m, and the points in voxels (N, 3)."""
     folder.mkdir()
     scan = folder / "scan.npz"
-    write_points(scan, PointCloud(sheets(rng, 1.5, 800)))
+    write_points(scan, PointCloud(sheets(rng, 1.5, count)))
     store, *_ = store_points([scan], folder / POINTS, up="z", scale=1.0)
     made = network(config)
     save_weights(made.state_dict(), ExperimentConfig(model=config), folder / MODEL_FILE, threshold=0.5, record={})
@@ -64,6 +67,21 @@ def test_the_field_through_the_disk_is_that_in_memory(tmp_path: Path, rng: np.ra
     torch.nn.init.zeros_(work.network.take_context.weight)
     with pytest.raises(AssertionError):  # the context counts
         assert_same_field(work.network.encode(torch.from_numpy(points), batch), whole)
+
+
+@torch.no_grad()
+def test_of_a_dense_scan_tiles_show_the_network_the_points_that_it_is_shown_in_memory(
+    tmp_path: Path, rng: np.random.Generator
+) -> None:
+    work, points = prepare(tmp_path / "work", rng, CONTEXT, 200_000)
+    batch = torch.zeros(len(points), dtype=torch.int64)
+    every = voxelise(torch.from_numpy(points), batch, 1000)
+    shown = work.network.voxelise(torch.from_numpy(points), batch)
+    assert len(shown.coordinates) < len(every.coordinates) - 1000
+    tiles = tiles_of(work, points)
+    encode_all(tmp_path / "work", work.network.unet, tiles, LocalRunner(), TaskNeeds(), lambda stage, share: None)
+    everywhere = np.full(3, -32), np.full(3, 80)
+    assert_same_field(field_around(work, *everywhere), work.network.encode(torch.from_numpy(points), batch))
 
 
 @torch.no_grad()
