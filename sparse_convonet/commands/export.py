@@ -11,6 +11,7 @@ from sparse_convonet.runtime.cli import starting
 EXAMPLES = (
     "runs/building/best.safetensors --out building.safetensors",
     "runs/building/last.safetensors --out building.safetensors --overwrite",
+    "runs/further/best.safetensors --mean-with building_wide --out soup.safetensors",
 )
 
 
@@ -21,7 +22,7 @@ def main(arguments: list[str] | None = None) -> None:
     with starting():
         from sparse_convonet.model.weights import export_half
 
-    model = export_half(options.weights, options.out, options.tau)
+    model = export_half(options.weights, options.out, options.tau, options.mean_with)
     print(
         f"{options.out}: {options.out.stat().st_size / 1e6:.1f} MB, threshold {model.threshold}, {dict(model.record)}"
     )
@@ -33,6 +34,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--out", type=Path, required=True, help="the file to write")
     parser.add_argument(
         "--tau", type=float, help="occupancy probability of the surface; default: the one that validation found best"
+    )
+    parser.add_argument(
+        "--mean-with",
+        metavar="WEIGHTS",
+        help="write the mean with these: a file or a shipped model that this training began with (a model soup)",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace an existing file")
     return parser

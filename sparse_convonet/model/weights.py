@@ -72,12 +72,19 @@ def save_weights(
         save_file({name: stored(value) for name, value in values.items()}, temporary, metadata=header)
 
 
-def export_half(weights: str | Path, out: Path, threshold: float | None = None) -> TrainedModel:
+def export_half(
+    weights: str | Path, out: Path, threshold: float | None = None, mean_with: str | Path | None = None
+) -> TrainedModel:
     """Write the weights of a training run as a small file to ship, matrices in half precision; returns what was written.
 
     threshold: tau, a probability; None: the one that validation found best.  Raises ValueError for one that is none.
+    mean_with: weights that this training began with, or another that began with the same: the mean of both is written,
+    which often keeps what either is good at (Wortsman et al., Model soups, ICML 2022).  Its validation IoU is not known,
+    so the record has none.  Raises ValueError where that is a model of another configuration.
     """
     model = load_model(weights)
+    if mean_with is not None:
+        model = _mean(model, load_model(mean_with))
     if threshold is not None:
         if not 0 < threshold < 1:
             raise ValueError(f"--tau: expected a probability above 0 and below 1, found {threshold:g}")
@@ -85,6 +92,20 @@ def export_half(weights: str | Path, out: Path, threshold: float | None = None) 
     values = model.network.state_dict()
     save_weights(values, model.config, out, threshold=model.threshold, record=model.record, half=True)
     return model
+
+
+def _mean(model: TrainedModel, other: TrainedModel) -> TrainedModel:
+    if model.config.model != other.config.model:
+        raise ValueError(
+            f"--mean-with: expected weights of the network of {model.name}, found another in {other.name}; "
+            "name two trainings that began with the same weights"
+        )
+    values, others = model.network.state_dict(), other.network.state_dict()
+    model.network.load_state_dict(
+        {name: (value + others[name]) / 2 if value.is_floating_point() else value for name, value in values.items()}
+    )
+    record = {name: value for name, value in model.record.items() if name != "validation_iou"}
+    return replace(model, record={**record, "mean_with": other.name})
 
 
 def pretrained_path(name: str) -> Path:
