@@ -18,7 +18,6 @@ import pytest
 from sparse_convonet.io.chunks import READ_SUFFIXES
 from tests.reliability import killing
 from tests.reliability.killing import ENVIRONMENT
-from tests.reliability.snapshots import snapshot
 from tests.soak.__main__ import main
 from tests.soak.doors import Doors
 from tests.soak.rounds import Folders, Round, Same, Soak
@@ -178,17 +177,6 @@ def test_other_bytes_and_other_files_than_the_first_time_are_found(folders: Fold
         "round 2 (scan, .ply): other bytes than before: mesh.ply",
         "round 3 (scan, .ply): other bytes than before: more.txt",
     ]
-
-
-def test_drawings_are_compared_but_for_their_dates_and_identifiers(tmp_path: Path) -> None:
-    def drawn(date: str, identifier: str, x: str) -> dict[str, str]:
-        lines = ["$TDCREATE", "40", date, "$FINGERPRINTGUID", "2", identifier, "LINE", "10", x]
-        (tmp_path / "floor_plan.dxf").write_text("\n".join(lines) + "\n")
-        return snapshot(tmp_path)
-
-    first = drawn("2461375.1952546295", "{3435A4E8-1746-4EAC-84D9-593CDF161B26}", "1.5")
-    assert drawn("2461375.1954050926", "{6F67E477-0797-43A7-9C86-75183BB56EF3}", "1.5") == first
-    assert drawn("2461375.1952546295", "{3435A4E8-1746-4EAC-84D9-593CDF161B26}", "1.25") != first
 
 
 def test_a_round_that_raises_is_found_and_the_next_goes_on(folders: Folders) -> None:

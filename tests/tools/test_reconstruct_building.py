@@ -266,7 +266,7 @@ def test_more_memory_than_there_is_is_refused_before_any_work(
 ) -> None:
     monkeypatch.setattr("sparse_convonet.plan.plan.available_memory_bytes", lambda: 300_000_000)
     said = refusal(capsys, TOOL, scan, "--out", tmp_path / "out", "--up", "z")
-    assert "which take the least, found 0.3 GB available; free some, or use a machine with more" in said
+    assert "which take the least, found 0.27 GB available; free some, or use a machine with more" in said
     assert not (tmp_path / "out").exists()
 
 
