@@ -22,6 +22,14 @@ def place_keys(points: np.ndarray) -> np.ndarray:
     return keys
 
 
+def are_at(points: np.ndarray, keys: np.ndarray) -> np.ndarray:
+    """(N, 3) points, and ascending place_keys (K,) -> (N,) bool: whether a point is at one of those places."""
+    if len(keys) == 0:
+        return np.zeros(len(points), dtype=bool)
+    asked = place_keys(points)
+    return np.asarray(keys[np.minimum(np.searchsorted(keys, asked), len(keys) - 1)] == asked)
+
+
 def repeats_earlier(points: np.ndarray) -> np.ndarray:
     """(N, 3) -> (N,) bool: whether the point repeats an earlier one exactly."""
     keys = place_keys(points)

@@ -2,7 +2,7 @@
 
 A network takes a few of them for nothing, and builds surface around many.  Rusu and Cousins (3D is here: Point Cloud
 Library, ICRA 2011) leave out what has few neighbours; that also takes the far and thin parts of a scan.  Here a point
-must besides lie on no plane with its like, and a scan be one in which nearly all that is thin lies so.
+must besides lie on no plane with its like, and a scan be one in which at least half of what is thin lies so.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from sparse_convonet.clouds.coincidence import place_keys
+from sparse_convonet.clouds.coincidence import are_at, place_keys
 from sparse_convonet.coordinates import AXIS_LIMIT, key_shift, pack_cells, unpack_cells
 from sparse_convonet.structures import PointCloud
 
@@ -101,14 +101,6 @@ def find_outliers(chunks: Chunks, low: np.ndarray, high: np.ndarray, metres_per_
     if strewn < max(1, _LEAST_SHARE * count, _LEAST_OF_THIN * len(surely)):
         return np.zeros(0, dtype=np.uint64)
     return np.unique(place_keys(thin[_strewn(cells.places(thin), _TO_TAKE.flat)]))
-
-
-def are_at(points: np.ndarray, keys: np.ndarray) -> np.ndarray:
-    """(n, 3) points, and ascending keys of places -> (n,) bool: whether a point is at one of them."""
-    if len(keys) == 0:
-        return np.zeros(len(points), dtype=bool)
-    asked = place_keys(points)
-    return np.asarray(keys[np.minimum(np.searchsorted(keys, asked), len(keys) - 1)] == asked)
 
 
 def without_outliers(cloud: PointCloud, metres_per_unit: float = 1.0) -> tuple[PointCloud, PointCloud]:

@@ -38,6 +38,19 @@ class Voxels:
     owner: torch.Tensor
     rows: torch.Tensor
 
+    def within(self, low: torch.Tensor, high: torch.Tensor) -> Voxels:
+        """Those in a box of voxels, low (3,) <= index < high (3,), of whatever scene."""
+        index = self.coordinates[:, 1:]
+        inside = ((index >= low) & (index < high)).all(dim=1)
+        kept, number = inside[self.owner], torch.cumsum(inside, 0) - 1
+        return Voxels(
+            self.coordinates[inside],
+            self.offsets[kept],
+            self.counts[inside],
+            number[self.owner[kept]],
+            self.rows[kept],
+        )
+
 
 def voxelise(
     points_voxel: torch.Tensor, batch: torch.Tensor, points_per_voxel: int, mean_points: float | None = None

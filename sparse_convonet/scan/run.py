@@ -74,12 +74,13 @@ def reconstruct_scan(request: ScanRequest) -> dict[str, Any]:
         watch.lap("read")
         try:
             report = _make(request, trained, gathered, crs, watch, bars)
-        except BaseException as error:
-            if isinstance(error, NoSurfaceError) and gathered.work is not None and request.work is None:
-                gathered.work.remove()  # there is nothing to go on with
-            if is_new and request.out.is_dir() and not any(request.out.iterdir()):
-                request.out.rmdir()
+        except NoSurfaceError:  # there is nothing to go on with
+            if gathered.work is not None and request.work is None:
+                gathered.work.remove()
             raise
+        finally:
+            if is_new and request.out.is_dir() and not any(request.out.iterdir()):  # nothing came of it
+                request.out.rmdir()
     if gathered.work is not None:
         gathered.work.remove()
     prj = [] if report["input"]["crs"] is None else [PRJ_FILE]

@@ -9,7 +9,8 @@ import pytest
 
 from sparse_convonet.clouds import outliers
 from sparse_convonet.clouds.cleaning import clean_points
-from sparse_convonet.clouds.outliers import are_at, find_outliers, without_outliers
+from sparse_convonet.clouds.coincidence import are_at
+from sparse_convonet.clouds.outliers import find_outliers, without_outliers
 from sparse_convonet.io.points import read_points
 from sparse_convonet.structures import PointCloud
 

@@ -234,7 +234,6 @@ def test_a_stage_that_reads_a_cell_less_around_its_tile_differs(
         return reach(each, unet) - (1 << each.level + each.up if each == stage else 0)
 
     monkeypatch.setattr(Stage, "reach", less)
-    monkeypatch.setattr(encoding, "THINNED_BLOCK", 1)  # or whole blocks are read, which are enough
     encode_all(work.folder, work.network.unet, work.encoded, LocalRunner(), NEEDS, silent)
     forget_work()
     tiled = encoding.field_around(OpenWork(work.folder), np.full(3, -64), np.full(3, 96))

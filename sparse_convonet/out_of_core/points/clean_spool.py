@@ -22,9 +22,9 @@ from sparse_convonet.clouds.cleaning import (
     suspected_no_return,
     too_large,
 )
-from sparse_convonet.clouds.coincidence import place_keys
+from sparse_convonet.clouds.coincidence import are_at, place_keys
 from sparse_convonet.clouds.ghosts import GhostCells, find_ghosts
-from sparse_convonet.clouds.outliers import are_at, find_outliers
+from sparse_convonet.clouds.outliers import find_outliers
 from sparse_convonet.out_of_core.points.spool import CHUNK_POINTS, PointSpool, chunks_of
 from sparse_convonet.runtime.progress import Progress, untold
 from sparse_convonet.structures import PointCloud
@@ -53,7 +53,7 @@ class Kept:
         """(N, 3) -> (n,) int64, those that stay."""
         rows = np.flatnonzero(finite_rows(points))
         if len(self.no_return):
-            rows = rows[~np.isin(place_keys(points[rows]), self.no_return)]
+            rows = rows[~are_at(points[rows], self.no_return)]
         if self.any_too_large:
             rows = rows[~too_large(points[rows])]
         if len(self.far_cells) and self.bulk is not None:

@@ -160,7 +160,10 @@ def _down(work: Work, tile: TileName, stage: Stage, around: tuple[np.ndarray, np
         observed = work.observed_within(first * THINNED_BLOCK, last * THINNED_BLOCK)  # whole blocks, or others are kept
         if len(observed.points) == 0:
             return None
-        voxels = network.voxelise(observed.points, observed.batch)
+        low, high = (torch.from_numpy(corner).to(observed.points.device) for corner in around)
+        voxels = network.voxelise(observed.points, observed.batch).within(low, high)
+        if len(voxels.counts) == 0:
+            return None
         hints = None if observed.hints is None else observed.hints[voxels.rows]
         del observed
         x = network.unet.engine.SparseTensor(network.pointnet(voxels, hints), coordinates=voxels.coordinates)
