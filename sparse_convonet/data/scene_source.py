@@ -15,7 +15,7 @@ from sparse_convonet.data.buildings.building import make_building
 from sparse_convonet.data.buildings.room import make_room
 from sparse_convonet.data.furniture.library import FurnitureLibrary
 from sparse_convonet.data.large.large_scenes import make_large_scene
-from sparse_convonet.data.scanner.crop_errors import draw_hints, with_errors
+from sparse_convonet.data.scanner.crop_errors import draw_hints, noisier, with_errors
 from sparse_convonet.data.scanner.virtual_scanner import ScannerSettings, VirtualScanner
 from sparse_convonet.data.scanner.visible_surface import SeenPoints, draw_seen
 from sparse_convonet.data.scenes.scene import Scene
@@ -27,8 +27,9 @@ from sparse_convonet.structures import PointCloud, TrainingSample
 logger = logging.getLogger(__name__)
 
 _ROOM, _BUILDING, _CROP, _LARGE, _VIEW = 1, 2, 3, 5, 6  # streams of random numbers that never meet
-_RAYS_PER_SQUARE_METRE = (800, 5000)  # of a building's ground plan, drawn log-uniformly
-_RAY_LIMITS = (50_000, 1_200_000)
+_RAYS_PER_SQUARE_METRE = (800, 12_000)  # of a building's ground plan, drawn log-uniformly
+_RAY_LIMITS = (50_000, 2_400_000)
+_NOISIER_SHARE = 0.3  # of the views of buildings
 _SCANNED_ROOM_SHARE = 0.4  # of the rooms, with observation: mixed
 _BORDER_VOXELS = 8  # queries keep this far from where a crop cuts the scan: the context is missing there
 _CROP_ATTEMPTS = 20
@@ -236,10 +237,11 @@ class SceneSource:
 def _view_of_building(
     building: ScannedBuilding, voxel_size_m: float, around: Surroundings, rng: np.random.Generator
 ) -> tuple[np.ndarray, SeenPoints, SeenPoints]:
-    """The centre (3,) of a crop, points on the surface, and what was measured of them: the same, they are a scan's."""
+    """The centre (3,) of a crop, points of a scan of the surface, and the same, of some scans by a worse scanner."""
     centre = building.seen.points[rng.integers(len(building.seen.points))]
     seen = thin_scan(building.seen, centre, voxel_size_m, around)
-    return centre, seen, seen
+    measured = noisier(seen, voxel_size_m, rng) if rng.random() < _NOISIER_SHARE else seen
+    return centre, seen, measured
 
 
 def _view_of_large(

@@ -109,9 +109,8 @@ class SparseOccupancyNetwork(OccupancyNetwork):
         return SparseField(tuple(levels))
 
     def voxelise(self, points_voxel: torch.Tensor, batch: torch.Tensor) -> Voxels:
-        """The points that the network is shown: in training, where scans are as dense as they are made, up to a cap; in
-        use besides, up to a mean."""
-        return voxelise(points_voxel, batch, self.points_per_voxel, None if self.training else MEAN_POINTS)
+        """The points that the network is shown, in training and in use: in a voxel up to a cap, in a block up to a mean."""
+        return voxelise(points_voxel, batch, self.points_per_voxel, MEAN_POINTS)
 
     def context_adder(self, context: Context) -> Callable[[Any], Any]:
         """What gives the coarsest cells their context (see SparseUNet.go_down)."""

@@ -19,6 +19,7 @@ _PASSES = (2, 5)
 _DISAGREEMENT_M = (0.005, 0.02)
 _FLOOR_MISSING_SHARE, _CEILING_MISSING_SHARE = 0.05, 0.08  # of the scans
 _LEVEL = 0.7  # a surface is level where |normal z| is above
+_MORE_NOISE = (0.1, _MOST_NOISE)  # voxels, of scans that become noisier, drawn uniformly
 _STRAY_SHARE = 0.004  # of the points, at most
 _NORMAL_ERROR = 0.1  # radians, of normals that are given
 
@@ -33,9 +34,7 @@ def with_errors(seen: SeenPoints, voxel_size_m: float, rng: np.random.Generator)
     seen = seen.select(keep)
     limit = _MOST_NOISE * voxel_size_m
     noise = min(float(np.exp(rng.uniform(*np.log(_NOISE_M)))), limit)
-    towards = directions_to(seen)
-    points = seen.points + towards * (_ALONG_RAY * noise * rng.normal(size=(len(towards), 1)))
-    points = points + rng.normal(0, _ACROSS_RAY * noise, points.shape)
+    points = _shaken(seen, noise, rng)
     if rng.random() < _SEVERAL_PASSES_SHARE:
         offsets = rng.normal(0, min(rng.uniform(*_DISAGREEMENT_M), limit) / np.sqrt(3), (rng.integers(*_PASSES), 3))
         points = points + offsets[rng.integers(len(offsets), size=len(points))]
@@ -43,6 +42,18 @@ def with_errors(seen: SeenPoints, voxel_size_m: float, rng: np.random.Generator)
     way = seen.scanners[stray] - points[stray]
     points[stray] += way * rng.uniform(0, 0.9, (len(stray), 1))
     return SeenPoints(points, seen.normals, seen.scanners)
+
+
+def noisier(seen: SeenPoints, voxel_size_m: float, rng: np.random.Generator) -> SeenPoints:
+    """A scan as one of a worse scanner: handheld ones measure densely, with noise of 1 to 3 cm."""
+    return SeenPoints(_shaken(seen, rng.uniform(*_MORE_NOISE) * voxel_size_m, rng), seen.normals, seen.scanners)
+
+
+def _shaken(seen: SeenPoints, noise_m: float, rng: np.random.Generator) -> np.ndarray:
+    """(N, 3) float64 points with noise of that standard deviation, most of it along the ray."""
+    towards = directions_to(seen)
+    points = seen.points + towards * (_ALONG_RAY * noise_m * rng.normal(size=(len(towards), 1)))
+    return points + rng.normal(0, _ACROSS_RAY * noise_m, points.shape)
 
 
 def directions_to(seen: SeenPoints) -> np.ndarray:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sparse_convonet.data.scanner import crop_errors
-from sparse_convonet.data.scanner.crop_errors import directions_to, draw_hints, with_errors
+from sparse_convonet.data.scanner.crop_errors import directions_to, draw_hints, noisier, with_errors
 from sparse_convonet.data.scanner.visible_surface import SeenPoints
 
 SCANS = 60
@@ -49,6 +49,16 @@ def test_noise_is_no_more_than_a_share_of_the_voxels(monkeypatch: pytest.MonkeyP
     for seed in range(20):
         found = with_errors(wall(1000), 0.005, np.random.default_rng(seed)).points[:, 0]
         assert found.std() < 1.6 * limit  # of noise and of passes that disagree
+
+
+def test_a_noisier_scan_has_noise_of_a_tenth_to_six_tenths_of_a_voxel_and_keeps_its_points() -> None:
+    clean, spreads = floor(), []
+    for seed in range(40):
+        shaken = noisier(clean, 0.05, np.random.default_rng(seed))
+        assert shaken.points.shape == clean.points.shape and shaken.normals is clean.normals
+        along = ((shaken.points - clean.points) * directions_to(clean)).sum(axis=1)
+        spreads.append(along.std() / 0.05)
+    assert 0.08 < min(spreads) < 0.2 and 0.45 < max(spreads) < 0.62
 
 
 def test_some_scans_lack_the_floor_and_strays_lie_on_their_rays() -> None:
