@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import numpy as np
 
@@ -27,8 +27,7 @@ from sparse_convonet.structures import PointCloud, TrainingSample
 logger = logging.getLogger(__name__)
 
 _ROOM, _BUILDING, _CROP, _LARGE, _VIEW = 1, 2, 3, 5, 6  # streams of random numbers that never meet
-_RAYS_PER_SQUARE_METRE = (800, 12_000)  # of a building's ground plan, drawn log-uniformly
-_RAY_LIMITS = (50_000, 2_400_000)
+_FEWEST_RAYS = 50_000
 _NOISIER_SHARE = 0.3  # of the views of buildings
 _SCANNED_ROOM_SHARE = 0.4  # of the rooms, with observation: mixed
 _BORDER_VOXELS = 8  # queries keep this far from where a crop cuts the scan: the context is missing there
@@ -42,6 +41,16 @@ _MOST_CORE_POINTS, _FEWEST_CORE_POINTS = 60_000, 50
 _SURROUNDINGS = (0.15, 0.4)  # points per voxel of surface just outside the core
 _BUILDING_ATTEMPTS = 10
 _PLAIN_OF = 10  # crops
+
+
+class _Rays(NamedTuple):
+    """How many a building gets: per square metre of its ground plan, drawn log-uniformly, and at most in all."""
+
+    per_m2: tuple[float, float]
+    most: int
+
+
+_OF_CROPS, _OF_VIEWS = _Rays((800, 5000), 1_200_000), _Rays((800, 12_000), 2_400_000)  # validation has crops
 
 
 @dataclass(frozen=True)
@@ -99,7 +108,7 @@ class SceneSource:
     def crop(self, building: int, index: int, voxel_size_m: float | None = None) -> TrainingSample:
         """A piece of a scanned building, augmented; `voxel_size_m` None: of a random voxel size."""
         rng = np.random.default_rng([self.seed, _CROP, building, index])
-        scanned = self._building(building)
+        scanned = self._building(building, _OF_CROPS)
         drawn = self._draw_voxel_size(rng)
         voxel_size_m = voxel_size_m or drawn
         edge = self.settings.crop_m * voxel_size_m / REFERENCE_VOXEL_M
@@ -126,10 +135,11 @@ class SceneSource:
         voxel_size_m = self._draw_voxel_size(rng)
         sparse = float(rng.uniform(*_SURROUNDINGS))
         around = Surroundings(settings.crop_m / REFERENCE_VOXEL_M / 2, settings.context_voxels, sparse)
-        truth = self._building(scene).scene if kind == "building" else self._large(scene).scene
+        truth = self._building(scene, _OF_VIEWS).scene if kind == "building" else self._large(scene).scene
         for _ in range(_CROP_ATTEMPTS):
             if kind == "building":
-                centre, clean, measured = _view_of_building(self._building(scene), voxel_size_m, around, rng)
+                scanned = self._building(scene, _OF_VIEWS)
+                centre, clean, measured = _view_of_building(scanned, voxel_size_m, around, rng)
             else:
                 plain = settings.plain_share > 0 and rng.random() < settings.plain_share
                 centre, clean, measured = _view_of_large(self._large(scene), voxel_size_m, around, rng, plain=plain)
@@ -200,13 +210,12 @@ class SceneSource:
         low, high = self.settings.voxel_size_m
         return float(np.exp(rng.uniform(np.log(low), np.log(high))))
 
-    def _make_building(self, index: int) -> ScannedBuilding:
+    def _make_building(self, index: int, rays: _Rays) -> ScannedBuilding:
         rng = np.random.default_rng([self.seed, _BUILDING, index])
         scene = _make_some_building(rng, self.library)
         floor_area = float(np.prod((scene.bounds[1] - scene.bounds[0])[:2]))
-        low, high = np.log(_RAYS_PER_SQUARE_METRE)
-        rays = int(np.clip(floor_area * np.exp(rng.uniform(low, high)), *_RAY_LIMITS))
-        cloud = _scan(scene, rays, rng)
+        per_m2 = np.exp(rng.uniform(*np.log(rays.per_m2)))
+        cloud = _scan(scene, int(np.clip(floor_area * per_m2, _FEWEST_RAYS, rays.most)), rng)
         assert cloud.normals is not None and cloud.scanners is not None  # the virtual scanner gives both
         return ScannedBuilding(scene, SeenPoints(cloud.points, cloud.normals, cloud.scanners))
 

@@ -43,7 +43,9 @@ def small_scenes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Halls instead of buildings and large scenes, which take seconds each, and few rays."""
     for name in ("make_building", "make_large_scene", "make_room"):
         monkeypatch.setattr(scene_source, name, hall)
-    monkeypatch.setattr(scene_source, "_RAY_LIMITS", (20_000, 20_000))
+    for name in ("_OF_CROPS", "_OF_VIEWS"):
+        monkeypatch.setattr(scene_source, name, scene_source._Rays((800, 5000), 20_000))
+    monkeypatch.setattr(scene_source, "_FEWEST_RAYS", 20_000)
 
 
 @pytest.fixture(scope="module")
