@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.ndimage import distance_transform_edt
 
 Ask = Callable[[np.ndarray], np.ndarray]  # (Q, 3) world metres, z up -> (Q,) logits above the threshold's, solid > 0
 
@@ -14,6 +15,8 @@ WALL_HEIGHTS_M = (SECTION_M, 1.55, 2.0)  # a wall is solid at all of them, furni
 LOW_M = 0.4  # solid below a window, free in a door
 # Over doors and windows a wall goes on, between a lowered ceiling and a high door by no more than a tenth of a metre.
 LINTEL_HEIGHTS_M = (2.15, 2.225, 2.3, 2.375, 2.45)
+SLAB_HEIGHTS_M = (-0.05, -0.12, -0.2)  # a floor is solid at one of them, also where it is not level
+AROUND_HOLE_M = 0.6  # the edge of the floor is so near to what is surely open; railings keep that from the edge
 _BELOW_NEXT_FLOOR_M = 0.3  # nothing nearer to the next floor belongs to this storey
 _BLOCK = 128  # places along an edge: with all heights about as many queries as are worked on at once
 _BLOCKS_TOGETHER = 4  # blocks of such a square come after each other, so that a tile of a stored field is read once
@@ -62,6 +65,7 @@ class Sections:
 
     wall: float32 logits, the least of all WALL_HEIGHTS_M, within _LOGIT_LIMIT: walls are where it is above 0.
     section: solid at SECTION_M.  low: solid at LOW_M.  lintels: solid at each of LINTEL_HEIGHTS_M below the next storey.
+    hole: open to the storey below, or within AROUND_HOLE_M of it and free at all SLAB_HEIGHTS_M.
     """
 
     raster: Raster
@@ -69,13 +73,21 @@ class Sections:
     section: np.ndarray
     low: np.ndarray
     lintels: tuple[np.ndarray, ...]
+    hole: np.ndarray
 
 
-def cut_sections(ask: Ask, raster: Raster, floor_z: float, next_floor_z: float, seen_m: np.ndarray) -> Sections:
+def cut_sections(
+    ask: Ask,
+    raster: Raster,
+    floor_z: float,
+    next_floor_z: float,
+    seen_m: np.ndarray,
+    open_below: np.ndarray | None = None,
+) -> Sections:
     """Ask for all sections of the storey that stands on floor_z; next_floor_z: infinity for the last one.
 
     seen_m: (X, Y) metres to the nearest point of the scan that may be of a wall, seen from above.  Farther than REACH_M
-    from all of them nothing is asked, and nothing is solid.
+    from all of them nothing is asked, and nothing is solid.  open_below: (X, Y) bool, see SeenPlaces; None: nowhere.
     """
     near = seen_m <= REACH_M
     highest = next_floor_z - floor_z - _BELOW_NEXT_FLOOR_M
@@ -83,12 +95,13 @@ def cut_sections(ask: Ask, raster: Raster, floor_z: float, next_floor_z: float, 
     wall = np.full(raster.shape, -_LOGIT_LIMIT, dtype=np.float32)
     section, low = (np.zeros(raster.shape, dtype=bool) for _ in range(2))
     lintels = tuple(np.zeros(raster.shape, dtype=bool) for _ in lintel_heights)
+    hole = np.zeros(raster.shape, dtype=bool) if open_below is None else open_below.copy()
+    around_hole = np.zeros(raster.shape, dtype=bool)
+    if hole.any():
+        around_hole = ~hole & (distance_transform_edt(~hole) * raster.step_m <= AROUND_HOLE_M)
     for block in raster.blocks():
-        places = [
-            _places(block, 1, near),
-            _places(block, _OPENING_STEP, near),
-        ]
-        heights = [list(WALL_HEIGHTS_M), [LOW_M, *lintel_heights]]
+        places = [_places(block, 1, near), _places(block, _OPENING_STEP, near), _places(block, 1, around_hole)]
+        heights = [list(WALL_HEIGHTS_M), [LOW_M, *lintel_heights], list(SLAB_HEIGHTS_M)]
         queries = [_at(raster.to_world(plane), floor_z, over) for plane, over in zip(places, heights, strict=True)]
         answers = np.split(ask(np.concatenate(queries)), np.cumsum([len(each) for each in queries])[:-1])
         logits = [answer.reshape(len(over), -1) for answer, over in zip(answers, heights, strict=True)]
@@ -97,7 +110,8 @@ def cut_sections(ask: Ask, raster: Raster, floor_z: float, next_floor_z: float, 
         section[here] = logits[0][0] > 0
         for solid, values in zip((low, *lintels), logits[1], strict=True):
             _fill(solid, places[1], _OPENING_STEP, values > 0)
-    return Sections(raster, wall, section, low, lintels)
+        hole[tuple(places[2].T)] = logits[2].max(axis=0) <= 0
+    return Sections(raster, wall, section, low, lintels, hole)
 
 
 def _places(block: tuple[slice, slice], every: int, chosen: np.ndarray) -> np.ndarray:

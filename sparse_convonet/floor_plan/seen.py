@@ -14,6 +14,7 @@ from sparse_convonet.floor_plan.small_regions import without_small_holes, withou
 _WALL_M = (0.3, 2.1)  # over the floor, where points show walls
 _FLOOR_M = (-0.3, 0.25)  # where they show the floor
 _CEILING_M = 2.0  # above, where they show a ceiling, or a roof
+_SLAB_M = (-0.7, 0.25)  # where they show the floor, or the ceiling of the storey below
 _BELOW_NEXT_FLOOR_M = 0.15  # where a storey ends
 _NEAR_M = 0.25  # from points, seen from above, something was seen; less than rooms' seeds are from walls
 _SMALLEST_M2 = 1.0  # of what is indoors, and of holes in it
@@ -27,13 +28,15 @@ class SeenPlaces:
 
     wall_m: float32 metres to the nearest point that may be of a wall, seen from above.  floor: points of the floor are
     near.  storey: any points of the storey are near.  indoors: there is something of the storey and a ceiling above it;
-    None where the scan has no ceilings.
+    None where the scan has no ceilings.  open_below: points below the floor are near, and none of a wall, of the floor or
+    of a ceiling under it: the core of a hole in the floor through which the storey below was seen, _NEAR_M smaller.
     """
 
     wall_m: np.ndarray
     floor: np.ndarray
     storey: np.ndarray
     indoors: np.ndarray | None
+    open_below: np.ndarray
 
 
 class PointPlaces:
@@ -44,9 +47,12 @@ class PointPlaces:
         self._floors = np.asarray(floors_z, dtype=np.float64)
         next_floors = np.append(self._floors[1:], np.inf)
         self._ranges = [
-            (_WALL_M, _FLOOR_M, (_FLOOR_M[0], next_floor - floor - _BELOW_NEXT_FLOOR_M), (_CEILING_M, np.inf))
+            (
+                _WALL_M, _FLOOR_M, (_FLOOR_M[0], next_floor - floor - _BELOW_NEXT_FLOOR_M), (_CEILING_M, np.inf),
+                _SLAB_M, (-np.inf, _SLAB_M[0]),
+            )
             for floor, next_floor in zip(self._floors, next_floors, strict=True)
-        ]
+        ]  # fmt: skip
         self._masks = [[np.zeros(raster.shape, dtype=bool) for _ in ranges] for ranges in self._ranges]
 
     def add(self, points_world: np.ndarray) -> None:
@@ -61,15 +67,19 @@ class PointPlaces:
     def of_storey(self, number: int) -> SeenPlaces:
         """From the lowest, 0, up."""
         step = self._raster.step_m
-        wall_m, *others = (_distance_m(mask, step) for mask in self._masks[number])
+        wall_m, *others = (_distance_m(mask, step) for mask in self._masks[number][:4])
         floor, storey, ceiling = (distance <= _NEAR_M for distance in others)
+        smallest = max(1, round(_SMALLEST_M2 / step**2))
+        open_below = np.zeros(floor.shape, dtype=bool)
+        if number > 0:
+            slab, below = (_distance_m(mask, step) <= _NEAR_M for mask in self._masks[number][4:])
+            open_below = without_small_regions(below & ~slab & (wall_m > _NEAR_M), smallest)
         away = floor & (wall_m > _FROM_WALLS_M)
         if (ceiling & away).sum() < max(1, _CEILING_SHARE * away.sum()):
-            return SeenPlaces(wall_m, floor, storey, None)
-        smallest = max(1, round(_SMALLEST_M2 / step**2))
+            return SeenPlaces(wall_m, floor, storey, None, open_below)
         closed = distance_transform_edt(storey & ceiling) * step > _NEAR_M - step  # it ends where the last points are
         indoors = without_small_holes(without_small_regions(closed, smallest), smallest)
-        return SeenPlaces(wall_m, floor, storey, indoors)
+        return SeenPlaces(wall_m, floor, storey, indoors, open_below)
 
 
 def _distance_m(mask: np.ndarray, step_m: float) -> np.ndarray:

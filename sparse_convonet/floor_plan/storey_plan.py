@@ -8,11 +8,12 @@ import numpy as np
 from shapely.geometry import MultiPolygon, Polygon
 from shapely.ops import polylabel
 
+from sparse_convonet.floor_plan.holes import PartedRooms, part_holes
 from sparse_convonet.floor_plan.openings import Opening, find_openings
 from sparse_convonet.floor_plan.outlines import polygons_where, room_polygon
-from sparse_convonet.floor_plan.sections import SECTION_M, Sections
+from sparse_convonet.floor_plan.sections import SECTION_M, Raster, Sections
 from sparse_convonet.floor_plan.seen import SeenPlaces
-from sparse_convonet.floor_plan.segmentation import OUTSIDE, Segmentation, find_rooms
+from sparse_convonet.floor_plan.segmentation import OUTSIDE, find_rooms
 from sparse_convonet.floor_plan.wall_faces import WallFace, wall_faces
 
 _TOLERANCE_CELLS = 0.25  # of straightening
@@ -26,8 +27,8 @@ _SMALLEST_FURNITURE_M2 = 0.02
 
 @dataclass(frozen=True)
 class Room:
-    """number: from 1.  outline: world metres; columns are holes.  has_floor: else it is open to the storey below.
-    scanned: share of it near points, seen from above."""
+    """number: from 1.  outline: world metres; columns and open parts are its holes.  has_floor: else it is open to the
+    storey below.  scanned: share of it near points, seen from above."""
 
     number: int
     outline: Polygon
@@ -72,8 +73,10 @@ def plan_storey(
 ) -> StoreyPlan:
     """Find the rooms of a storey, and draw the outlines of what stands in it."""
     raster, tolerance_m = sections.raster, _TOLERANCE_CELLS * cell_size_m
-    segmentation = find_rooms(sections, seen.indoors)
-    names = _room_numbers(segmentation, seen)
+    whole = find_rooms(sections, seen.indoors)
+    parted = part_holes(whole, sections, seen.open_below)
+    segmentation = parted.segmentation
+    names = _room_numbers(parted, seen)
     near_m = _SEEN_VOXELS * voxel_size_m
     rooms = []
     for label, room_number in names.items():
@@ -85,12 +88,12 @@ def plan_storey(
                 Room(
                     room_number,
                     outline,
-                    number == 1 or bool(seen.floor[mask].mean() >= _FLOOR_SHARE),
+                    number == 1 or (label not in parted.holes and bool(seen.floor[mask].mean() >= _FLOOR_SHARE)),
                     float(seen.storey[mask].mean()),
                     tuple(_renamed_face(face, names) for face in faces),
                 )
             )
-    openings = [_renamed_opening(each, names) for each in find_openings(sections, segmentation)]
+    openings = [_renamed_opening(each, parted, raster, names) for each in find_openings(sections, whole)]
     walls = polygons_where(segmentation.wall, raster, tolerance_m)
     loose = np.where(sections.section & (segmentation.wall <= 0), 1.0, -1.0)
     furniture = [
@@ -109,12 +112,12 @@ def plan_storey(
     )
 
 
-def _room_numbers(segmentation: Segmentation, seen: SeenPlaces) -> dict[int, int]:
+def _room_numbers(parted: PartedRooms, seen: SeenPlaces) -> dict[int, int]:
     """Label -> number of the room, OUTSIDE_ROOM, or UNKNOWN_ROOM where it was not scanned or has no place to itself."""
-    names, last = {0: UNKNOWN_ROOM, OUTSIDE: OUTSIDE_ROOM}, 0
+    names, last, segmentation = {0: UNKNOWN_ROOM, OUTSIDE: OUTSIDE_ROOM}, 0, parted.segmentation
     for label in segmentation.rooms:
         mask = (segmentation.labels == label) & ~segmentation.in_opening
-        if mask.any() and seen.storey[mask].mean() >= _SCANNED_SHARE:
+        if mask.any() and (label in parted.holes or seen.storey[mask].mean() >= _SCANNED_SHARE):
             last += 1
             names[label] = last
         else:
@@ -126,8 +129,8 @@ def _renamed_face(face: WallFace, names: dict[int, int]) -> WallFace:
     return WallFace(face.start, face.end, face.thickness_m, names[face.behind], face.seen)
 
 
-def _renamed_opening(opening: Opening, names: dict[int, int]) -> Opening:
-    a, b = (names[label] for label in opening.between)
+def _renamed_opening(opening: Opening, parted: PartedRooms, raster: Raster, names: dict[int, int]) -> Opening:
+    a, b = (names[parted.part_at(label, opening.centre, raster)] for label in opening.between)
     return Opening(opening.kind, opening.ends, (a, b))
 
 

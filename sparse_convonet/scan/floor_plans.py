@@ -71,7 +71,7 @@ def make_floor_plans(
             return _logits(queries, scan.voxels.to_voxels(points_world)) - np.float32(logit)
 
         seen = places.of_storey(number)
-        sections = cut_sections(ask, raster, floor_z, next_z, seen.wall_m)
+        sections = cut_sections(ask, raster, floor_z, next_z, seen.wall_m, seen.open_below)
         sizes = {"cell_size_m": scan.plan.cell_size_m, "voxel_size_m": scan.plan.voxel_size_m}
         plans.append(plan_storey(number + 1, floor_z, sections, seen, **sizes))
     return plans

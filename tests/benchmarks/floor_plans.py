@@ -52,7 +52,7 @@ def scores_of(
     scores = []
     for number, (each, floor_z, next_floor_z) in enumerate(zip(plans, floors, [*floors[1:], np.inf], strict=True)):
         seen = places.of_storey(number)
-        exact = exact_plan(scene, raster, seen, floor_z, next_floor_z, *sizes)
+        exact = exact_plan(scene, raster, seen, floor_z, next_floor_z, *sizes, number=number + 1)
         scores.append(score(each, exact, scene, seen, raster, *sizes))
     return scores
 

@@ -14,7 +14,7 @@ from sparse_convonet.floor_plan.storey_plan import StoreyPlan, plan_storey
 
 Box = tuple[float, float, float, float, float, float]  # low x, y, z, high x, y, z; metres
 
-WALL_M, HEIGHT_M = 0.2, 2.6
+WALL_M, HEIGHT_M, STOREY_M = 0.2, 2.6, 3.0
 CELL_M, VOXEL_M, STEP_M = 0.08, 0.1, 0.04
 _SHARPNESS = 25.0  # logits per metre
 _FAR_M = 10.0
@@ -115,10 +115,11 @@ def plan_of(house: MadeHouse, points: np.ndarray | None = None, number: int = 1)
     points = house.seen_points() if points is None else points
     raster = Raster.around(points.min(axis=0), points.max(axis=0), STEP_M)
     floor_z = house.shift[2]
-    places = PointPlaces(raster, [floor_z])
+    floors = [floor_z - STOREY_M * below for below in reversed(range(number))]
+    places = PointPlaces(raster, floors)
     places.add(points)
-    seen = places.of_storey(0)
-    sections = cut_sections(house.ask, raster, floor_z, np.inf, seen.wall_m)
+    seen = places.of_storey(number - 1)
+    sections = cut_sections(house.ask, raster, floor_z, np.inf, seen.wall_m, seen.open_below)
     return plan_storey(number, floor_z, sections, seen, cell_size_m=CELL_M, voxel_size_m=VOXEL_M)
 
 

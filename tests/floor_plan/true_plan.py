@@ -45,14 +45,15 @@ class PlanScore:
 
 
 def exact_plan(
-    scene: Scene, raster: Raster, seen: SeenPlaces, floor_z: float, next_floor_z: float, cell_m: float, voxel_m: float
-) -> StoreyPlan:
-    """The plan of one storey that the exact occupancy gives."""
+    scene: Scene, raster: Raster, seen: SeenPlaces, floor_z: float, next_floor_z: float, cell_m: float, voxel_m: float,
+    number: int = 1,
+) -> StoreyPlan:  # fmt: skip
+    """The plan of one storey, from 1, that the exact occupancy gives."""
     sections = cut_sections(
         lambda queries: np.where(scene.occupied(queries), 1.0, -1.0).astype(np.float32),
-        raster, floor_z, next_floor_z, seen.wall_m,
+        raster, floor_z, next_floor_z, seen.wall_m, seen.open_below,
     )  # fmt: skip
-    return plan_storey(1, floor_z, sections, seen, cell_size_m=cell_m, voxel_size_m=voxel_m)
+    return plan_storey(number, floor_z, sections, seen, cell_size_m=cell_m, voxel_size_m=voxel_m)
 
 
 def score(
