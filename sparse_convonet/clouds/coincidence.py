@@ -65,3 +65,28 @@ def in_place_sample(points: np.ndarray, count: int, most: int) -> np.ndarray:
     if count <= most:
         return np.ones(len(points), dtype=bool)
     return np.asarray(place_keys(points) % np.uint64(-(-count // most)) == 0)
+
+
+class PlaceSample:
+    """A sample of places, by their keys alone, that tells how many points a place has; the same in whatever parts and
+    order the points come."""
+
+    def __init__(self, most: int = 1 << 18) -> None:
+        """most: keys that are held, about."""
+        self._most, self._halvings = most, 0
+        self._keys = np.zeros(0, dtype=np.uint64)
+
+    def add(self, points: np.ndarray) -> None:
+        """(N, 3)."""
+        keys = place_keys(points)
+        self._keys = np.concatenate([self._keys, keys[self._in_sample(keys)]])
+        while len(self._keys) > self._most and self._halvings < 63:
+            self._halvings += 1
+            self._keys = self._keys[self._in_sample(self._keys)]
+
+    def points_per_place(self) -> float:
+        """In the mean, 1 where none is repeated, and where there are no points."""
+        return len(self._keys) / len(np.unique(self._keys)) if len(self._keys) else 1.0
+
+    def _in_sample(self, keys: np.ndarray) -> np.ndarray:
+        return np.asarray(keys & np.uint64((1 << self._halvings) - 1) == 0)

@@ -2,7 +2,8 @@
 
 A network takes a few of them for nothing, and builds surface around many.  Rusu and Cousins (3D is here: Point Cloud
 Library, ICRA 2011) leave out what has few neighbours; that also takes the far and thin parts of a scan.  Here a point
-must besides lie on no plane with its like, and a scan be one in which at least half of what is thin lies so.
+must besides lie on no plane with its like, at least half of what is thin must lie so, and it must fill the air before
+the surfaces of the whole scan (even_spread.py), which leaves, twigs and far noisy walls do not.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.spatial import cKDTree
 
-from sparse_convonet.clouds.coincidence import are_at, place_keys
+from sparse_convonet.clouds.coincidence import PlaceSample, are_at, first_of_each_place, place_keys
+from sparse_convonet.clouds.even_spread import spread_evenly
 from sparse_convonet.coordinates import AXIS_LIMIT, key_shift, pack_cells, unpack_cells
 from sparse_convonet.structures import PointCloud
 
@@ -79,16 +81,17 @@ def find_outliers(chunks: Chunks, low: np.ndarray, high: np.ndarray, metres_per_
 
     A point is thin where the cells around it hold at most a third of the usual count, and strewn where its nearest thin
     neighbours lie on no plane, nor it on theirs.  None is, unless the strewn are 2 % of all points and half of
-    the thin ones; of a scan whose thin parts are far surfaces, most lie on planes.  Cells are of 5, 10 or 20 cm, the
+    the thin ones, and fill the air before surfaces evenly.  Cells are of 5, 10 or 20 cm, the
     finest of which half the points have 12 around them.  Memory: 16 bytes for each cell, some 100 for each thin point.
     """
-    cells = _count(chunks, low, high, metres_per_unit)
+    sample = PlaceSample()
+    cells = _count(chunks, low, high, metres_per_unit, sample)
     if cells is None:
         return np.zeros(0, dtype=np.uint64)
-    usual = cells.usual()
-    few = _few(_TO_TAKE, usual)
+    usual, times = cells.usual(), sample.points_per_place()
+    few = _few(_TO_TAKE, usual, times)
     count, thin_count = cells.counts.sum(), cells.counts[cells.around <= few].sum()
-    if usual < _USUAL or thin_count < max(_NEIGHBOURS + 1, _LEAST_SHARE * count):
+    if usual < _USUAL * times or thin_count < max(_NEIGHBOURS + 1, _LEAST_SHARE * count):
         return np.zeros(0, dtype=np.uint64)
     found, thin_around = [], []
     for points in chunks():
@@ -96,11 +99,17 @@ def find_outliers(chunks: Chunks, low: np.ndarray, high: np.ndarray, metres_per_
         found.append(points[around <= few])
         thin_around.append(around[around <= few])
     thin, around = np.concatenate(found), np.concatenate(thin_around)
-    surely = cells.places(thin[around <= _few(_TO_TELL, usual)])
-    strewn = _strewn(surely, _TO_TELL.flat).sum()
-    if strewn < max(1, _LEAST_SHARE * count, _LEAST_OF_THIN * len(surely)):
+    first, _ = first_of_each_place(thin)
+    thin, around = thin[first], around[first]
+    surely = cells.places(thin[around <= _few(_TO_TELL, usual, times)])
+    least = max(1, _LEAST_SHARE * count / times, _LEAST_OF_THIN * len(surely))
+    if _strewn(surely, _TO_TELL.flat).sum() < least:
         return np.zeros(0, dtype=np.uint64)
-    return np.unique(place_keys(thin[_strewn(cells.places(thin), _TO_TAKE.flat)]))
+    places = cells.places(thin)
+    strewn = _strewn(places, _TO_TAKE.flat)
+    others = np.concatenate([unpack_cells(cells.keys[cells.around > few]) + 0.5, places[~strewn]])
+    strewn[strewn] = spread_evenly(places[strewn], others)
+    return np.unique(place_keys(thin[strewn]))
 
 
 def without_outliers(cloud: PointCloud, metres_per_unit: float = 1.0) -> tuple[PointCloud, PointCloud]:
@@ -119,15 +128,17 @@ def without_outliers(cloud: PointCloud, metres_per_unit: float = 1.0) -> tuple[P
     return (cloud.select(~is_outlier) if len(keys) else cloud), cloud.select(is_outlier)
 
 
-def _few(rule: _Rule, usual: float) -> float:
-    return min(_FEW, rule.share * usual)
+def _few(rule: _Rule, usual: float, times: float) -> float:
+    return min(_FEW * times, rule.share * usual)
 
 
 def _keys_of(places: np.ndarray) -> np.ndarray:
     return pack_cells(np.floor(places).astype(np.int64))
 
 
-def _count(chunks: Chunks, low: np.ndarray, high: np.ndarray, metres_per_unit: float) -> _Cells | None:
+def _count(
+    chunks: Chunks, low: np.ndarray, high: np.ndarray, metres_per_unit: float, sample: PlaceSample
+) -> _Cells | None:
     """The finest cells that have the usual count, or the coarsest; None for scans of too many cells along an axis."""
     low = np.asarray(low, dtype=np.float64)
     edge_m, doubled = _FINEST_M, 0
@@ -145,6 +156,7 @@ def _count(chunks: Chunks, low: np.ndarray, high: np.ndarray, metres_per_unit: f
             doubled, (keys, counts) = doubled + 1, _halved(keys, counts)
 
     for points in chunks():
+        sample.add(points)
         found = np.floor((points - low) * (metres_per_unit / edge_m)).astype(np.int64) >> doubled
         pending.append(_summed(pack_cells(found), np.ones(len(found), dtype=np.int64)))
         if sum(len(each) for each, _ in pending) > max(_PENDING_CELLS, len(keys)):
@@ -153,7 +165,7 @@ def _count(chunks: Chunks, low: np.ndarray, high: np.ndarray, metres_per_unit: f
     while True:
         per_unit = metres_per_unit / (edge_m * 2**doubled)
         cells = _Cells(low, per_unit, keys, counts, _counts_around(keys, counts))
-        if doubled == _DOUBLINGS or len(keys) == 0 or cells.usual() >= _USUAL:
+        if doubled == _DOUBLINGS or len(keys) == 0 or cells.usual() >= _USUAL * sample.points_per_place():
             return cells if len(keys) else None
         doubled, (keys, counts) = doubled + 1, _halved(keys, counts)
 

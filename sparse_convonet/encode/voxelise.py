@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from torch.nn import functional
 
-from sparse_convonet.coordinates import pack_keys, unpack_keys
+from sparse_convonet.coordinates import key_shift, pack_keys, unpack_keys
 from sparse_convonet.encode import voxelise_numba
 from sparse_convonet.engine.compiled_loops import compiled_loops_take
 from sparse_convonet.runtime.threads import run_ranges
@@ -16,10 +16,11 @@ from sparse_convonet.runtime.threads import run_ranges
 _HASH_STEPS_PER_VOXEL = 1024
 _HASH_BITS = 24  # of the positions' hash, the highest, decide whether a point goes where there are many
 _VOXELS_PER_PART = 16384
-# A network in use is shown so many points for each occupied voxel in the mean of a block of 8^3 voxels.  With many more,
-# the tails of the noise fill voxels beside those of the surface, which are surface to a network that saw few such scans.
+# A network is shown so many points for each occupied voxel in the mean of a voxel and the 26 around it.  With many more,
+# the tails of the noise fill voxels beside those of the surface.  What is farther apart is thinned apart, so that a thin
+# wall near a dense one stays.
 MEAN_POINTS = 3.0
-THINNED_BLOCK = 8
+THINNED_BY = 1  # voxels around one, by which its share is told
 
 
 @dataclass(frozen=True)
@@ -58,10 +59,9 @@ def voxelise(
     """Group points (N, 3), in voxel coordinates, of scenes `batch` (N,) int64 by voxel.
 
     At most `points_per_voxel` points of a voxel are kept.  Which ones depends on their positions
-    alone (a hash decides), so the order of the points does not matter.  mean_points: where the voxels of a block of
-    THINNED_BLOCK voxels along each axis hold more in the mean, so many are kept, and voxels without any are not there; what
-    a block keeps depends on its own points alone.  None: all.  Raises ValueError where
-    coordinates leave the range of the keys (see coordinates.pack_keys).
+    alone (a hash decides), so the order of the points does not matter.  mean_points: where a voxel and those within
+    THINNED_BY of it hold more for each that is occupied, that share of its points is kept, and voxels without any are not
+    there.  None: all.  Raises ValueError where coordinates leave the range of the keys (see coordinates.pack_keys).
     """
     index = torch.floor(points_voxel)
     offsets = (points_voxel - index - 0.5).to(torch.float32)
@@ -85,23 +85,47 @@ def voxelise(
 def _thinned(
     unique: torch.Tensor, counts: torch.Tensor, order: torch.Tensor, offsets: torch.Tensor, mean_points: float
 ) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
-    """Keys of the voxels (V,), counts (V,) and points by voxel (N,) without what blocks hold beyond the mean."""
-    coordinates = unpack_keys(unique)
-    coordinates[:, 1:] = torch.div(coordinates[:, 1:], THINNED_BLOCK, rounding_mode="floor")
-    _, block = torch.unique(pack_keys(coordinates), return_inverse=True)  # (V,)
-    held = torch.zeros(int(block.max()) + 1 if len(block) else 0, dtype=torch.int64, device=block.device)
-    held.scatter_add_(0, block, counts)
-    share = (mean_points * torch.bincount(block).double() / held)[block]  # (V,)
-    if bool((share >= 1).all()):
+    """Keys of the voxels (V,), counts (V,) and points by voxel (N,) without what voxels hold beyond the mean."""
+    if bool((counts <= mean_points).all()):
         return unique, counts, order
+    held, occupied = _around(unique, counts)
+    share = mean_points * occupied / held
     owner = torch.repeat_interleave(torch.arange(len(unique), device=unique.device), counts)
     chance = _position_hash(offsets[order]) >> (63 - _HASH_BITS)
-    kept = chance < share[owner] * (1 << _HASH_BITS)
-    some = torch.zeros(len(held), dtype=torch.bool, device=block.device)
-    some[block[owner[kept]]] = True
-    kept |= ~some[block[owner]]  # of points at one place all would go
+    kept = chance < (share * (1 << _HASH_BITS))[owner]
+    full = counts >= held / occupied  # these keep a point at least
+    lowest = torch.full_like(counts, 1 << _HASH_BITS).scatter_reduce_(0, owner, chance, "amin")
+    kept |= (chance == lowest[owner]) & full[owner]
     left = torch.bincount(owner[kept], minlength=len(unique))
     return unique[left > 0], left[left > 0], order[kept]
+
+
+def _around(unique: torch.Tensor, counts: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """(V,) points in each voxel and those within THINNED_BY of it, and (V,) how many of these voxels there are."""
+    passed = functional.pad(torch.cumsum(counts, 0), (1, 0))
+    held, occupied = torch.zeros_like(counts), torch.zeros_like(counts)
+    arrays = tuple(each.numpy() for each in (unique, passed, held, occupied)) if compiled_loops_take(unique) else None
+    for dx in range(-THINNED_BY, THINNED_BY + 1):
+        for dy in range(-THINNED_BY, THINNED_BY + 1):  # voxels along z follow each other
+            low, high = key_shift(dx, dy, -THINNED_BY), key_shift(dx, dy, THINNED_BY)
+            if arrays is not None:
+                _add_around(low, high, *arrays)
+                continue
+            first = torch.searchsorted(unique, unique + low)
+            after = torch.searchsorted(unique, unique + high, right=True)
+            held += passed[after] - passed[first]
+            occupied += after - first
+    return held, occupied
+
+
+def _add_around(
+    low: int, high: int, keys: np.ndarray, passed: np.ndarray, held: np.ndarray, occupied: np.ndarray
+) -> None:
+    run_ranges(
+        lambda part, begin, end: voxelise_numba.add_around(keys, passed, low, high, held, occupied, begin, end),
+        count=len(keys),
+        parts=1 + len(keys) // _VOXELS_PER_PART,
+    )
 
 
 def _order_by_voxel_and_hash(keys: torch.Tensor, offsets: torch.Tensor) -> torch.Tensor:

@@ -1,4 +1,4 @@
-"""Choosing the points that a voxel keeps, in one compiled pass over the voxels."""
+"""Choosing the points that a voxel keeps, and counting those around it, in compiled passes over the voxels."""
 
 from __future__ import annotations
 
@@ -53,3 +53,29 @@ def keep_lowest(  # type: ignore[no-untyped-def]
             row = kept_first[voxel] + slot
             owner[row] = voxel
             kept[row] = points[slot]
+
+
+@njit(cache=True, nogil=True)
+def add_around(  # type: ignore[no-untyped-def]
+    keys,  # (V,) int64, ascending
+    passed,  # (V + 1,) int64: points in all voxels before each
+    low,  # to add to a key: the first voxel of the column that is looked at
+    high,  # the last
+    held,  # (V,) int64, added to: points in the column
+    occupied,  # (V,) int64, added to: its voxels
+    begin,
+    end,
+):
+    """Add what voxels begin to end have in one column of voxels beside each."""
+    if begin == end:
+        return
+    first = np.searchsorted(keys, keys[begin] + low)
+    after = first
+    for voxel in range(begin, end):
+        while first < len(keys) and keys[first] < keys[voxel] + low:
+            first += 1
+        after = max(after, first)
+        while after < len(keys) and keys[after] <= keys[voxel] + high:
+            after += 1
+        held[voxel] += passed[after] - passed[first]
+        occupied[voxel] += after - first

@@ -45,6 +45,7 @@ def summary_of(plans: Sequence[StoreyPlan]) -> list[dict[str, Any]]:
             "rooms": len(plan.rooms),
             "area_m2": round(sum(room.outline.area for room in plan.rooms if room.has_floor), 1),
             "room_areas_m2": {str(room.number): round(room.outline.area, 1) for room in plan.rooms},
+            "open_to_the_storey_below": [room.number for room in plan.rooms if not room.has_floor],
             "doors": sum(opening.kind in ("door", "passage") for opening in plan.openings),
             "windows": sum(opening.kind == "window" for opening in plan.openings),
         }

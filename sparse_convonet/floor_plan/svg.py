@@ -111,7 +111,7 @@ class _Sheet:
         yield self._words(
             x, top, self._heading, min(letter * 1.5, self._width / len(self._heading) * 1.6), weight="bold"
         )
-        count = len(self._plan.rooms)
+        count = sum(room.has_floor for room in self._plan.rooms)
         found = f"{count} room{'s' * (count != 1)}, {area:.1f} m²; section {SECTION_M:g} m above the floor"
         yield self._words(x, top + 1.6 * letter, found, letter)
         bar = _round_below(self._width * _SCALE_SHARE)

@@ -109,7 +109,7 @@ class SparseOccupancyNetwork(OccupancyNetwork):
         return SparseField(tuple(levels))
 
     def voxelise(self, points_voxel: torch.Tensor, batch: torch.Tensor) -> Voxels:
-        """The points that the network is shown, in training and in use: in a voxel up to a cap, in a block up to a mean."""
+        """The points that the network is shown, in training and in use: up to a cap, and with those around up to a mean."""
         return voxelise(points_voxel, batch, self.points_per_voxel, MEAN_POINTS)
 
     def context_adder(self, context: Context) -> Callable[[Any], Any]:

@@ -119,7 +119,8 @@ class Reconstructor:
                 f"pass ReconstructionSettings(scale={scale:.9g})"
             )
         if summary.step:  # or none can be too coarse, and there is no need to look for repeated points
-            require_fine_steps(summary, scale, int(repeats_earlier(cloud.points).sum()), settings.voxel_size_m)
+            repeated = repeats_earlier(cloud.points)
+            require_fine_steps(describe(cloud.select(~repeated)), scale, int(repeated.sum()), settings.voxel_size_m)
         return cloud
 
     def plan(self, cloud: PointCloud) -> Plan:

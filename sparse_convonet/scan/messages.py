@@ -196,13 +196,15 @@ def tell_result(report: dict[str, Any], written: Sequence[Path], *, scanners_by:
     dropped_points = report["input"]["dropped"]
     if any(path.name == REMOVED_FILE for path in written) and not dropped_points["ghosts"] + dropped_points["outliers"]:
         logger.info(
-            "removed   no point, so %s is empty: no outliers, and ghosts show where two positions of a scanner are known, "
-            "metres apart",
+            "removed   no point, so %s is empty: outliers go where there are many, unless they are kept, and ghosts show "
+            "where two positions of a scanner are known, metres apart",
             REMOVED_FILE,
         )
     for number, plan in enumerate(report["floor_plans"] or ()):
         if plan["rooms"]:
-            logger.info("plan      storey %d: %d rooms, %.1f m2", number + 1, plan["rooms"], plan["area_m2"])
+            is_open = len(plan["open_to_the_storey_below"])
+            rooms = f"{plan['rooms'] - is_open} rooms" + (f", {is_open} open to the storey below" if is_open else "")
+            logger.info("plan      storey %d: %s, %.1f m2", number + 1, rooms, plan["area_m2"])
         else:
             logger.warning(
                 "plan      storey %d: no room; a plan takes floors and walls that are seen from inside", number + 1

@@ -35,8 +35,11 @@ def strewn(count: int, rng: np.random.Generator) -> np.ndarray:
     return rng.uniform(0.15, ROOM - 0.15, (count, 3))
 
 
-@pytest.mark.parametrize(("per_m2", "cell_m"), [(100, 0.2), (300, 0.1), (1000, 0.05), (5000, 0.05)])
-@pytest.mark.parametrize("share", [0.03, 0.15])
+# A room of 90 m3 with fewer strewn points than a thousand has too few cells of air to tell.
+@pytest.mark.parametrize(
+    ("per_m2", "cell_m", "share"),
+    [(300, 0.1, 0.15), (1000, 0.05, 0.03), (1000, 0.05, 0.15), (5000, 0.05, 0.03), (5000, 0.05, 0.15)],
+)
 def test_what_is_strewn_goes_and_what_is_surface_stays(per_m2: int, cell_m: float, share: float) -> None:
     rng = np.random.default_rng(0)
     real = room(per_m2, rng)
@@ -81,10 +84,71 @@ def test_a_wall_a_hundred_times_as_thin_stays() -> None:
     far += rng.normal(0, 0.01, far.shape)
     scan = np.concatenate([near, far])
     assert len(without_outliers(PointCloud(scan))[1]) == 0
-    mess = strewn(len(scan) // 5, rng)
+    mess = np.concatenate([strewn(len(near) // 5, rng), rng.uniform([6.5, 0.5, 0.5], [9.5, 39.5, 7.5], (15_000, 3))])
     taken = without_outliers(PointCloud(np.concatenate([scan, mess])))[1]
     assert np.isin(mess[:, 0], taken.points[:, 0]).mean() > 0.9
     assert np.isin(far[:, 0], taken.points[:, 0]).mean() < 0.05
+
+
+def trees(rng: np.random.Generator) -> np.ndarray:
+    """Six crowns, each a ball of leaves on a trunk, in a row beside the room."""
+    parts = []
+    for x in range(10, 34, 4):
+        leaves = rng.normal(size=(4500, 3))
+        leaves *= 2.5 * rng.random((4500, 1)) ** (1 / 3) / np.linalg.norm(leaves, axis=1, keepdims=True)
+        angle, height = rng.uniform(0, 2 * np.pi, 500), rng.uniform(0, 4, 500)
+        trunk = np.column_stack([0.2 * np.cos(angle), 0.2 * np.sin(angle), height])
+        parts += [leaves + [x, 3.0, 5.6], trunk + [x, 3.0, 0.0]]
+    return np.concatenate(parts)
+
+
+def noisy_hall(rng: np.random.Generator) -> np.ndarray:
+    """25 x 20 x 8 m seen from one place, whose noise grows with the range: the far walls are thin and thick."""
+    size, eye = np.array([25.0, 20.0, 8.0]), np.array([5.0, 4.0, 1.6])
+    ray = rng.normal(size=(400_000, 3))
+    ray /= np.linalg.norm(ray, axis=1, keepdims=True)
+    ranges = np.where(ray > 0, (size - eye) / ray, -eye / ray).min(axis=1)
+    return np.asarray(eye + ray * (ranges + rng.normal(size=len(ray)) * (0.02 + 0.003 * ranges))[:, None])
+
+
+def dense_thing_in_a_noisy_room(rng: np.random.Generator) -> np.ndarray:
+    """A ball of 1 m with 100,000 points per square metre, in a room with 400 and noise of 3 cm."""
+    ball = rng.normal(size=(300_000, 3))
+    ball *= 0.5 / np.linalg.norm(ball, axis=1, keepdims=True)
+    thin = room(400, rng)
+    return np.concatenate([ball + [3.0, 2.5, 1.2], thin + rng.normal(0, 0.03, thin.shape)])
+
+
+def test_what_is_thin_and_on_no_plane_but_somewhere_stays() -> None:
+    rng = np.random.default_rng(9)
+    house = room(1500, rng)
+    for scan in (np.concatenate([house, trees(rng)]), noisy_hall(rng), dense_thing_in_a_noisy_room(rng)):
+        assert len(without_outliers(PointCloud(scan))[1]) == 0
+
+
+def test_far_noisy_walls_stay_in_the_rain() -> None:
+    """The walls alone would be told as strewn, as much as the rain: they hold many times as much as the air before them."""
+    rng = np.random.default_rng(10)
+    hall = noisy_hall(rng)
+    ends = hall[rng.integers(len(hall), size=len(hall) // 10)]
+    eye = np.array([5.0, 4.0, 1.6])
+    drops = eye + (ends - eye) * rng.uniform(0.1, 0.9, (len(ends), 1))
+    kept = without_outliers(PointCloud(np.concatenate([hall, drops])))[0]
+    stays = np.isin(hall[:, 0], kept.points[:, 0])
+    assert np.isin(drops[:, 0], kept.points[:, 0]).mean() < 0.5
+    for far in (hall[:, 0] > 24, hall[:, 1] > 19):
+        assert stays[far].mean() > 0.9
+
+
+@pytest.mark.parametrize("times", [2, 3, 5])
+def test_points_that_are_repeated_count_once(times: int) -> None:
+    rng = np.random.default_rng(11)
+    points = np.concatenate([room(1000, rng), strewn(10_000, rng)])
+    once = without_outliers(PointCloud(points))[1]
+    repeated = without_outliers(PointCloud(np.repeat(points, times, axis=0)))[1]
+    assert len(once) > 9000
+    found = np.unique(repeated.points, axis=0)
+    assert len(repeated) == times * len(found) and abs(len(found) - len(once)) < 0.02 * len(once)
 
 
 @pytest.mark.parametrize(("scale", "shift"), [(0.001, (0, 0, 0)), (0.3048, (0, 0, 0)), (1.0, (5e5, 5.4e6, 300.0))])
@@ -137,6 +201,10 @@ def test_nothing_is_told_of_few_points_one_place_huge_extents_or_a_scatter_alone
 def test_real_scans_lose_nothing(shared_data: Path, name: str) -> None:
     cloud, _ = clean_points(read_points(shared_data / "real" / name))
     assert without_outliers(cloud)[0] is cloud
+    rng = np.random.default_rng(0)
+    for share in (0.2, 0.05):  # leaves and eaves of the court had gone by chance
+        thinned = cloud.select(rng.random(len(cloud)) < share)
+        assert without_outliers(thinned)[0] is thinned
 
 
 def test_a_real_scan_in_the_rain_loses_the_rain(shared_data: Path) -> None:

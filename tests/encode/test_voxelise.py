@@ -9,7 +9,7 @@ import torch
 
 from sparse_convonet.coordinates import AXIS_LIMIT, pack_keys, unpack_keys
 from sparse_convonet.encode.scatter import segment_max, segment_mean
-from sparse_convonet.encode.voxelise import voxelise
+from sparse_convonet.encode.voxelise import THINNED_BY, voxelise
 from sparse_convonet.engine.compiled_loops import without_compiled_loops
 from tests.small_network import network
 
@@ -89,6 +89,18 @@ def noisy_wall(per_voxel: float, generator: torch.Generator) -> torch.Tensor:
     return points
 
 
+def test_compiled_loops_thin_as_searches_do() -> None:
+    generator = torch.Generator().manual_seed(1)
+    walls = noisy_wall(30, generator), noisy_wall(10, generator)[:, [2, 0, 1]]
+    points = torch.cat([*walls, walls[0] - 70])
+    batch = torch.cat([torch.zeros(len(points) // 2), torch.ones(len(points) - len(points) // 2)]).long()
+    compiled = voxelise(points, batch, 8, 3.0)
+    with without_compiled_loops():
+        by_searching = voxelise(points, batch, 8, 3.0)
+    for name in ("coordinates", "offsets", "counts", "owner"):
+        assert torch.equal(getattr(compiled, name), getattr(by_searching, name)), name
+
+
 @pytest.mark.parametrize("compiled", [True, False])
 def test_where_there_are_many_the_mean_is_kept_and_the_tails_of_the_noise_go(compiled: bool) -> None:
     generator = torch.Generator().manual_seed(0)
@@ -100,11 +112,12 @@ def test_where_there_are_many_the_mean_is_kept_and_the_tails_of_the_noise_go(com
         every, some = (voxelise(points, batch, 1000, mean) for mean in (None, 3.0))
     of_dense, of_thin = (some.coordinates[:, 1] < 40), (some.coordinates[:, 1] >= 40)
     occupied = int((every.coordinates[:, 1] < 40).sum())
-    assert int(some.counts[of_dense].sum()) == pytest.approx(3.0 * occupied, rel=0.02) and 6 * occupied < len(dense)
+    # Voxels of the surface have thinner ones around, of which a mean is taken too: a tenth less than three each.
+    assert int(some.counts[of_dense].sum()) == pytest.approx(2.7 * occupied, rel=0.05) and 6 * occupied < len(dense)
     assert some.counts[of_thin].sum() == len(thin)  # of blocks of their own, which hold few
     tails = (every.coordinates[:, 1] == 10) | (every.coordinates[:, 1] == 14)  # beyond 1.5 voxels
     tails_left = (some.coordinates[:, 1] == 10) | (some.coordinates[:, 1] == 14)
-    assert tails_left.sum() < 0.5 * tails.sum()
+    assert tails_left.sum() < 0.6 * tails.sum()
     wall = (some.coordinates[:, 1] == 12).sum()
     assert wall > 0.99 * 64 * 64
     given = points[some.rows]
@@ -112,18 +125,34 @@ def test_where_there_are_many_the_mean_is_kept_and_the_tails_of_the_noise_go(com
     assert torch.equal(some.coordinates[some.owner, 1:].long(), given.floor().long())
 
 
-def test_what_a_block_keeps_depends_on_its_own_points_alone_and_not_on_their_order() -> None:
+def test_what_a_voxel_keeps_depends_on_its_neighbours_alone_and_not_on_the_order_of_points() -> None:
     generator = torch.Generator().manual_seed(0)
     points = noisy_wall(30, generator)
     batch = torch.zeros(len(points), dtype=torch.int64)
     whole = voxelise(points, batch, 8, 3.0)
     order = torch.randperm(len(points), generator=generator)
     assert torch.equal(voxelise(points[order], batch, 8, 3.0).offsets, whole.offsets)
-    inside = (points[:, 1] >= 16) & (points[:, 1] < 40)  # whole blocks
-    part = voxelise(points[inside], batch[inside], 8, 3.0)
-    own = (whole.coordinates[:, 2] >= 16) & (whole.coordinates[:, 2] < 40)
-    assert torch.equal(part.coordinates, whole.coordinates[own]) and torch.equal(part.counts, whole.counts[own])
-    assert torch.equal(part.offsets, whole.offsets[own[whole.owner]])
+    low, high = torch.tensor([0, 17, 0]), torch.tensor([64, 39, 64])
+    around = (points[:, 1] >= 17 - THINNED_BY) & (points[:, 1] < 39 + THINNED_BY)
+    part, own = voxelise(points[around], batch[around], 8, 3.0).within(low, high), whole.within(low, high)
+    assert torch.equal(part.coordinates, own.coordinates) and torch.equal(part.counts, own.counts)
+    assert torch.equal(part.offsets, own.offsets) and torch.equal(part.owner, own.owner)
+
+
+def test_a_thin_wall_beside_a_dense_one_keeps_its_points() -> None:
+    """Three voxels apart; one share for both would leave a tenth of the thin one's voxels."""
+    generator = torch.Generator().manual_seed(0)
+    dense, thin = (torch.rand(64 * 64 * each, 3, generator=generator, dtype=torch.float64) * 64 for each in (40, 1))
+    dense[:, 0], thin[:, 0] = 12.5, 15.5
+    points = torch.cat([dense, thin])
+    shown = voxelise(points, torch.zeros(len(points), dtype=torch.int64), 1000, 3.0)
+    assert int(shown.counts[shown.coordinates[:, 1] == 15].sum()) == len(thin)
+    assert int(shown.counts[shown.coordinates[:, 1] == 12].sum()) == pytest.approx(3.0 * 64 * 64, rel=0.02)
+
+
+def test_points_at_one_place_stay() -> None:
+    points = torch.full((100, 3), 0.25, dtype=torch.float64)
+    assert len(voxelise(points, torch.zeros(100, dtype=torch.int64), 8, 3.0).coordinates) == 1
 
 
 def test_a_network_is_shown_the_same_in_training_and_in_use() -> None:

@@ -296,6 +296,8 @@ def test_numbers_that_cannot_be_right_are_refused_unless_the_settings_say_the_sc
         ask(points * 1000)
     with pytest.raises(ValueError, match="found steps of 0.25 m between points"):
         ask((points + [5e5, 4e6, 120]).astype(np.float32))
+    with pytest.raises(ValueError, match="found steps of 0.5 m between points"):  # where most repeat others
+        ask((np.concatenate([points + 0.01 * shift for shift in range(9)]) + [5e6, 5e6, 5e6]).astype(np.float32))
     with pytest.raises(
         ValueError, match=r"expected metres, found foot, .*; pass ReconstructionSettings\(scale=0.3048\)"
     ):

@@ -65,6 +65,7 @@ def test_the_room_has_its_area_in_the_coordinates_of_the_scan(out: Path) -> None
             "rooms": 1,
             "area_m2": round(room["area_m2"], 1),
             "room_areas_m2": {"1": round(room["area_m2"], 1)},
+            "open_to_the_storey_below": [],
             "doors": 0,
             "windows": 0,
         }

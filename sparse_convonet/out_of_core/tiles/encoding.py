@@ -17,7 +17,7 @@ import torch
 
 from sparse_convonet.coordinates import pack_keys, unpack_keys
 from sparse_convonet.encode.sparse_unet import SparseUNet
-from sparse_convonet.encode.voxelise import THINNED_BLOCK
+from sparse_convonet.encode.voxelise import THINNED_BY
 from sparse_convonet.extract.seeds import SEED_STRIDE, seed_cells
 from sparse_convonet.fields.sparse import Level, SparseField
 from sparse_convonet.out_of_core.tiles.cell_files import (
@@ -156,8 +156,7 @@ def _down(work: Work, tile: TileName, stage: Stage, around: tuple[np.ndarray, np
     """The level's sparse tensor of a box of voxels; None where nothing is in it."""
     network = work.network
     if stage.level == 0:
-        first, last = np.floor_divide(around[0], THINNED_BLOCK), -np.floor_divide(-around[1], THINNED_BLOCK)
-        observed = work.observed_within(first * THINNED_BLOCK, last * THINNED_BLOCK)  # whole blocks, or others are kept
+        observed = work.observed_within(around[0] - THINNED_BY, around[1] + THINNED_BY)  # or others are kept
         if len(observed.points) == 0:
             return None
         low, high = (torch.from_numpy(corner).to(observed.points.device) for corner in around)

@@ -12,6 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from sparse_convonet.clouds import even_spread
 from sparse_convonet.clouds.cleaning import Dropped, Sought, clean_points
 from sparse_convonet.clouds.ghosts import without_ghosts
 from sparse_convonet.clouds.outliers import without_outliers
@@ -156,12 +157,19 @@ def test_ghosts_are_found_in_any_parts_and_repeats_do_not_count(tmp_path: Path, 
 
 
 @pytest.mark.parametrize("chunk_points", [7919, 1 << 19])
-def test_outliers_go_after_the_ghosts_in_any_parts(tmp_path: Path, chunk_points: int) -> None:
+def test_outliers_go_after_the_ghosts_in_any_parts(
+    tmp_path: Path, chunk_points: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(even_spread, "_BESIDE", 0.7)  # there are none in the walked room: they would be ghosts
     cloud, _ = walked_room(60_000)
     assert cloud.scanners is not None
     rng = np.random.default_rng(0)
-    beside = rng.uniform([5.0, -3.0, 0.0], [9.0, 3.0, 3.0], (16_000, 3))  # where no ray passed
-    mess = PointCloud(beside, scanners=np.full((16_000, 3), np.nan))
+    low, high = np.array([5.0, -6.0, 0.0]), np.array([17.0, 6.0, 3.0])  # a hall beside, where no ray passed
+    walls = rng.uniform(low, high, (150_000, 3))
+    sides = rng.integers(6, size=len(walls))
+    walls[np.arange(len(walls)), sides // 2] = np.stack([low, high], axis=1).reshape(-1)[sides]
+    beside = np.concatenate([walls, rng.uniform(low, high, (24_000, 3))])
+    mess = PointCloud(beside, scanners=np.full(beside.shape, np.nan))
     points, scanners = np.concatenate([cloud.points, mess.points]), np.concatenate([cloud.scanners, mess.scanners])
     shuffled = rng.permutation(len(points))
     strewn = PointCloud(points[shuffled], scanners=scanners[shuffled])
