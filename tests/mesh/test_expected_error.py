@@ -91,7 +91,7 @@ def test_features_beyond_what_was_measured_are_held_there() -> None:
         (ScanScale(0.05, 4.0), DEFAULT_MODEL, []),
         (ScanScale(0.04, 4.0), DEFAULT_MODEL, []),
         (ScanScale(0.2, 4.0), DEFAULT_MODEL, ["voxels: measured from 4 to 12 cm, found 20 cm"]),
-        (ScanScale(0.05, 400.0), DEFAULT_MODEL, ["points per voxel: measured from 1.1 to 24, found 400"]),
+        (ScanScale(0.05, 400.0), DEFAULT_MODEL, ["points per voxel: measured from 1.1 to 23, found 400"]),
         (ScanScale(0.05, 4.0), "mine", [f"errors were measured of the model {DEFAULT_MODEL}, not of mine"]),
     ],
     ids=["within", "at_the_end", "large", "dense", "another_model"],
