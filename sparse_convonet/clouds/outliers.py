@@ -82,7 +82,8 @@ def find_outliers(chunks: Chunks, low: np.ndarray, high: np.ndarray, metres_per_
     A point is thin where the cells around it hold at most a third of the usual count, and strewn where its nearest thin
     neighbours lie on no plane, nor it on theirs.  None is, unless the strewn are 2 % of all points and half of
     the thin ones, and fill the air before surfaces evenly.  Cells are of 5, 10 or 20 cm, the
-    finest of which half the points have 12 around them.  Memory: 16 bytes for each cell, some 100 for each thin point.
+    finest of which half the points have 12 around them.  Memory: 16 bytes for each cell, some 100 for each thin point,
+    up to 0.2 GB for the air.
     """
     sample = PlaceSample()
     cells = _count(chunks, low, high, metres_per_unit, sample)

@@ -60,7 +60,11 @@ def test_storeys_are_told_and_one_without_a_room_is_warned_of(caplog: pytest.Log
         "texture": {"width": 512, "height": 400, "charts": 9, "texel_mm": 12.34},
         "free_space_m3": 123.4,
         "overlap": {"area_m2": 31.0, "viewpoints": 3, "median_mm": 1.25, "within_95_mm": 4.0},
-        "floor_plans": [{"rooms": 2, "area_m2": 31.26}, {"rooms": 0, "area_m2": 0.0}],
+        "floor_plans": [
+            {"rooms": 2, "area_m2": 31.26, "open_to_the_storey_below": []},
+            {"rooms": 0, "area_m2": 0.0, "open_to_the_storey_below": []},
+            {"rooms": 3, "area_m2": 40.0, "open_to_the_storey_below": [3]},
+        ],
         "input": {"crs": None, "dropped": {"ghosts": 0, "outliers": 0}},
         "seconds": {"total": 1.0},
         "peak_memory_bytes": 1,
@@ -71,6 +75,7 @@ def test_storeys_are_told_and_one_without_a_room_is_warned_of(caplog: pytest.Log
     plans = [each for each in caplog.records if each.message.startswith("plan")]
     assert [each.message for each in plans][0] == "plan      storey 1: 2 rooms, 31.3 m2"
     assert plans[1].levelno == logging.WARNING and "storey 2: no room" in plans[1].message
+    assert plans[2].message == "plan      storey 3: 2 rooms, 1 open to the storey below, 40.0 m2"
     assert (
         "of 31 m2 that several of 3 viewpoints saw, half is scanned within 1.2 mm of each other, 95 % within 4.0 mm"
         in caplog.text
