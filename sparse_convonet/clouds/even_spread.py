@@ -1,7 +1,6 @@
 """Tell what fills the air of a scan evenly, as rain and dust do, from what is thin but somewhere: trees, noisy far walls.
 
-A surface stops all the rays that come to it within its depth, rain some of them on all of their way: even thin surfaces
-hold many times as much as the air before them.
+Rain is before all surfaces of a scan; what is a thing is somewhere, and before few of them.
 """
 
 from __future__ import annotations
@@ -19,7 +18,7 @@ _FILLED = ((300, 0.65), (1000, 0.4))  # of so many cells, at least: a bush befor
 _BESIDE = 0.93  # of them have, or are beside, one that holds some: far from scanners there is less, but no gap
 _REACH = 2  # cells, of the window that tells what is usual
 _QUANTILE = 0.25  # of a window's cells of air: low, since beside a thing the others may hold more of it
-_TIMES, _LEAST_USUAL = 16.0, 0.5  # so many times the usual count is a thing; beside scanners, too, there is more
+_TIMES, _LEAST_USUAL = 150.0, 0.5  # so many times the usual count is a thing; beside scanners rain itself is dense
 _PART = 1 << 16
 _CUBE = np.ones((3, 3, 3), dtype=bool)
 

@@ -10,6 +10,7 @@ import pytest
 from sparse_convonet.clouds import outliers
 from sparse_convonet.clouds.cleaning import clean_points
 from sparse_convonet.clouds.coincidence import are_at
+from sparse_convonet.clouds.even_spread import spread_evenly
 from sparse_convonet.clouds.outliers import find_outliers, without_outliers
 from sparse_convonet.io.points import read_points
 from sparse_convonet.structures import PointCloud
@@ -126,18 +127,15 @@ def test_what_is_thin_and_on_no_plane_but_somewhere_stays() -> None:
         assert len(without_outliers(PointCloud(scan))[1]) == 0
 
 
-def test_far_noisy_walls_stay_in_the_rain() -> None:
-    """The walls alone would be told as strewn, as much as the rain: they hold many times as much as the air before them."""
+def test_what_is_crowded_in_what_fills_the_air_is_a_thing() -> None:
     rng = np.random.default_rng(10)
-    hall = noisy_hall(rng)
-    ends = hall[rng.integers(len(hall), size=len(hall) // 10)]
-    eye = np.array([5.0, 4.0, 1.6])
-    drops = eye + (ends - eye) * rng.uniform(0.1, 0.9, (len(ends), 1))
-    kept = without_outliers(PointCloud(np.concatenate([hall, drops])))[0]
-    stays = np.isin(hall[:, 0], kept.points[:, 0])
-    assert np.isin(drops[:, 0], kept.points[:, 0]).mean() < 0.5
-    for far in (hall[:, 0] > 24, hall[:, 1] > 19):
-        assert stays[far].mean() > 0.9
+    side = np.array([60.0, 60.0, 60.0])
+    walls = rng.uniform(0, side, (60_000, 3))
+    sides = rng.integers(6, size=len(walls))
+    walls[np.arange(len(walls)), sides // 2] = (sides % 2) * 60.0
+    drops, thing = rng.uniform(2, 58, (6000, 3)), rng.uniform(30, 31, (3000, 3))
+    even = spread_evenly(np.concatenate([drops, thing]), walls)
+    assert even[: len(drops)].mean() > 0.98 and not even[len(drops) :].any()
 
 
 @pytest.mark.parametrize("times", [2, 3, 5])
