@@ -41,12 +41,12 @@ def spread_evenly(thin: np.ndarray, others: np.ndarray) -> np.ndarray:
         edge = min(edge, _edge(float(inside.sum()) * edge**3, len(thin), extent))
     cells = ((thin - low) / edge).astype(np.int64)
     surface = _filled(others, low, edge, extent)
-    air = _between(surface | _filled(thin, low, edge, extent)) & ~surface
     names, of_each, counts = np.unique(
-        np.ravel_multi_index(tuple(cells.T), air.shape), return_inverse=True, return_counts=True
+        np.ravel_multi_index(tuple(cells.T), surface.shape), return_inverse=True, return_counts=True
     )
-    held = np.zeros(air.shape, dtype=np.int32)
+    held = np.zeros(surface.shape, dtype=np.int32)
     held.reshape(-1)[names] = counts
+    air = _between(surface | (held > 0)) & ~surface
     before = air & binary_dilation(surface, _CUBE, iterations=_BEFORE)
     if not _fills(held > 0, before):
         return np.zeros(len(thin), dtype=bool)

@@ -10,7 +10,7 @@ from scipy.ndimage import label
 
 from sparse_convonet.floor_plan.sections import Raster, Sections
 from sparse_convonet.floor_plan.segmentation import Segmentation
-from sparse_convonet.floor_plan.small_regions import without_small_regions
+from sparse_convonet.floor_plan.small_regions import regions_with, without_small_regions
 
 _SMALLEST_M2 = 1.5  # of a hole; smaller ones belong to the room
 _SMALLEST_FLOOR_M2 = 1.0  # pieces of floor that are smaller belong to the hole
@@ -48,11 +48,11 @@ def part_holes(segmentation: Segmentation, sections: Sections, open_below: np.nd
     parts: dict[int, list[int]] = {}
     for room in segmentation.rooms if open_below.any() else ():
         inside = segmentation.labels == room
-        hole = without_small_regions(_reached(inside & sections.hole, inside & open_below), smallest)
+        hole = without_small_regions(regions_with(inside & sections.hole, inside & open_below), smallest)
         floor, pieces = label(without_small_regions(inside & ~hole, smallest_floor))
         if not hole.any() or pieces == 0:
             continue
-        open_parts, count = label(_reached(inside & (floor == 0), hole))
+        open_parts, count = label(regions_with(inside & (floor == 0), hole))
         last = int(labels.max())
         labels[floor > 1] = last - 1 + floor[floor > 1]
         labels[open_parts > 0] = last + pieces - 1 + open_parts[open_parts > 0]
@@ -60,12 +60,3 @@ def part_holes(segmentation: Segmentation, sections: Sections, open_below: np.nd
         holes.update(here)
         parts[room] = [room, *range(last + 1, last + pieces), *here]
     return PartedRooms(replace(segmentation, labels=labels), frozenset(holes), parts)
-
-
-def _reached(mask: np.ndarray, seeds: np.ndarray) -> np.ndarray:
-    """(X, Y) bool: the regions of a mask that hold a seed."""
-    regions, _ = label(mask)
-    holds = np.zeros(int(regions.max()) + 1, dtype=bool)
-    holds[regions[seeds]] = True
-    holds[0] = False
-    return np.asarray(holds[regions])

@@ -16,7 +16,7 @@ from skimage.measure import label
 from skimage.segmentation import watershed
 
 from sparse_convonet.floor_plan.sections import Sections
-from sparse_convonet.floor_plan.small_regions import without_small_holes, without_small_regions
+from sparse_convonet.floor_plan.small_regions import regions_with, without_small_holes, without_small_regions
 
 WALL, OUTSIDE = 0, 1  # labels; rooms follow
 DOOR_M = 1.3  # wider places do not part rooms, unless a lintel or a window's sill does
@@ -223,11 +223,7 @@ def _around(mask: np.ndarray, border: np.ndarray, step: float) -> np.ndarray:
     if not border.any():
         return border
     near = distance_transform_edt(~border) * step <= _THICKEST_WALL_M / 2
-    pieces = label(mask & near, connectivity=1)
-    reaches = np.zeros(int(pieces.max()) + 1, dtype=bool)
-    reaches[pieces[binary_dilation(border)]] = True
-    reaches[0] = False
-    return np.asarray(reaches[pieces])
+    return regions_with(mask & near, binary_dilation(border))
 
 
 def borders_between(labels: np.ndarray) -> np.ndarray:
