@@ -26,18 +26,22 @@ from sparse_convonet.data.scenes.place import Place
 from sparse_convonet.data.scenes.scene import Scene
 
 SIDE_M, HEIGHT_M = (6.0, 60.0), (2.4, 12.0)
+# Of some halls: otherwise one in seventeen is so wide and high, and of these the side of the ceiling is hardest to tell.
+WIDE_SIDE_M, WIDE_HEIGHT_M = (28.0, 60.0), (5.0, 12.0)
+_WIDE_SHARE = 0.2
 _EMPTY_SHARE = 0.42
 _FURNITURE_M2 = 20.0  # at most under furniture, however large the hall is
 CORRIDOR_WIDTH_M, CORRIDOR_LENGTH_M, CORRIDOR_HEIGHT_M = (1.2, 4.0), (8.0, 60.0), (2.2, 4.0)
 
 
 def make_hall(rng: np.random.Generator, stock: Stock, empty_share: float = _EMPTY_SHARE) -> Scene:
-    """One room of 6 to 60 m by 6 to 60 m, 2.4 to 12 m high; a flat, a pitched or no roof.
+    """One room of 6 to 60 m by 6 to 60 m, 2.4 to 12 m high, some of 28 m by 28 m at least; a flat, a pitched or no roof.
 
     empty_share: the probability that nothing stands in it.
     """
     assembly = Assembly()
-    width, depth, height = (log_uniform(rng, *limits) for limits in (SIDE_M, SIDE_M, HEIGHT_M))
+    sides, heights = (WIDE_SIDE_M, WIDE_HEIGHT_M) if rng.random() < _WIDE_SHARE else (SIDE_M, HEIGHT_M)
+    width, depth, height = (log_uniform(rng, *limits) for limits in (sides, sides, heights))
     outline = centred(width, depth)
     shell = plan_shell([Region("hall", (outline,))], height, rng)
     pierce(shell.walls, height, rng)
