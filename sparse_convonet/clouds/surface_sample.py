@@ -29,6 +29,8 @@ _FIRST_SHARE, _PLANE_ROUNDS = 0.4, 8
 _FLATTEST = 0.3  # of the area tells the noise: most rooms have as much in walls and floors that nothing stands at
 _TRIM, _STRAY = 3.0, 4.0  # standard deviations
 _FLAT = 1e-3  # of the radius: points without noise are as flat as that
+_STEP_SEEDS, _LEAST_STEP_M = 8, 1e-5  # around so many points the step of coordinates is sought; the last digits are none
+_FEWEST_GAPS, _STEP_OFF = 50, 0.1  # between coordinates, all of them whole steps but for a tenth of one
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ def sample_surface(points: PlacedPoints) -> SurfaceSample:
 
     The noise comes from the points' median distances from their planes, of the flattest 30 % of the area.  It does not
     see what is the same for all points of a neighbourhood: an offset or a drift between two passes that never overlap,
-    a wrong scale, a bent floor; nor what lies along the surface.  It takes for noise what is not, where all surface is
+    a wrong scale, a bent floor; nor what lies along the surface.  Coordinates rounded to steps count as noise of that
+    rounding at least, since all points of a wall may be rounded to one plane.  It takes for noise what is not, where all surface is
     rough or curved within a neighbourhood (few points in a full room), or two passes lie closely beside each other.
     """
     edge_m = _cell_edge(points.low, points.high)
@@ -92,7 +95,19 @@ def sample_surface(points: PlacedPoints) -> SurfaceSample:
     kept = ~stray if not stray.all() else np.ones(len(patches), dtype=bool)
     planes = kept & np.isfinite(noises)
     noise_m = weighted_quantile(noises[planes], area[planes], _FLATTEST) if planes.any() else 0.0
+    noise_m = max(noise_m, _step_m(points, occupied.seeds[chosen[:_STEP_SEEDS]], edge_m) / math.sqrt(12))
     return SurfaceSample(per_m2[kept], area[kept], noise_m, float((points.high - points.low).max()))
+
+
+def _step_m(points: PlacedPoints, seeds: np.ndarray, edge_m: float) -> float:
+    """The step to which all coordinates are rounded, by what lies around points (n, 3) of the scan; 0: to none."""
+    around = [np.sort(points.within(seed - edge_m, seed + edge_m), axis=0) for seed in seeds]
+    gaps = np.concatenate([np.diff(values, axis=0).reshape(-1) for values in around])
+    gaps = gaps[gaps >= _LEAST_STEP_M]
+    if len(gaps) < _FEWEST_GAPS:
+        return 0.0
+    steps = gaps / gaps.min()
+    return float(gaps.min()) if np.all(np.abs(steps - np.round(steps)) <= _STEP_OFF) else 0.0
 
 
 def weighted_quantile(values: np.ndarray, weights: np.ndarray, share: float) -> float:

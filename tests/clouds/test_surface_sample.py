@@ -53,6 +53,14 @@ def test_a_generated_furnished_room_has_its_noise(rng: np.random.Generator, nois
     assert surface.noise_m == pytest.approx(noise_m, rel=0.2)
 
 
+@pytest.mark.parametrize("step_m", [0.01, 0.02])
+def test_coordinates_rounded_to_steps_have_the_noise_of_rounding(step_m: float) -> None:
+    """On walls along the axes all points are rounded to one plane, which fits itself without noise."""
+    exact = room_points(100_000, noise_m=0.0) + (0.003, 0.004, 0.0045)
+    assert sampled(exact).noise_m == pytest.approx(0, abs=1e-5)
+    assert sampled(np.round(exact / step_m) * step_m).noise_m == pytest.approx(step_m / 12**0.5, rel=0.2)
+
+
 def test_from_one_station_the_density_falls_with_the_square_of_the_distance_and_area_counts() -> None:
     """Seen straight on, walls have as many points as rays pass through a square metre at their distance."""
     points = one_station_hall(600_000)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import json
 import os
 import subprocess
@@ -9,6 +10,8 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from sparse_convonet.runtime import numba_cache
 
 KERNEL = """
 from {module} import njit
@@ -92,8 +95,6 @@ def test_every_kernel_of_the_package_on_disk_has_the_stamp() -> None:
 def test_where_numba_has_no_place_for_the_stamp_nothing_is_taken_from_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    from sparse_convonet.runtime import numba_cache
-
     monkeypatch.setattr(numba_cache, "_stamp_cache", lambda *_: False)
 
     def increment(value: int) -> int:
@@ -102,3 +103,44 @@ def test_where_numba_has_no_place_for_the_stamp_nothing_is_taken_from_the_disk(
     kernel = numba_cache.njit(increment, cache=True)
     assert kernel(1) == 2 and kernel.stats.cache_path is None
     assert "cannot tell old kernels" in caplog.text
+
+
+IMPORTS = """
+import one.a, one.b as c  # one.not
+from one import (
+    d,  # one.not
+    e as f,
+)
+    from one.g import h
+from . import i
+from ..j import (k, l)
+"""
+
+
+def test_imports_are_found_in_the_text() -> None:
+    found = set(numba_cache._imported_names(IMPORTS, "one.sub"))
+    assert {
+        "one.a",
+        "one.b",
+        "one",
+        "one.d",
+        "one.e",
+        "one.g",
+        "one.g.h",
+        "one.sub.i",
+        "one.j",
+        "one.j.k",
+        "one.j.l",
+    } <= found
+    assert not any("not" in name for name in found)
+
+
+def test_in_the_files_of_the_package_no_import_is_missed() -> None:
+    for path in (Path(__file__).parents[2] / "sparse_convonet").rglob("*.py"):
+        source = path.read_text(encoding="utf-8")
+        found = set(numba_cache._imported_names(source, "sparse_convonet"))
+        for node in ast.walk(ast.parse(source)):
+            if isinstance(node, ast.Import):
+                assert {alias.name for alias in node.names} <= found, path
+            elif isinstance(node, ast.ImportFrom):
+                assert {f"{node.module}.{alias.name}" for alias in node.names} <= found, path
