@@ -31,6 +31,7 @@ CPU = torch.device("cpu")
 FOLDERS = ("rooms", "objects", "buildings", "voxels", "images", "generative")
 ALL = sorted(path for folder in FOLDERS for path in (CONFIGS / folder).glob("*.yaml"))
 PAPERS = [path for path in ALL if load_config(path).baseline is None]
+_STEPS = 8  # enough for pictures, a mesh and a validation that is not that of the first weights
 BASELINES = [path for path in ALL if load_config(path).baseline is not None]
 
 
@@ -57,14 +58,14 @@ def small(config: ExperimentConfig, folder: Path) -> ExperimentConfig:
         model = replace(model, widths=tuple(width // 4 for width in model.widths))
     training = replace(
         config.training,
-        steps=20,
+        steps=_STEPS,
         batch=2,
         workers=0,
         warmup_steps=min(config.training.warmup_steps, 5),
         validation_scenes=1,
-        validate_every=20,
-        picture_every=20,
-        mesh_every=20,
+        validate_every=_STEPS,
+        picture_every=_STEPS,
+        mesh_every=_STEPS,
     )
     # Balls of radius 0.2 to 0.24: those of buildings are told apart at 5 to 8 cm as well.
     data = replace(config.data, folder=str(folder), points=300, queries=128, near_surface_share=0.0, image_pixels=32)
@@ -78,7 +79,7 @@ def test_configuration_trains_validates_loads_again_and_is_evaluated(path: Path,
     config = small(load_config(path), show_balls(write_set(tmp_path / "set", models=2)))
     score = train(config, tmp_path / "run", CPU, resume=False)
     model = load_model(tmp_path / "run" / "last.safetensors")
-    assert model.config == config and model.record["steps"] == 20
+    assert model.config == config and model.record["steps"] == _STEPS
     again = validate(model.network, validation_sets(config)["val"], CPU)
     assert again.best_iou == pytest.approx(score.best_iou, abs=1e-3)
     weights = tmp_path / "run" / "last.safetensors"
