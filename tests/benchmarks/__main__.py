@@ -1,7 +1,7 @@
 """python -m tests.benchmarks [--only NAME ...] [--quick]: measure and write docs/BENCHMARKS.md.
 
-Campus, gpu, light_mesh, page, sides and reach only with --only.  The others take about a quarter of an hour on two
-cores; leave the machine alone.
+Campus, gpu, light_mesh, other_engines, page, sides and reach only with --only.  The others take about a quarter of an
+hour on two cores; leave the machine alone.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from tests.benchmarks import (
     gpu,
     light_mesh,
     normals,
+    other_engines,
     page,
     queries,
     rays,
@@ -52,6 +53,7 @@ class Benchmark:
 
 BENCHMARKS = {
     "engines": Benchmark("Engines", engines.TEXT, engines.run),
+    "other_engines": Benchmark("Other engines", other_engines.TEXT, other_engines.run, by_default=False),
     "gpu": Benchmark("Convolutions on a GPU", gpu.TEXT, gpu.run, by_default=False),
     "sizes": Benchmark("Size of the scene", sizes.TEXT, sizes.run),
     "queries": Benchmark("Queries", queries.TEXT, queries.run),

@@ -53,6 +53,15 @@ def test_quick_engines_and_queries_write_their_tables(tmp_path: Path, capsys: py
 
 
 @pytest.mark.usefixtures("one_thread")
+def test_quick_other_engines_compute_what_the_native_one_does(tmp_path: Path) -> None:
+    benchmarks.main(["--quick", "--only", "other_engines", "--out", str(tmp_path / "engines.md")])
+    head, _, *rows = _table((tmp_path / "engines.md").read_text(encoding="utf-8"))
+    assert head[:3] == ["engine", "version", "channels"] and {row[2] for row in rows} == {"32", "64"}
+    assert {row[0] for row in rows} >= {"native", "gathers"}  # and those that are installed
+    assert all(float(row[-1]) < 1e-3 for row in rows)
+
+
+@pytest.mark.usefixtures("one_thread")
 def test_quick_sides_write_a_row_for_each_surface(tmp_path: Path) -> None:
     benchmarks.main(["--quick", "--only", "sides", "--out", str(tmp_path / "sides.md")])
     head, _, *rows = _table((tmp_path / "sides.md").read_text(encoding="utf-8"))
