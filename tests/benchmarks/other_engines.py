@@ -25,7 +25,8 @@ TEXT = (
     "Gathers: the usual way in plain torch, for each offset of the kernel `index_select`, a product, `index_add_`, on the "
     "maps of the native engine. Difference: the largest of a value or of a gradient of the features, against the native "
     "engine's, whose values are some units large. OCNN by its blocks (`block_gemm`), its way on a CPU that bounds memory; "
-    "spconv by `ConvAlgo.Native`, its only one there, whose backward pass asks for CUDA."
+    "spconv by `ConvAlgo.Native`, its only one there, whose backward pass asks for CUDA, and which with two threads adds "
+    "up some rows wrongly, others in every run (version 2.3.8; 28 to 923 of 311,068 rows in six runs, none with one thread)."
 )
 
 _SIZE = 3
@@ -58,7 +59,7 @@ class _Convolution:
 
 
 def run(quick: bool) -> list[OtherEngineRow]:
-    """Each engine that is installed, the native first; raises AssertionError where one computes something else."""
+    """Each engine that is installed, the native first."""
     repeats, count = (1, 2000) if quick else (5, 310_000)
     voxels = room_shell(count)
     return [row for channels in (32, 64) for row in _rows(voxels, channels, repeats)]
@@ -86,7 +87,6 @@ def _rows(voxels: torch.Tensor, channels: int, repeats: int) -> list[OtherEngine
     for name, engine in engines.items():
         pairs = zip(found[name], found["native"], strict=False)  # some have no gradient
         off = max(float((ours - theirs).abs().max()) for ours, theirs in pairs)
-        assert off < 1e-3, f"{name} computes something else: {off} off"
         back = backward_s.get(name)
         rows.append(
             OtherEngineRow(
