@@ -26,7 +26,7 @@ TEXT = (
     "maps of the native engine. Difference: the largest of a value or of a gradient of the features, against the native "
     "engine's, whose values are some units large. OCNN by its blocks (`block_gemm`), its way on a CPU that bounds memory; "
     "spconv by `ConvAlgo.Native`, its only one there, whose backward pass asks for CUDA, and which with two threads adds "
-    "up some rows wrongly, others in every run (version 2.3.8; 28 to 923 of 311,068 rows in six runs, none with one thread)."
+    "up some rows wrongly, others in every run (2.3.8; 28 to 923 of 311,068 rows in six runs, none with one thread)."
 )
 
 _SIZE = 3
