@@ -16,6 +16,7 @@ _MOST_CELLS = 1 << 23
 _BEFORE = 2  # cells, from a surface
 _FILLED = ((300, 0.65), (1000, 0.4))  # of so many cells, at least: a bush before a wall may fill a few
 _BESIDE = 0.93  # of them have, or are beside, one that holds some: far from scanners there is less, but no gap
+_ENCLOSED = 0.5  # of the thin places, between surfaces: what is not may itself be most of what was scanned
 _REACH = 2  # cells, of the window that tells what is usual
 _QUANTILE = 0.25  # of a window's cells of air: low, since beside a thing the others may hold more of it
 _TIMES, _LEAST_USUAL = 150.0, 0.5  # so many times the usual count is a thing; beside scanners rain itself is dense
@@ -28,8 +29,9 @@ def spread_evenly(thin: np.ndarray, others: np.ndarray) -> np.ndarray:
 
     others: (m, 3) places where surfaces are.  The air is what lies between places along two axes at least and holds no
     others, in cubic cells that hold four thin places in the mean.  It is filled where most of its cells next to surfaces
-    hold some, or are beside ones that do: trees and noisy walls are before few of them.  Where a cell holds many times
-    as many as others around it, something stands there.
+    hold some, or are beside ones that do: trees and noisy walls are before few of them.  Most of the thin places must lie
+    between surfaces, along two axes at least: crowns above open ground do not, nor does a room around one dense thing.
+    Where a cell holds many times as many as others around it, something stands there.
     """
     if len(thin) == 0:
         return np.zeros(0, dtype=bool)
@@ -41,6 +43,8 @@ def spread_evenly(thin: np.ndarray, others: np.ndarray) -> np.ndarray:
         edge = min(edge, _edge(float(inside.sum()) * edge**3, len(thin), extent))
     cells = ((thin - low) / edge).astype(np.int64)
     surface = _filled(others, low, edge, extent)
+    if _between(surface)[tuple(cells.T)].mean() < _ENCLOSED:
+        return np.zeros(len(thin), dtype=bool)
     names, of_each, counts = np.unique(
         np.ravel_multi_index(tuple(cells.T), surface.shape), return_inverse=True, return_counts=True
     )

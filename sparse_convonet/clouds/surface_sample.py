@@ -29,8 +29,9 @@ _FIRST_SHARE, _PLANE_ROUNDS = 0.4, 8
 _FLATTEST = 0.3  # of the area tells the noise: most rooms have as much in walls and floors that nothing stands at
 _TRIM, _STRAY = 3.0, 4.0  # standard deviations
 _FLAT = 1e-3  # of the radius: points without noise are as flat as that
-_STEP_SEEDS, _LEAST_STEP_M = 8, 1e-5  # around so many points the step of coordinates is sought; the last digits are none
-_FEWEST_GAPS, _STEP_OFF = 50, 0.1  # between coordinates, all of them whole steps but for a tenth of one
+_LEAST_STEP_M = 1e-5  # the last digits of a coordinate are no step
+_FEWEST_GAPS, _STEP_OFF = 10, 0.1  # between coordinates, all of them whole steps but for a tenth of one
+_FEWEST_VALUES, _REPEATED = 3, 8  # fewer gaps do where each of so many values stands for so many points
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,16 @@ class SurfaceSample:
 
 @dataclass(frozen=True)
 class _Patch:
-    """Around one point: points per square metre, noise in metres (NaN: no plane), and whether the point is a stray."""
+    """Around one point: points per square metre, noise in metres (NaN: no plane), and whether the point is a stray.
+
+    normal: (3,) of the plane, zero where there is none.  steps: of _steps.
+    """
 
     per_m2: float
     noise_m: float
     stray: bool
+    normal: np.ndarray
+    steps: np.ndarray
 
 
 def _cell_edge(low: np.ndarray, high: np.ndarray) -> float:
@@ -77,8 +83,9 @@ def sample_surface(points: PlacedPoints) -> SurfaceSample:
     The noise comes from the points' median distances from their planes, of the flattest 30 % of the area.  It does not
     see what is the same for all points of a neighbourhood: an offset or a drift between two passes that never overlap,
     a wrong scale, a bent floor; nor what lies along the surface.  Coordinates rounded to steps count as noise of that
-    rounding at least, since all points of a wall may be rounded to one plane.  It takes for noise what is not, where all surface is
-    rough or curved within a neighbourhood (few points in a full room), or two passes lie closely beside each other.
+    rounding at least, since all points of a wall may be rounded to one plane.  It takes for noise what is not, where all
+    surface is rough or curved within a neighbourhood (few points in a full room), or two passes lie closely beside each
+    other.
     """
     edge_m = _cell_edge(points.low, points.high)
     occupied = points.occupied(edge_m)
@@ -89,25 +96,34 @@ def sample_surface(points: PlacedPoints) -> SurfaceSample:
     radius = edge_m * min(2.0, math.sqrt(_WANTED_NEIGHBOURS / (math.pi * usual)))
     patches = [_patch(points, seed, radius, edge_m) for seed in occupied.seeds[chosen]]
     per_m2 = np.array([patch.per_m2 for patch in patches])
-    noises = np.array([patch.noise_m for patch in patches])
+    noises = np.maximum([patch.noise_m for patch in patches], _rounding(patches))
     stray = np.array([patch.stray for patch in patches])
     area = occupied.counts[chosen] / per_m2 * len(occupied.counts) / len(chosen)
     kept = ~stray if not stray.all() else np.ones(len(patches), dtype=bool)
     planes = kept & np.isfinite(noises)
     noise_m = weighted_quantile(noises[planes], area[planes], _FLATTEST) if planes.any() else 0.0
-    noise_m = max(noise_m, _step_m(points, occupied.seeds[chosen[:_STEP_SEEDS]], edge_m) / math.sqrt(12))
     return SurfaceSample(per_m2[kept], area[kept], noise_m, float((points.high - points.low).max()))
 
 
-def _step_m(points: PlacedPoints, seeds: np.ndarray, edge_m: float) -> float:
-    """The step to which all coordinates are rounded, by what lies around points (n, 3) of the scan; 0: to none."""
-    around = [np.sort(points.within(seed - edge_m, seed + edge_m), axis=0) for seed in seeds]
-    gaps = np.concatenate([np.diff(values, axis=0).reshape(-1) for values in around])
-    gaps = gaps[gaps >= _LEAST_STEP_M]
-    if len(gaps) < _FEWEST_GAPS:
-        return 0.0
-    steps = gaps / gaps.min()
-    return float(gaps.min()) if np.all(np.abs(steps - np.round(steps)) <= _STEP_OFF) else 0.0
+def _steps(near: np.ndarray) -> np.ndarray:
+    """(3,) the steps to which the coordinates of points (n, 3) are rounded; 0: to none, NaN: too few values to tell."""
+    steps = np.full(3, np.nan)
+    for axis in range(3):
+        gaps = np.diff(np.sort(near[:, axis]))
+        gaps = gaps[gaps >= _LEAST_STEP_M]
+        if len(gaps) >= _FEWEST_GAPS or len(near) > _REPEATED * (len(gaps) + 1) >= _REPEATED * _FEWEST_VALUES:
+            in_steps = gaps / gaps.min()
+            steps[axis] = gaps.min() if np.all(np.abs(in_steps - np.round(in_steps)) <= _STEP_OFF) else 0.0
+    return steps
+
+
+def _rounding(patches: list[_Patch]) -> np.ndarray:
+    """(S,) standard deviation that rounding leaves across each patch; where one shows no step, that of most others."""
+    steps = np.stack([patch.steps for patch in patches])
+    for axis in steps.T:
+        known = np.isfinite(axis)
+        axis[~known] = np.median(axis[known]) if known.any() else 0.0
+    return np.linalg.norm(np.stack([patch.normal for patch in patches]) * steps, axis=1) / math.sqrt(12)
 
 
 def weighted_quantile(values: np.ndarray, weights: np.ndarray, share: float) -> float:
@@ -133,7 +149,7 @@ def _patch(points: PlacedPoints, seed: np.ndarray, radius: float, edge_m: float)
             radius = min(radius, max(least, nearest, _LEAST_RADIUS_CELLS * edge_m))
             inside = int(np.count_nonzero(distances <= radius))
         if inside < _ENOUGH_NEIGHBOURS or np.count_nonzero(distances <= radius / 2) < _LEAST_NEAR_SHARE * inside:
-            return _Patch(inside / (math.pi * radius**2), math.nan, stray=True)
+            return _Patch(inside / (math.pi * radius**2), math.nan, True, np.zeros(3), _steps(near))
         ball = near[distances <= radius]
         ball = ball[np.lexsort(ball.T)]  # the order of a sum decides its last digit
         plane = _Plane.through(ball[:: 1 + len(ball) // _MOST_IN_PLANE])
@@ -147,9 +163,9 @@ def _patch(points: PlacedPoints, seed: np.ndarray, radius: float, edge_m: float)
     along = plane.distances_along(near[np.abs(plane.heights(near)) <= height])  # the first is that of the point itself
     last = min(_COUNTED_NEIGHBOURS, int(np.count_nonzero(along <= _DISC * radius)) - 1)
     if last < _LEAST_IN_PLANE:
-        return _Patch(inside / (math.pi * radius**2), math.nan, stray=True)
+        return _Patch(inside / (math.pi * radius**2), math.nan, True, np.zeros(3), _steps(near))
     disc = max(float(np.partition(along, last)[last]), 1e-9)
-    return _Patch(last / (math.pi * disc**2), plane.noise_m, stray)
+    return _Patch(last / (math.pi * disc**2), plane.noise_m, stray, plane.axes[:, 0], _steps(near))
 
 
 @dataclass(frozen=True)

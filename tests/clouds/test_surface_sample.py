@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from sparse_convonet.clouds import surface_sample
 from sparse_convonet.clouds.cloud_places import CloudPlaces
 from sparse_convonet.clouds.surface_sample import SurfaceSample, sample_surface, weighted_quantile
 from sparse_convonet.data.buildings.room import make_room
@@ -53,12 +54,30 @@ def test_a_generated_furnished_room_has_its_noise(rng: np.random.Generator, nois
     assert surface.noise_m == pytest.approx(noise_m, rel=0.2)
 
 
-@pytest.mark.parametrize("step_m", [0.01, 0.02])
+@pytest.mark.parametrize("step_m", [0.01, 0.02, 0.1])
 def test_coordinates_rounded_to_steps_have_the_noise_of_rounding(step_m: float) -> None:
     """On walls along the axes all points are rounded to one plane, which fits itself without noise."""
     exact = room_points(100_000, noise_m=0.0) + (0.003, 0.004, 0.0045)
     assert sampled(exact).noise_m == pytest.approx(0, abs=1e-5)
     assert sampled(np.round(exact / step_m) * step_m).noise_m == pytest.approx(step_m / 12**0.5, rel=0.2)
+
+
+def test_where_some_of_a_scan_is_rounded_its_place_does_not_matter() -> None:
+    """One half of a room is as it was measured, with 3 mm of noise, the other rounded to 5 cm."""
+    exact = room_points(100_000, noise_m=0.003)
+    rounded = np.round(exact / 0.05) * 0.05
+    west, east = (np.where((exact[:, :1] < 1.5) == is_west, rounded, exact) for is_west in (True, False))
+    assert sampled(west).noise_m == pytest.approx(sampled(east).noise_m, abs=0.002)
+
+
+def test_heights_alone_may_be_rounded() -> None:
+    """A floor and a ceiling then have the noise of that."""
+    exact = room_points(100_000, noise_m=0.001)
+    exact[:, 2] = np.round(exact[:, 2] / 0.02) * 0.02
+    steps = surface_sample._steps(exact[:5000])
+    assert steps[2] == pytest.approx(0.02) and steps[0] == steps[1] == 0
+    level = [surface_sample._Patch(1.0, 0.0, False, np.array(normal), steps) for normal in ((0, 0, 1.0), (1.0, 0, 0))]
+    assert surface_sample._rounding(level) == pytest.approx([0.02 / 12**0.5, 0])
 
 
 def test_from_one_station_the_density_falls_with_the_square_of_the_distance_and_area_counts() -> None:

@@ -15,6 +15,7 @@ from sparse_convonet.plan.settings import ReconstructionSettings
 from sparse_convonet.scan.pictures import write_pictures
 from sparse_convonet.scan.run import ScanRequest, reconstruct_scan
 from sparse_convonet.structures import PointCloud
+from tests.small_pictures import PIXELS
 from tests.synthetic_scan import ROOM, room_points
 
 
@@ -38,7 +39,8 @@ def test_pictures_are_those_of_this_run_in_one_piece_and_through_the_disk(asked:
     for name in ("section.png", "storey_1.png"):
         assert (stored.out / name).read_bytes() == (asked.out / name).read_bytes()
     shape = np.asarray(Image.open(asked.out / "section.png")).shape
-    assert shape[1] == 1600 and shape[0] < 1.2 * 1600 * ROOM[2] / max(ROOM[:2])  # from the side, its long one across
+    assert shape[1] == PIXELS[0]
+    assert shape[0] < 1.2 * PIXELS[0] * ROOM[2] / max(ROOM[:2])  # from the side, its long one across
     upper = Storey(1.2, 1.1, 2.0)
     write_pictures(asked.out / "mesh.glb", [Storey(0.0, -0.2, 1.1), upper], "room", asked.out.joinpath)
     assert (asked.out / "storey_2.png").exists()
