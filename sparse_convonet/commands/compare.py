@@ -8,7 +8,7 @@ import shlex
 import sys
 from pathlib import Path
 
-from sparse_convonet.commands.parsing import PROGRAM, command_parser
+from sparse_convonet.commands.parsing import PROGRAM, command_parser, seed
 from sparse_convonet.coordinates import UP_AXES
 from sparse_convonet.evaluation.published import PUBLISHED_CELLS
 from sparse_convonet.runtime.cli import starting
@@ -68,5 +68,5 @@ def _parser() -> argparse.ArgumentParser:
     add("--time-limit", type=float, default=900.0, metavar="S", help="most that a process may take, s (default 900)")
     add("--device", default="auto", help="auto (default), cpu, cuda, ...")
     add("--threads", type=int, help="CPU threads of each process; default: all")
-    add("--seed", type=int, default=0)
+    add("--seed", type=seed, default=0)
     return parser

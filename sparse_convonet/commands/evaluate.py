@@ -6,7 +6,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from sparse_convonet.commands.parsing import command_parser
+from sparse_convonet.commands.parsing import command_parser, seed
 from sparse_convonet.evaluation.published import PUBLISHED_CELLS, TABLES
 from sparse_convonet.runtime.cli import starting
 
@@ -70,5 +70,5 @@ def _parser() -> argparse.ArgumentParser:
     add("--papers", choices=sorted(TABLES), help="add the rows that were published for this data")
     add("--metres", action="store_true", help="two meshes: their unit is the metre")
     add("--device", default="auto", help="auto (default), cpu, cuda, ...")
-    add("--seed", type=int, default=0)
+    add("--seed", type=seed, default=0)
     return parser

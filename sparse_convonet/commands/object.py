@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from sparse_convonet.commands.parsing import command_parser
+from sparse_convonet.commands.parsing import command_parser, seed
 from sparse_convonet.runtime.cli import starting
 
 EXAMPLES = (
@@ -73,6 +73,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--simplify", type=int, metavar="FACES", help="reduce the mesh to about so many faces")
     add("--refine", type=int, default=0, metavar="STEPS", help="steps of the published refinement, after --simplify")
     add("--device", default="auto", help="auto, cpu, cuda, ...")
-    add("--seed", type=int, default=0, help="of the choice of points, and for sampling points on input meshes")
+    add("--seed", type=seed, default=0, help="of the choice of points, and for sampling points on input meshes")
     add("--overwrite", action="store_true", help="replace an existing result")
     return parser

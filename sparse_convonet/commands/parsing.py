@@ -14,13 +14,21 @@ from sparse_convonet.runtime.cli import EXIT_BAD_INPUT
 # What argparse takes for a value though it begins with a minus: -1,0,2 and the axes -x, -y, -z.
 _VALUE_WITH_MINUS = re.compile(r"-([\d.][\d.,eE+-]*|[xyz]|nan|inf)$")
 PROGRAM = "sparse-convonet"
-_KINDS = {"int": "a whole number", "float": "a number"}  # as argparse names them
+_KINDS = {"int": "a whole number", "float": "a number", "seed": "a whole number from 0 on"}  # as argparse names them
 # What argparse says of a value that is none of its choices or not of its type, or of an option without one.
 _NO_CHOICE = re.compile(r"argument (?P<option>\S+): invalid choice: (?P<found>.+) \(choose from (?P<choices>.+)\)")
 _NO_VALUE = re.compile(r"argument (?P<option>\S+): invalid (?P<kind>\w+) value: (?P<found>.+)")
 _ALIKE = 0.7  # a shorter option has been misspelt by a letter or two
 _MISSING = "the following arguments are required: "
 _UNKNOWN = "unrecognized arguments: "
+
+
+def seed(text: str) -> int:
+    """A number for numpy.random.default_rng, as the type of an argument."""
+    number = int(text)
+    if number < 0:
+        raise ValueError(text)
+    return number
 
 
 class SentenceParser(argparse.ArgumentParser):

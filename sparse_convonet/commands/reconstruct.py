@@ -6,7 +6,7 @@ import argparse
 import math
 from pathlib import Path
 
-from sparse_convonet.commands.parsing import command_parser
+from sparse_convonet.commands.parsing import command_parser, seed
 from sparse_convonet.config.pretrained import DEFAULT_MODEL
 from sparse_convonet.coordinates import UP_AXES
 from sparse_convonet.runtime.cli import starting
@@ -307,6 +307,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--engine", choices=["auto", "minkowski", "native"], help="sparse convolution engine; default: the model's")
     add("--device", default="auto", help="auto, cpu, cuda, ...")
     add("--threads", type=int, help="CPU threads; default: all")
-    add("--seed", type=int, default=0, help="for sampling points on input meshes")
+    add("--seed", type=seed, default=0, help="for sampling points on input meshes")
     add("--overwrite", action="store_true", help="replace an existing result")
     return parser

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from sparse_convonet.commands.parsing import command_parser
+from sparse_convonet.commands.parsing import command_parser, seed
 from sparse_convonet.runtime.cli import starting
 
 EXAMPLES = (
@@ -49,6 +49,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--cells", type=int, default=128, help="of the meshes along the padded cube")
     add("--tau", type=float, help="occupancy probability of the surface; default: stored with the weights")
     add("--device", default="auto", help="auto, cpu, cuda, ...")
-    add("--seed", type=int, default=0, help="of the random codes")
+    add("--seed", type=seed, default=0, help="of the random codes")
     add("--overwrite", action="store_true", help="replace an existing result")
     return parser

@@ -6,7 +6,7 @@ import argparse
 import logging
 from pathlib import Path
 
-from sparse_convonet.commands.parsing import command_parser
+from sparse_convonet.commands.parsing import command_parser, seed
 from sparse_convonet.coordinates import UP_AXES
 from sparse_convonet.runtime.cli import starting
 
@@ -42,6 +42,6 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--max-range-m", type=float, default=20.0, help="reach of the scanner; default 20")
     parser.add_argument("--spacing-m", type=float, default=2.0, help="as given to sparse-convonet scan; default 2")
     parser.add_argument("--up", choices=UP_AXES, default="z", help="the meshes' axis that points up")
-    parser.add_argument("--seed", type=int, default=0, help="as given to sparse-convonet scan")
+    parser.add_argument("--seed", type=seed, default=0, help="as given to sparse-convonet scan")
     parser.add_argument("--json", type=Path, help="also write the scores to this file")
     return parser

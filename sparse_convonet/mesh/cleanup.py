@@ -207,6 +207,6 @@ def no_surface(removed_pieces: int) -> NoSurfaceError:
             "--smallest-piece or because few points show them; lower --smallest-piece, or check --scale"
         )
     return NoSurfaceError(
-        "the result has no surface: expected points on surfaces of a building, metres apart at most by "
-        "centimetres; check --scale, or choose larger voxels with --voxel-size"
+        "the result has no surface: expected points that lie centimetres apart on surfaces of metres, and voxels of a "
+        "size between the two; check --scale and --voxel-size"
     )

@@ -203,7 +203,9 @@ def tell_result(report: dict[str, Any], written: Sequence[Path], *, scanners_by:
     for number, plan in enumerate(report["floor_plans"] or ()):
         if plan["rooms"]:
             is_open = len(plan["open_to_the_storey_below"])
-            rooms = f"{plan['rooms'] - is_open} rooms" + (f", {is_open} open to the storey below" if is_open else "")
+            enclosed = plan["rooms"] - is_open
+            rooms = f"{enclosed} room{'s' * (enclosed != 1)}"
+            rooms += f", {is_open} open to the storey below" if is_open else ""
             logger.info("plan      storey %d: %s, %.1f m2", number + 1, rooms, plan["area_m2"])
         else:
             logger.warning(

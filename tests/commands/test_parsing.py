@@ -6,7 +6,7 @@ import argparse
 
 import pytest
 
-from sparse_convonet.commands.parsing import command_parser
+from sparse_convonet.commands.parsing import command_parser, seed
 from sparse_convonet.coordinates import UP_AXES
 
 
@@ -43,6 +43,7 @@ def test_axes_that_point_down_are_values_and_no_options(value: str) -> None:
         ("w", "expected --out, which must be given, found none"),
         ("w --out a --tries many", "--tries: expected a whole number, found 'many'"),
         ("w --out a --size 5cm", "--size: expected a number, found '5cm'"),
+        ("w --out a --seed -1", "--seed: expected a whole number from 0 on, found '-1'"),
         ("w --out a --up q", "--up: expected one of x, y, z, -x, -y, -z, found 'q'"),
         ("w --out a --sise 5", "unknown arguments --sise, perhaps meant as --size"),
         ("--ot a", "unknown arguments --ot, perhaps meant as --out"),
@@ -61,6 +62,7 @@ def test_what_is_wrong_is_one_sentence(given: str, said: str, capsys: pytest.Cap
     parser.add_argument("--out", required=True)
     parser.add_argument("--tries", type=int)
     parser.add_argument("--size", type=float)
+    parser.add_argument("--seed", type=seed)
     parser.add_argument("--up", choices=UP_AXES)
     parser.add_argument("--odd", type=odd)
     with pytest.raises(SystemExit) as stopped:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from sparse_convonet.commands.parsing import command_parser
+from sparse_convonet.commands.parsing import command_parser, seed
 from sparse_convonet.runtime.cli import starting
 
 _MOST_SAMPLES = 200
@@ -45,7 +45,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--classes", nargs="+", help="only these classes")
     add("--out", type=Path, help="write a sheet of random models to this PNG")
     add("--samples", type=int, default=12, help=f"models on the sheet, at most {_MOST_SAMPLES}; default 12")
-    add("--seed", type=int, default=0, help="of the choice of models and points")
+    add("--seed", type=seed, default=0, help="of the choice of models and points")
     add("--json", type=Path, help="also write the numbers to this file")
     add("--overwrite", action="store_true", help="replace --out and --json where they exist")
     return parser

@@ -15,7 +15,7 @@ import logging
 import os
 from pathlib import Path
 
-from sparse_convonet.commands.parsing import command_parser
+from sparse_convonet.commands.parsing import command_parser, seed
 from sparse_convonet.coordinates import UP_AXES
 from sparse_convonet.runtime.cli import starting
 
@@ -56,5 +56,5 @@ def _parser() -> argparse.ArgumentParser:
     add("--points", type=int, default=100_000, help="on each surface; default 100000")
     add("--queries", type=int, default=100_000, help="for training, and as many for scores; default 100000")
     add("--workers", type=int, default=os.cpu_count() or 1, help="processes; default: one per core")
-    add("--seed", type=int, default=0, help="of the splits, points and queries")
+    add("--seed", type=seed, default=0, help="of the splits, points and queries")
     return parser

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from sparse_convonet.commands.parsing import command_parser
+from sparse_convonet.commands.parsing import command_parser, seed
 from sparse_convonet.data.sets.shape_stock import CLASSES
 from sparse_convonet.runtime.cli import starting
 
@@ -46,6 +46,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--voxels", type=int, default=32, help="along the cube, of model.binvox")
     add("--furniture", type=Path, help="a pack made by sparse-convonet data furniture; default: the shipped one")
     add("--sheet", type=int, default=24, help="models on the contact sheet, of the test split")
-    add("--seed", type=int, default=0)
+    add("--seed", type=seed, default=0)
     add("--workers", type=int, help="processes; default: one per core")
     return parser

@@ -10,6 +10,7 @@ from pathlib import Path
 from tqdm import tqdm
 from tqdm.contrib.logging import logging_redirect_tqdm
 
+from sparse_convonet.commands.parsing import seed
 from sparse_convonet.data.sets.official_splits import OfficialSplits, find_splits, named_splits
 from sparse_convonet.data.sets.prepared import PreparedModel, prepare_models
 
@@ -20,7 +21,7 @@ def add_preparing_options(parser: argparse.ArgumentParser, unit: str, *, points:
     add("--out", type=Path, required=True, help="folder of the data set")
     add("--points", type=int, default=points, help=f"in each file{points_help}")
     add("--files", type=int, default=1, help=f"files of points per {unit}; default 1")
-    add("--seed", type=int, default=0)
+    add("--seed", type=seed, default=0)
     add("--skip-broken", action="store_true", help="leave out scans that cannot be read, and name them")
     add("--overwrite", action="store_true", help=f"make {unit}s again that are there")
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from sparse_convonet.commands.parsing import command_parser
+from sparse_convonet.commands.parsing import command_parser, seed
 from sparse_convonet.data.sets.paper_rooms import SCALES
 from sparse_convonet.runtime.cli import starting
 
@@ -53,7 +53,7 @@ def _parser() -> argparse.ArgumentParser:
         "watertight) instead of furniture, papers only")  # fmt: skip
     add("--lists", type=Path, help="<synset>/train.lst, val.lst, test.lst of --shapes; default: beside the models")
     add("--skip-broken", action="store_true", help="leave out shapes that are on a list and not there")
-    add("--seed", type=int, default=0)
+    add("--seed", type=seed, default=0)
     add("--workers", type=int, help="processes, or models at once on a cluster; default: one per core")
     add("--cluster", metavar="ADDRESS", help="make the models on a Ray cluster: HOST:PORT, ray://HOST:PORT, auto; "
         "local starts Ray on this machine; see docs/CLUSTER.md")  # fmt: skip

@@ -9,7 +9,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from sparse_convonet.commands.parsing import command_parser
+from sparse_convonet.commands.parsing import command_parser, seed
 from sparse_convonet.runtime.cli import starting
 
 EXAMPLES = (
@@ -42,6 +42,6 @@ def _parser() -> argparse.ArgumentParser:
     add("--out", type=Path, help="folder for the pictures of one mesh")
     add("--views", type=int, default=24, help="pictures of each mesh")
     add("--pixels", type=int, default=137, help="along both sides of a picture")
-    add("--seed", type=int, default=0, help="of the places of the cameras")
+    add("--seed", type=seed, default=0, help="of the places of the cameras")
     add("--overwrite", action="store_true", help="replace pictures that are there")
     return parser

@@ -198,7 +198,7 @@ def test_no_surface_and_tiles_that_do_not_fit_are_refused_in_one_sentence(
     folder = saved(tiled, tmp_path / "tiles")
     with pytest.raises(ValueError, match="the result has no surface: every piece of it .1. was removed"):
         _assembled(folder, points, tmp_path, dataclasses.replace(SETTINGS, pieces=PieceRules(1e6, None, None)))
-    with pytest.raises(ValueError, match="the result has no surface: expected points on surfaces"):
+    with pytest.raises(ValueError, match="the result has no surface: expected points that lie centimetres apart"):
         _assembled(TileFolder(tmp_path / "nothing", tiled.grid), points, tmp_path)
     last = sorted(tiled.tiles)[-1]
     mesh = tiled.tiles[last]
