@@ -12,7 +12,7 @@ from sparse_convonet.picture.cutaway import render_cutaway
 PIXELS = (480, 300)
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _small_pictures() -> Iterator[None]:
     """In place of the default width and height; how pictures of full size look is seen in tests/picture."""
     with pytest.MonkeyPatch.context() as patches:

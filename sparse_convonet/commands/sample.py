@@ -31,8 +31,6 @@ def main(arguments: list[str] | None = None) -> None:
         raise ValueError(f"--cells: expected 8 to 1024, found {options.cells}; 128 is as published")
     if options.tau is not None and not 0 < options.tau < 1:
         raise ValueError(f"--tau: expected a probability between 0 and 1, found {options.tau:g}")
-    if options.seed < 0:
-        raise ValueError(f"--seed: expected 0 or more, found {options.seed}")
     with starting():
         from sparse_convonet.commands.sampling import sample_shapes
 

@@ -121,7 +121,7 @@ def test_bad_arguments_are_one_sentence(root: Path, tmp_path: Path, capsys: pyte
     assert "expected a split of: train, val, found 'test'" in refusal(capsys, "inspect_data", root, "--split", "test")
     assert "expected a class of: a, b, found 'z'" in refusal(capsys, "inspect_data", root, "--classes", "z")
     assert "--samples: expected 1 to 200, found 0" in refusal(capsys, "inspect_data", root, "--samples", 0)
-    assert "--seed: expected 0 or more" in refusal(capsys, "inspect_data", root, "--seed", -1)
+    assert "--seed: expected a whole number from 0" in refusal(capsys, "inspect_data", root, "--seed", -1)
     for option in ("--out", "--json"):
         path = tmp_path / "kept"
         path.write_text("precious")

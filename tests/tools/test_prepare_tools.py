@@ -114,9 +114,10 @@ def test_bad_arguments_are_one_sentence(tmp_path: Path, tool: str, capsys: pytes
     assert "found no folder" in refusal(capsys, tool, tmp_path / "nowhere", *out)
     (tmp_path / "empty").mkdir()
     assert "found none" in refusal(capsys, tool, tmp_path / "empty", *out)
-    for option, value in (("--points", 0), ("--files", 0), ("--seed", -1)):
+    for option, value in (("--points", 0), ("--files", 0)):
         words = "expected at least 1 point and 1 file and a seed of at least 0"
         assert words in refusal(capsys, tool, tmp_path / "empty", *out, option, value)
+    assert "--seed: expected a whole number from 0" in refusal(capsys, tool, tmp_path / "empty", *out, "--seed", -1)
     assert not (tmp_path / "out").exists()
 
 

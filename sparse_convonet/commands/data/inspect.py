@@ -24,8 +24,6 @@ def main(arguments: list[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     if not 1 <= options.samples <= _MOST_SAMPLES:
         raise ValueError(f"--samples: expected 1 to {_MOST_SAMPLES}, found {options.samples}")
-    if options.seed < 0:
-        raise ValueError(f"--seed: expected 0 or more, found {options.seed}")
     for path in (options.out, options.json):
         if path is not None and path.exists() and not options.overwrite:
             raise ValueError(f"{path} exists already; pass --overwrite to replace it")

@@ -27,8 +27,6 @@ def main(arguments: list[str] | None = None) -> None:
         value = getattr(options, name)
         if value is not None and value < 1:
             raise ValueError(f"--{name}: expected at least 1, found {value}")
-    if options.seed < 0:
-        raise ValueError(f"--seed: expected 0 or more, found {options.seed}")
     with starting():
         from sparse_convonet.commands.data.making_objects import make_objects
 

@@ -23,8 +23,6 @@ def main(arguments: list[str] | None = None) -> None:
     for name, least, most in (("views", 1, 1000), ("pixels", 16, 4096)):
         if not least <= getattr(options, name) <= most:
             raise ValueError(f"--{name}: expected {least} to {most}, found {getattr(options, name)}")
-    if options.seed < 0:
-        raise ValueError(f"--seed: expected 0 or more, found {options.seed}")
     if not options.path.exists():
         raise FileNotFoundError(f"{options.path} does not exist; check the path")
     if options.path.is_dir() == (options.out is not None):
