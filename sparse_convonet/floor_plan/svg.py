@@ -35,8 +35,9 @@ class _Sheet:
 
     def __init__(self, plan: StoreyPlan, frame: PlanFrame, title: str) -> None:
         self._plan, self._frame, self._title = plan, frame, title
-        drawn = plan.walls if not plan.walls.is_empty else plan.furniture
-        bounds = np.array(drawn.bounds if not drawn.is_empty else (0, 0, 1, 1)).reshape(2, 2)
+        drawn = [plan.walls if not plan.walls.is_empty else plan.furniture, *(room.outline for room in plan.rooms)]
+        bounds = np.array([area.bounds for area in drawn if not area.is_empty] or [(0, 0, 1, 1)])
+        bounds = np.stack([bounds[:, :2].min(axis=0), bounds[:, 2:].max(axis=0)])
         self._corner = np.floor(bounds[0])
         self._size = bounds[1] - bounds[0]
         self._letter = float(np.clip(self._size.max() / 60, 0.16, 1.0))  # height of small letters, metres
