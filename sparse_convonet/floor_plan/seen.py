@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import distance_transform_edt
+from scipy.ndimage import binary_dilation, distance_transform_edt, label
 
 from sparse_convonet.floor_plan.sections import Raster
 from sparse_convonet.floor_plan.small_regions import without_small_holes, without_small_regions
@@ -18,6 +18,7 @@ _SLAB_M = (-0.7, 0.25)  # where they show the floor, or the ceiling of the store
 _BELOW_NEXT_FLOOR_M = 0.15  # where a storey ends
 _NEAR_M = 0.25  # from points, seen from above, something was seen; less than rooms' seeds are from walls
 _SMALLEST_M2 = 1.0  # of what is indoors, and of holes in it
+_OPEN_SHARE = 0.7  # of the edge of a hole in the ceiling, and of the floor below it
 _CEILING_SHARE = 0.2  # of the floor; with less ceiling than that the scan has none, ...
 _FROM_WALLS_M = 2 * _NEAR_M  # ... where the upper parts of walls are too far to look like one
 
@@ -27,9 +28,10 @@ class SeenPlaces:
     """What points show of a storey, all (X, Y).
 
     wall_m: float32 metres to the nearest point that may be of a wall, seen from above.  floor: points of the floor are
-    near.  storey: any points of the storey are near.  indoors: there is something of the storey and a ceiling above it;
-    None where the scan has no ceilings.  open_below: points below the floor are near, and none of a wall, of the floor or
-    of a ceiling under it: the core of a hole in the floor through which the storey below was seen, _NEAR_M smaller.
+    near.  storey: any points of the storey are near.  indoors: there is something of the storey and a ceiling, or a hole in
+    one, above it; None where the scan has no ceilings.  open_below: points below the floor are near, and none of a wall,
+    of the floor or of a ceiling under it: the core of a hole in the floor through which the storey below was seen,
+    _NEAR_M smaller.
     """
 
     wall_m: np.ndarray
@@ -79,7 +81,24 @@ class PointPlaces:
             return SeenPlaces(wall_m, floor, storey, None, open_below)
         closed = distance_transform_edt(storey & ceiling) * step > _NEAR_M - step  # it ends where the last points are
         indoors = without_small_holes(without_small_regions(closed, smallest), smallest)
+        indoors |= _below_holes(indoors, floor & (wall_m > _FROM_WALLS_M), floor)
         return SeenPlaces(wall_m, floor, storey, indoors, open_below)
+
+
+def _below_holes(indoors: np.ndarray, open_floor: np.ndarray, floor: np.ndarray) -> np.ndarray:
+    """(X, Y) bool: places of a floor below holes in the ceiling, whose edge is over open floor; that of a court is along
+    walls, and what reaches the border of the raster is outside."""
+    regions, count = label(~indoors)
+    edge = binary_dilation(indoors) & ~indoors
+    along = np.bincount(regions[edge], minlength=count + 1)
+    over_floor = np.bincount(regions[edge & open_floor], minlength=count + 1)
+    whole = np.bincount(regions.ravel(), minlength=count + 1)
+    with_floor = np.bincount(regions[floor], minlength=count + 1)
+    is_hole = (along > 0) & (over_floor >= _OPEN_SHARE * along) & (with_floor >= _OPEN_SHARE * whole)
+    for side in (regions[0], regions[-1], regions[:, 0], regions[:, -1]):
+        is_hole[side] = False
+    is_hole[0] = False
+    return np.asarray(is_hole[regions])
 
 
 def _distance_m(mask: np.ndarray, step_m: float) -> np.ndarray:
