@@ -67,6 +67,11 @@ class _Patch:
     normal: np.ndarray
     steps: np.ndarray
 
+    @classmethod
+    def of_stray(cls, inside: int, radius: float, near: np.ndarray) -> _Patch:
+        """With so many points within a radius, and without a plane; near: (n, 3) points around."""
+        return cls(inside / (math.pi * radius**2), math.nan, True, np.zeros(3), _steps(near))
+
 
 def _cell_edge(low: np.ndarray, high: np.ndarray) -> float:
     """Edge in metres of the cells by which a scan between two corners (3,) is sampled."""
@@ -149,7 +154,7 @@ def _patch(points: PlacedPoints, seed: np.ndarray, radius: float, edge_m: float)
             radius = min(radius, max(least, nearest, _LEAST_RADIUS_CELLS * edge_m))
             inside = int(np.count_nonzero(distances <= radius))
         if inside < _ENOUGH_NEIGHBOURS or np.count_nonzero(distances <= radius / 2) < _LEAST_NEAR_SHARE * inside:
-            return _Patch(inside / (math.pi * radius**2), math.nan, True, np.zeros(3), _steps(near))
+            return _Patch.of_stray(inside, radius, near)
         ball = near[distances <= radius]
         ball = ball[np.lexsort(ball.T)]  # the order of a sum decides its last digit
         plane = _Plane.through(ball[:: 1 + len(ball) // _MOST_IN_PLANE])
@@ -163,7 +168,7 @@ def _patch(points: PlacedPoints, seed: np.ndarray, radius: float, edge_m: float)
     along = plane.distances_along(near[np.abs(plane.heights(near)) <= height])  # the first is that of the point itself
     last = min(_COUNTED_NEIGHBOURS, int(np.count_nonzero(along <= _DISC * radius)) - 1)
     if last < _LEAST_IN_PLANE:
-        return _Patch(inside / (math.pi * radius**2), math.nan, True, np.zeros(3), _steps(near))
+        return _Patch.of_stray(inside, radius, near)
     disc = max(float(np.partition(along, last)[last]), 1e-9)
     return _Patch(last / (math.pi * disc**2), plane.noise_m, stray, plane.axes[:, 0], _steps(near))
 

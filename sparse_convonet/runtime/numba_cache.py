@@ -81,23 +81,23 @@ def _read(module: str) -> tuple[str, list[str]]:
 def _imported_names(source: str, parent: str) -> Iterator[str]:
     """Full names; `from a import b` gives a and a.b, since b may be a module.
 
-    Found as text: parsing the files took a fifth of a second of every start.  What only looks like an import, in a
-    docstring, adds a file that counts.
+    Found as text, since every start of a process would have to parse all of the files.  What only looks like an import, in
+    a docstring, adds a file that counts.
     """
     for match in _IMPORT.finditer(source):
         if match["modules"] is not None:
-            yield from (_without_alias(each) for each in _COMMENT.sub("", match["modules"]).split(","))
+            yield from _names_in(match["modules"])
             continue
         level = len(match["base"]) - len(match["base"].lstrip("."))
         start = importlib.util.resolve_name("." * level, parent) if level else ""
         base = ".".join(part for part in (start, match["base"][level:]) if part)
         yield base
-        names = _COMMENT.sub("", match["names"]).strip("()").split(",")
-        yield from (f"{base}.{_without_alias(each)}" for each in names if each.strip())
+        yield from (f"{base}.{name}" for name in _names_in(match["names"]))
 
 
-def _without_alias(name: str) -> str:
-    return name.split()[0] if name.strip() else ""
+def _names_in(listed: str) -> list[str]:
+    """Of `a as b, c  # why`, in parentheses or not: a, c."""
+    return [each.split()[0] for each in _COMMENT.sub("", listed).strip("()").split(",") if each.strip()]
 
 
 @cache

@@ -58,7 +58,7 @@ def test_quick_other_engines_compute_what_the_native_one_does(tmp_path: Path) ->
     head, _, *rows = _table((tmp_path / "engines.md").read_text(encoding="utf-8"))
     assert head[:3] == ["engine", "version", "channels"] and {row[2] for row in rows} == {"32", "64"}
     assert {row[0] for row in rows} >= {"native", "gathers"}  # and those that are installed
-    assert all(float(row[-1]) < 1e-3 for row in rows)
+    assert all(float(row[-2]) < 1e-3 and row[-1] == "0" for row in rows)
 
 
 @pytest.mark.usefixtures("one_thread")
