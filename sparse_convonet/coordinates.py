@@ -133,6 +133,15 @@ class ScanFrame:
         return (directions_world @ up_rotation(self.up)).astype(np.float32)
 
 
+def require_voxel_size(metres: float) -> None:
+    """Raise ValueError for an edge that is no length."""
+    if not (np.isfinite(metres) and metres > 0):
+        raise ValueError(
+            f"voxel size: expected a positive number of metres, found {metres:g}; 0.05 is 5 cm, or leave it away: the plan "
+            "chooses"
+        )
+
+
 @dataclass(frozen=True)
 class VoxelFrame:
     """Where voxel (0, 0, 0) begins in the world, and how large a voxel is.
@@ -144,8 +153,7 @@ class VoxelFrame:
     voxel_size_m: float
 
     def __post_init__(self) -> None:
-        if not (np.isfinite(self.voxel_size_m) and self.voxel_size_m > 0):
-            raise ValueError(f"voxel size: expected a positive number of metres, found {self.voxel_size_m}")
+        require_voxel_size(self.voxel_size_m)
 
     @classmethod
     def around(cls, points_world: np.ndarray, voxel_size_m: float) -> VoxelFrame:

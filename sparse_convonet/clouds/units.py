@@ -35,7 +35,9 @@ def likely_metres(asked: float | None, unit: LengthUnit | None) -> float:
 def require_scale(asked: float | None) -> None:
     """Raise ValueError for a scale that is no length; None is not asked for."""
     if asked is not None and not (math.isfinite(asked) and asked > 0):
-        raise ValueError(f"scale: expected a positive number (metres per unit of the scan), found {asked:g}")
+        raise ValueError(
+            f"scale: expected a positive number (metres per unit of the scan), found {asked:g}; 0.001 is for mm"
+        )
 
 
 def metres_per_unit(summary: CloudSummary, asked: float | None, option: str = "--scale {:g}") -> float:

@@ -27,7 +27,9 @@ def main(arguments: list[str] | None = None) -> None:
     if options.data is None and not options.areas:
         raise ValueError("expected scans to compare on, found none; name --data or --areas")
     if not options.voxel_size > 0:
-        raise ValueError(f"--voxel-size: expected a positive number of metres, found {options.voxel_size}")
+        raise ValueError(
+            f"--voxel-size: expected a positive number of metres, found {options.voxel_size:g}; 0.05 is 5 cm"
+        )
     if options.scale is not None and not 0 < options.scale < float("inf"):
         raise ValueError(f"--scale: expected a positive number of metres per unit, found {options.scale:g}")
     if options.areas and min(options.areas) < 40:

@@ -21,7 +21,7 @@ EXAMPLES = (
 def main(arguments: list[str] | None = None) -> None:
     options = _parser().parse_args(arguments)
     if options.threads is not None and options.threads < 1:
-        raise ValueError(f"--threads: expected at least 1, found {options.threads}")
+        raise ValueError(f"--threads: expected at least 1, found {options.threads}; leave it away for all")
     faces, error_mm = simplification(options.simplify)
     if options.surface == "inner" and (options.known_only or options.observed_only is not None):
         found = "--known-only" if options.known_only else "--observed-only"
@@ -139,7 +139,9 @@ def light_error_m(text: str | None) -> float | None:
     try:
         return float(text.removesuffix("mm")) / 1000
     except ValueError as error:
-        raise ValueError(f"--light-error: expected an error in mm (5mm), found {text!r}") from error
+        raise ValueError(
+            f"--light-error: expected an error in mm (5mm), found {text!r}; leave it away for a quarter of a cell"
+        ) from error
 
 
 def station(text: str) -> tuple[float, float, float]:

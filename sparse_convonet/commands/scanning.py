@@ -13,7 +13,7 @@ from sparse_convonet.data.scanner.stations import find_stations, find_walks
 from sparse_convonet.data.scanner.virtual_scanner import ScannerSettings, VirtualScanner
 from sparse_convonet.data.scanner.wanted_points import scan_of_walks, scan_wanted
 from sparse_convonet.io.meshes import read_mesh
-from sparse_convonet.io.points import write_points
+from sparse_convonet.io.points import require_point_suffix, write_points
 from sparse_convonet.runtime.atomic import require_writable
 from sparse_convonet.structures import PointCloud
 
@@ -22,6 +22,7 @@ _NOISE_PER_METRE_SHARE = 0.05  # noise grows by this share of --noise-cm with ea
 
 def scan_mesh(options: argparse.Namespace) -> None:
     """The file of points at --out, with where the scanner stood if it can say that."""
+    require_point_suffix(options.out)
     require_writable(options.out.parent)
     mesh = read_mesh(options.mesh)
     rotation = up_rotation(options.up)

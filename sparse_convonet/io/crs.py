@@ -33,7 +33,8 @@ def crs_of(paths: Sequence[Path], asked: str | None = None) -> str | None:
             system = pyproj.CRS.from_user_input(asked)
         except pyproj.exceptions.CRSError as error:
             raise ValueError(
-                f"--crs: expected a coordinate system such as EPSG:25832, found {asked!r}: {one_line(str(error), 80)}"
+                f"--crs: expected a coordinate system such as EPSG:25832, found {asked!r}, which PROJ does not know; "
+                "look its code up at epsg.io, or leave it away"
             ) from error
         if system.is_geographic:
             raise ValueError(

@@ -53,8 +53,13 @@ def write_points(path: Path | str, cloud: PointCloud) -> None:
     Raises ValueError for another suffix or, for LAS, where laspy is missing.
     """
     path = Path(path)
+    require_point_suffix(path)
+    with atomic_path(path) as temporary:
+        POINT_WRITERS[path.suffix.lower()](temporary, cloud)
+
+
+def require_point_suffix(path: Path) -> None:
+    """Before long work: raise ValueError for a file that write_points would not write."""
     suffix = path.suffix.lower()
     if suffix not in POINT_WRITERS:
         raise ValueError(f"{path}: expected one of {', '.join(POINT_WRITERS)}, found the suffix {suffix!r}; rename it")
-    with atomic_path(path) as temporary:
-        POINT_WRITERS[suffix](temporary, cloud)

@@ -171,13 +171,12 @@ def make_plan(density: Density, settings: ReconstructionSettings, cell_share: fl
     if voxel_size_m is None:
         choice = choose_voxel_size(density)
         voxel_size_m, reason, expected = choice.voxel_size_m, choice.reason, choice.expected
-    if not voxel_size_m > 0:
-        raise ValueError(f"voxel size: expected a positive number of metres, found {voxel_size_m}")
     if cell_size_m is None:
         cell_size_m = voxel_size_m * cell_share
     if not 0 < cell_size_m <= voxel_size_m:
         raise ValueError(
-            f"cell size: expected more than 0 and at most the voxel size ({voxel_size_m} m), found {cell_size_m} m"
+            f"cell size: expected more than 0 and at most the voxel size ({voxel_size_m:g} m), found {cell_size_m:g} m; "
+            "leave it away for the usual share of a voxel"
         )
     voxels, cells = density.voxels(voxel_size_m), density.surface_cells(voxel_size_m)
     finer = finer_cells(voxel_size_m, cell_size_m)

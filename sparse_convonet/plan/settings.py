@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass
 
 from sparse_convonet.clouds.units import require_scale
-from sparse_convonet.coordinates import ScanFrame, up_rotation
+from sparse_convonet.coordinates import ScanFrame, require_voxel_size, up_rotation
 from sparse_convonet.mesh.cleanup import PieceRules, default_piece_rules
 from sparse_convonet.mesh.finish import LEAST_FACES
 from sparse_convonet.mesh.surface_cuts import FarCut, SurfaceCut, UnseenCut
@@ -52,8 +52,12 @@ class ReconstructionSettings:
 
     def __post_init__(self) -> None:
         require_scale(self.scale)
+        if self.voxel_size_m is not None:
+            require_voxel_size(self.voxel_size_m)
         if self.threshold is not None and not 0 < self.threshold < 1:
-            raise ValueError(f"tau: expected a probability between 0 and 1, found {self.threshold}")
+            raise ValueError(
+                f"tau: expected a probability between 0 and 1, found {self.threshold:g}; leave it away for the model's"
+            )
         if self.observed_only_voxels is not None and not 0 < self.observed_only_voxels < math.inf:
             raise ValueError(
                 f"observed-only: expected a positive distance in voxels, found {self.observed_only_voxels}"
@@ -75,7 +79,7 @@ class ReconstructionSettings:
         if self.refine_steps < 0:
             raise ValueError(f"refine: expected 0 or more steps, found {self.refine_steps}")
         if self.memory_bytes is not None and self.memory_bytes < 1:
-            raise ValueError(f"memory: expected a positive number of bytes, found {self.memory_bytes}")
+            raise ValueError(f"memory: expected a positive number of bytes, found {self.memory_bytes}; give some GB")
         up_rotation(self.up)  # refuses other axes
         _ = self.piece_rules  # refuses other areas
 

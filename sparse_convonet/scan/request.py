@@ -90,11 +90,19 @@ class ScanRequest:
     def __post_init__(self) -> None:
         unknown = [name for name in self.light if name not in LIGHT_FORMATS]
         if unknown:
-            raise ValueError(f"--formats: expected ply, {', '.join(LIGHT_FORMATS)}, found {unknown[0]!r}")
+            raise ValueError(
+                f"--formats: expected ply, {', '.join(LIGHT_FORMATS)}, found {unknown[0]!r}; name one or more of them, "
+                "with commas between"
+            )
         if self.light_error_m is not None and not (math.isfinite(self.light_error_m) and self.light_error_m > 0):
-            raise ValueError(f"--light-error: expected a distance above 0, found {self.light_error_m * 1000:g} mm")
+            raise ValueError(
+                f"--light-error: expected a distance above 0, found {self.light_error_m * 1000:g} mm; leave it away "
+                "for a quarter of a cell"
+            )
         if self.texture is not None and not LEAST_PIXELS <= self.texture <= MOST_PIXELS:
-            raise ValueError(f"--texture: expected {LEAST_PIXELS} to {MOST_PIXELS} texels, found {self.texture}")
+            raise ValueError(
+                f"--texture: expected {LEAST_PIXELS} to {MOST_PIXELS} texels, found {self.texture}; --texture alone is 4096"
+            )
 
     def paths(
         self, mesh: Path, preview: Path, light: Sequence[Path], cell_size_m: float, to_earth: ToEarth | None

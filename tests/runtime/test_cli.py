@@ -40,7 +40,7 @@ class OutOfMemoryError(RuntimeError):
         (FileNotFoundError("scan.ply does not exist; check the path"), "scan.ply does not exist; check the path"),
         (FileNotFoundError(errno.ENOENT, "No such file", "x.ply"), "x.ply does not exist; check the path"),
         (PermissionError(errno.EACCES, "denied", "x.ply"), "no permission to open x.ply; check its owner and mode"),
-        (IsADirectoryError(errno.EISDIR, "is a directory", "x"), "x is a folder, expected a file"),
+        (IsADirectoryError(errno.EISDIR, "is a directory", "x"), "x is a folder, expected a file; name a file in it"),
         (OSError(errno.EIO, "Input/output error", "x"), "x: Input/output error"),
         (OSError(errno.ENOSPC, "No space left"), "disk full; free some space or choose another folder"),
         (

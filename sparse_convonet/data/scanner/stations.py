@@ -25,6 +25,8 @@ _BODY_FLOOR_M = 0.02  # a column is probed for headroom from this height above t
 _FURNITURE_STEP_M = (0.25, 1.2)
 _FLOOR_SHARE = 0.25  # ... in at least this share of the places within _FLOOR_RADIUS_M
 _FLOOR_RADIUS_M = 1.0
+_LEVEL_M = 0.05  # hits that differ less in height are one level surface
+_SLAB_M2 = 9.0  # a level surface so large is no furniture, so what is right below it may be the underside of its slab
 _LEVEL_RAYS = 72  # rays about the horizon that tell inside from outside
 _OUTSIDE_SHARE = 0.4  # outside, more of them escape
 _SPHERE_RAYS = 128
@@ -67,7 +69,8 @@ def _free_places(scene: TriangleScene, spacing_m: float, rng: np.random.Generato
     """(K, 3) places at eye height on a fine grid, all free and inside."""
     if not spacing_m > 0:
         raise ValueError(f"station spacing: expected more than zero metres, found {spacing_m}")
-    columns = _columns(scene.bounds, spacing_m / _PROBES_PER_SPACING, rng)
+    step_m = _step_m(scene.bounds, spacing_m)
+    columns = _columns(scene.bounds, step_m, rng)
     top = np.column_stack([columns, np.full(len(columns), scene.bounds[1, 2] + 1.0)])
     down = np.tile([0.0, 0.0, -1.0], (len(top), 1))
     ray, distance = scene.all_hits(top, down)
@@ -77,8 +80,9 @@ def _free_places(scene: TriangleScene, spacing_m: float, rng: np.random.Generato
     hits = np.unique(np.round(hits / _HIT_STEP_M).astype(np.int64), axis=0) * _HIT_STEP_M
     above = hits + [0.0, 0.0, _BODY_FLOOR_M]
     headroom, _ = scene.first_hits(above, np.tile([0.0, 0.0, 1.0], (len(above), 1)))
-    floors = hits[headroom > EYE_HEIGHT_M + _CLEARANCE_M]
-    floors = floors[~_is_furniture(floors, hits)]
+    is_floor = headroom > EYE_HEIGHT_M + _CLEARANCE_M
+    turned = scene.nearest(hits)[1][:, 2] < 0
+    floors = hits[is_floor][~_is_furniture(hits, is_floor, turned, step_m)]
     places = floors + [0.0, 0.0, EYE_HEIGHT_M]
     places = places[scene.nearest(places)[0] > _CLEARANCE_M]
     places = places[_is_inside(scene, places)]
@@ -91,25 +95,47 @@ def _free_places(scene: TriangleScene, spacing_m: float, rng: np.random.Generato
     return places
 
 
-def _columns(bounds: np.ndarray, step_m: float, rng: np.random.Generator) -> np.ndarray:
-    """(C, 2) horizontal positions on a grid with a random phase; the grid widens for huge meshes."""
+def _step_m(bounds: np.ndarray, spacing_m: float) -> float:
+    """Of the grid on which the floor is probed; it widens for huge meshes."""
     extent = (bounds[1] - bounds[0])[:2]
-    step_m = max(step_m, float(np.sqrt(extent[0] * extent[1] / _MAX_COLUMNS)))
+    return max(spacing_m / _PROBES_PER_SPACING, float(np.sqrt(extent[0] * extent[1] / _MAX_COLUMNS)))
+
+
+def _columns(bounds: np.ndarray, step_m: float, rng: np.random.Generator) -> np.ndarray:
+    """(C, 2) horizontal positions on a grid with a random phase."""
     axes = [np.arange(bounds[0, k] + step_m * rng.uniform(0.2, 0.8), bounds[1, k], step_m) for k in range(2)]
     return np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1).reshape(-1, 2)
 
 
-def _is_furniture(floors: np.ndarray, hits: np.ndarray) -> np.ndarray:
-    """(K,) bool: the surface rises above what lies around it by the height of furniture."""
-    levels = cKDTree(hits[:, :2])
+def _is_furniture(hits: np.ndarray, is_floor: np.ndarray, turned: np.ndarray, step_m: float) -> np.ndarray:
+    """(K,) bool, of (H, 3) hits that are floors: the surface rises above what lies around it by the height of furniture.
+
+    turned: (H,) bool, the face looks down.  What lies right below a large level surface and looks the other way is the
+    underside of its slab, and no floor.
+    """
+    floors = hits[is_floor]
+    _, column = np.unique(hits[:, :2], axis=0, return_inverse=True)
+    column = column.reshape(-1)
+    large = _level_areas_m2(floors, step_m) >= _SLAB_M2
     furniture = np.zeros(len(floors), dtype=bool)
-    for index, near in enumerate(levels.query_ball_point(floors[:, :2], _FLOOR_RADIUS_M)):
-        around = hits[near]
-        below = floors[index, 2] - around[:, 2]
+    floor_turned = turned[is_floor]
+    for index, near in enumerate(cKDTree(hits[:, :2]).query_ball_point(floors[:, :2], _FLOOR_RADIUS_M)):
+        below, columns = floors[index, 2] - hits[near, 2], column[near]
         lower = (below > _FURNITURE_STEP_M[0]) & (below < _FURNITURE_STEP_M[1])
-        columns = len(np.unique(around[:, :2], axis=0))
-        furniture[index] = len(np.unique(around[lower, :2], axis=0)) >= _FLOOR_SHARE * columns
+        if large[index] and lower.any():
+            covered = np.isin(columns, columns[np.abs(below) < _LEVEL_M])
+            lower &= ~(covered & (turned[near] != floor_turned[index]))
+        furniture[index] = len(np.unique(columns[lower])) >= _FLOOR_SHARE * len(np.unique(columns))
     return furniture
+
+
+def _level_areas_m2(floors: np.ndarray, step_m: float) -> np.ndarray:
+    """(K,) square metres of the level surface that each of (K, 3) places on a grid is part of, walls across it or not."""
+    scaled = floors / (_FLOOR_RADIUS_M, _FLOOR_RADIUS_M, _LEVEL_M)
+    pairs = cKDTree(scaled).query_pairs(max(1.0, 1.5 * step_m / _FLOOR_RADIUS_M), p=np.inf, output_type="ndarray")
+    links = coo_matrix((np.ones(len(pairs), dtype=bool), (pairs[:, 0], pairs[:, 1])), shape=(len(floors), len(floors)))
+    _, of_each = connected_components(links, directed=False)
+    return np.asarray(np.bincount(of_each)[of_each] * step_m**2)
 
 
 def _is_inside(scene: TriangleScene, places: np.ndarray) -> np.ndarray:

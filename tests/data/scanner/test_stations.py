@@ -40,6 +40,21 @@ def test_no_station_stands_on_a_table():
     assert np.ptp(stations[:, 2]) < 0.011
 
 
+@pytest.mark.parametrize("thickness", [0.1, 0.3, 0.6, 1.1])
+def test_storeys_on_thick_slabs_have_stations_and_large_tables_on_them_none(thickness):
+    parts = []
+    for low in (0.0, 2.6 + thickness):
+        parts += [([-4, -3, low - thickness], [4, 3, low]), ([-0.9, -2, low + 0.7], [0.9, 2, low + 0.75])]
+        for x, y in ((4.1, 0), (-4.1, 0), (0, 3.1), (0, -3.1)):
+            half = np.array([0.1, 3.2]) if x else np.array([4.0, 0.1])
+            parts.append(([*((x, y) - half), low - thickness], [*((x, y) + half), low + 2.6]))
+    parts.append(([-4.2, -3.2, 5.2 + thickness], [4.2, 3.2, 5.3 + 2 * thickness]))
+    stations = find_stations(*solid(*parts), 1.0, np.random.default_rng(0))
+    heights, counts = np.unique(stations[:, 2].round(1), return_counts=True)
+    np.testing.assert_allclose(heights, [1.5, 4.1 + thickness], atol=0.051)
+    assert (counts >= 8).all()
+
+
 def test_no_station_stands_outside_or_on_the_roof():
     ground = ([-15, -15, -0.2], [15, 15, 0])
     walls = (
