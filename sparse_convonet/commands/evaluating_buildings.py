@@ -10,6 +10,7 @@ from typing import NoReturn
 
 from tqdm import tqdm
 
+from sparse_convonet.evaluation.buildings.known_scores import KnownScores
 from sparse_convonet.evaluation.buildings.methods import BuildingMethod
 from sparse_convonet.evaluation.buildings.protocol import BuildingScan, BuildingSet
 from sparse_convonet.evaluation.buildings.running import make_meshes
@@ -17,7 +18,7 @@ from sparse_convonet.evaluation.buildings.scoring import ScoredScan, score_folde
 from sparse_convonet.evaluation.buildings.tables import markdown, write_tables
 from sparse_convonet.runtime.atomic import require_writable
 
-_MESHES = "meshes"
+_MESHES, _SCORES = "meshes", "scores"
 
 
 def evaluate_buildings(options: argparse.Namespace) -> None:
@@ -38,7 +39,9 @@ def evaluate_buildings(options: argparse.Namespace) -> None:
     rows: dict[str, list[ScoredScan]] = {}
     with tqdm(total=len(scans) * len(folders), unit="mesh", desc="scores") as bar:
         for label, folder in folders.items():
-            rows[label] = score_folder(options.data, scans, folder, partial(_told, bar))
+            rows[label] = score_folder(
+                options.data, scans, folder, partial(_told, bar), KnownScores(options.out / _SCORES / label)
+            )
     options.out.mkdir(parents=True, exist_ok=True)
     write_tables(options.out, rows)
     print(markdown(rows), end="")

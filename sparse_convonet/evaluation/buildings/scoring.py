@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from sparse_convonet.evaluation.buildings.known_scores import KnownScores
 from sparse_convonet.evaluation.buildings.protocol import HIDDEN_FILE, STATIONS_FILE, TRUTH_FILE, BuildingScan
 from sparse_convonet.evaluation.buildings.running import cost_of
 from sparse_convonet.evaluation.predictors import empty_mesh
@@ -34,10 +36,15 @@ class ScoredScan:
 
 
 def score_folder(
-    data: Path, scans: Sequence[BuildingScan], meshes: Path, tell: Callable[[str], None]
+    data: Path,
+    scans: Sequence[BuildingScan],
+    meshes: Path,
+    tell: Callable[[str], None],
+    known: KnownScores | None = None,
 ) -> list[ScoredScan]:
     """Meshes <meshes>/<building>/<scan>.ply (or another format); a scan without one, or with one that cannot be read,
     counts as a mesh without faces.  tell: is called once for each scan, with what is wrong, or "".
+    known: where scores of before are, and new ones are written to.
 
     Raises FileNotFoundError where there is no mesh at all.
     """
@@ -57,7 +64,10 @@ def score_folder(
             except ValueError as error:
                 failure = str(error)
         tell(failure)
-        rows.append(ScoredScan(scan, {**scores_of(data / scan.building, mesh), **_costs(cost, mesh)}, failure))
+        building = data / scan.building
+        score = partial(scores_of, building, mesh)
+        scores = score() if known is None else known.of(f"{scan.building}/{scan.name}", path, building, score)
+        rows.append(ScoredScan(scan, {**scores, **_costs(cost, mesh)}, failure))
     return rows
 
 

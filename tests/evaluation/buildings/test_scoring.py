@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import numpy as np
 import pytest
 
+from sparse_convonet.evaluation.buildings.known_scores import KnownScores
 from sparse_convonet.evaluation.buildings.methods import KINDS, BuildingMethod
 from sparse_convonet.evaluation.buildings.running import cost_of, make_meshes
 from sparse_convonet.evaluation.buildings.scoring import score_folder, scores_of
@@ -74,6 +76,30 @@ def test_a_folder_of_meshes_is_scored_scan_by_scan(room: Path, tmp_path: Path) -
     assert (tmp_path / "buildings.csv").read_text(encoding="utf-8").count("\n") == 4
     with pytest.raises(FileNotFoundError, match=f"expected meshes such as room/{scans[0].name}.ply, found none of 3"):
         score_folder(room, scans, tmp_path / "nowhere", lambda _: None)
+
+
+def test_a_mesh_is_scored_once_and_again_where_it_or_the_truth_changed(room: Path, tmp_path: Path) -> None:
+    scans = room_scans(room)[:1]
+    mesh = tmp_path / "mine" / "room" / f"{scans[0].name}.ply"
+    mesh.parent.mkdir(parents=True)
+    known = KnownScores(tmp_path / "scores")
+
+    def floor_is_wrong() -> bool:
+        return (score_folder(room, scans, tmp_path / "mine", lambda _: None, known)[0].values["wrong side %"] or 0) > 10
+
+    write_mesh(mesh, _room(0, 0))
+    assert not floor_is_wrong()
+    file = tmp_path / "scores" / "room" / f"{scans[0].name}.json"
+    told = json.loads(file.read_text(encoding="utf-8"))
+    told["scores"]["wrong side %"] = 50.0
+    file.write_text(json.dumps(told), encoding="utf-8")
+    assert floor_is_wrong()  # what is written is taken
+    write_mesh(mesh, _room(0.001, 0))
+    assert not floor_is_wrong()
+    write_mesh(room / "room" / "truth.ply", _room(-0.04, 0))
+    assert floor_is_wrong()
+    file.write_text("[1", encoding="utf-8")
+    assert floor_is_wrong() and json.loads(file.read_text(encoding="utf-8"))["scores"]["wrong side %"] > 10
 
 
 def room_scans(room: Path) -> list:  # type: ignore[type-arg]
