@@ -33,6 +33,7 @@ _SCANNED_ROOM_SHARE = 0.4  # of the rooms, with observation: mixed
 _BORDER_VOXELS = 8  # queries keep this far from where a crop cuts the scan: the context is missing there
 _CROP_ATTEMPTS = 20
 _ROOMS_KEPT = 8
+_BUILDINGS_KEPT = 4  # of two lanes of batches, each scanned for sharp crops and for views
 _STATION_SPACING_M = (3.0, 15.0)  # of large scenes, drawn log-uniformly
 _MOST_STATIONS = 12
 _POOL_PER_M2, _POOL_MOST = 300.0, 1_200_000  # points drawn on a large scene's surface; a good third of them is seen
@@ -77,7 +78,7 @@ class SceneSource:
         self.settings = settings
         self.library = library
         self.seed = seed
-        self._building = lru_cache(maxsize=2)(self._make_building)
+        self._building = lru_cache(maxsize=_BUILDINGS_KEPT)(self._make_building)
         self._large = lru_cache(maxsize=2)(self._make_large)
         self._room = lru_cache(maxsize=_ROOMS_KEPT)(self._make_room)
 
