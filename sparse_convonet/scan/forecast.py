@@ -1,18 +1,35 @@
-"""The forecast of a run's time, made again once it is seen how fast the machine is."""
+"""The forecast of a run's time: with what is written besides, and again once it is seen how fast the machine is."""
 
 from __future__ import annotations
 
 import logging
 import time
+from dataclasses import replace
 
 from sparse_convonet.plan.plan import Plan
 from sparse_convonet.runtime.progress import Progress
+from sparse_convonet.scan.request import ScanRequest
 
 _ENCODING = "encode"
 _LEAST_S = 0.5  # of encoding, from which its time tells of the machine
 _WORTH_TELLING_S = 10.0
+# Of the time without, what the largest takes of three real scans, or near it (docs/MEASURED.md).
+_TILES, _FLOOR_PLAN, _PAGE, _PICTURES = 0.2, 0.5, 0.05, 0.1
 
 logger = logging.getLogger(__name__)
+
+
+def with_outputs(plan: Plan, request: ScanRequest) -> Plan:
+    """The plan with the time of tiles, floor plans, page and pictures that are asked for; attributes and texture are not in
+    it, nor is the memory of any: it is less than that of the surface."""
+    outputs = (
+        (request.tiles, _TILES),
+        (request.floor_plan, _FLOOR_PLAN),
+        (request.page, _PAGE),
+        (request.pictures, _PICTURES),
+    )
+    share = sum(each for is_asked, each in outputs if is_asked)
+    return replace(plan, seconds=plan.seconds * (1 + share))
 
 
 class SecondForecast:

@@ -35,7 +35,7 @@ from sparse_convonet.scan.floor_plans import (
     require_floor_plans,
     write_floor_plans,
 )
-from sparse_convonet.scan.forecast import SecondForecast
+from sparse_convonet.scan.forecast import SecondForecast, with_outputs
 from sparse_convonet.scan.gather import GatheredScan, gather
 from sparse_convonet.scan.messages import StageBars, tell_input, tell_model, tell_plan, tell_result
 from sparse_convonet.scan.page import PAGE_MESH, write_scan_page
@@ -174,7 +174,7 @@ def _teller(
         bars.close()
         guessed, scale_asked = request.up is None, request.scale is not None
         tell_input(given.summary, given.points_read, given.dropped, settings, guessed=guessed, scale_asked=scale_asked)
-        tell_plan(plan, budget, disk_asked=request.through_disk)
+        tell_plan(with_outputs(plan, request), budget, disk_asked=request.through_disk)
         require_memory(plan, budget, was_asked=settings.memory_bytes is not None)
         if request.texture is not None and not given.has_colours:
             raise ValueError(
@@ -194,7 +194,7 @@ def _make(
 ) -> dict[str, Any]:
     """Find the surface, and write it with its picture and the report; all three appear together."""
     if request.device == "cpu":
-        progress = SecondForecast(progress, gathered.scan.plan)
+        progress = SecondForecast(progress, with_outputs(gathered.scan.plan, request))
     found = gathered.scan.find_surface(progress)
     watch.told(found.seconds)
     request.out.mkdir(parents=True, exist_ok=True)
@@ -233,7 +233,7 @@ def _make(
             watch.lap("texture")
         overlap = _overlap(gathered.scan.points)
         seconds = {**watch.seconds, "total": watch.total}
-        plan = gathered.scan.plan
+        plan = with_outputs(gathered.scan.plan, request)
         report = report_of(
             request.inputs, crs, gathered.given, settings, plan, found, mesh, seconds, trained, drawn, overlap, texture
         )

@@ -1,7 +1,7 @@
-"""What a run is told to cost and what it costs: python -m tests.benchmarks.forecast SCAN... [--up z].
+"""What a run is told to cost and what it costs: python -m tests.benchmarks.forecast SCAN... [--up z] [--also floor-plan].
 
 One row for each scan, reconstructed on one thread as the plan chooses, in a process of its own: memory at the peak and
-CPU time, its start included, beside the forecast of report.json.
+CPU time, its start included, beside the forecast of report.json.  --also: what is written besides.
 """
 
 from __future__ import annotations
@@ -46,10 +46,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("scans", nargs="+", type=Path)
     parser.add_argument("--up", default="auto")
+    parser.add_argument("--also", nargs="+", default=[], choices=("tiles", "floor-plan", "page", "pictures"))
     options = parser.parse_args()
     print(_HEAD)
     for scan in options.scans:
-        print(row(scan, ["--up", options.up]), flush=True)
+        print(row(scan, ["--up", options.up, *(f"--{name}" for name in options.also)]), flush=True)
 
 
 if __name__ == "__main__":

@@ -10,12 +10,13 @@ import pytest
 
 from sparse_convonet.config.experiment import DataConfig
 from sparse_convonet.data import scene_source
+from sparse_convonet.data.batching import TrainingStream
 from sparse_convonet.data.furniture.library import FurnitureLibrary
 from sparse_convonet.data.scene_source import SceneSource
 from sparse_convonet.data.scenes.assembly import Assembly
 from sparse_convonet.data.scenes.place import Place
 from sparse_convonet.data.scenes.scene import Scene
-from sparse_convonet.structures import TrainingSample
+from sparse_convonet.structures import PointCloud, TrainingSample
 from tests.data.furniture.tiny_library import tiny_library
 
 SETTINGS = DataConfig(
@@ -64,7 +65,7 @@ def test_a_view_is_a_function_of_the_seed_and_its_indices(
 ) -> None:
     source = SceneSource(SETTINGS, library, 3)
     first, other = source.view(kind, 5, 11), source.view(kind, 5, 12)
-    for scene in (6, 7, 8):  # so that scene 5 is not kept
+    for scene in (6, 7, 8, 9):  # so that scene 5 is not kept
         source.view(kind, scene, 40 + scene)
     assert_equal(source.view(kind, 5, 11), first)
     assert_equal(SceneSource(SETTINGS, library, 3).view(kind, 5, 11), first)
@@ -90,6 +91,24 @@ def test_a_view_has_all_its_parts_with_unit_hints(
         np.testing.assert_allclose(np.linalg.norm(hints.reshape(-1, 3), axis=1), 1.0, atol=1e-5)
         towards, normals = hints[:, :3], hints[:, 3:]
         assert ((towards * normals).sum(axis=1) > 0).mean() > 0.9  # scanners stand on the free side
+
+
+def test_each_building_is_scanned_once_for_crops_and_once_for_views(
+    library: FurnitureLibrary, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scene_source, "_OF_VIEWS", scene_source._Rays((800, 5000), 20_001))
+    scan, scanned = scene_source._scan, list[Scene]()
+
+    def counted(scene: Scene, rays: int, rng: np.random.Generator) -> PointCloud:
+        scanned.append(scene)
+        return scan(scene, rays, rng)
+
+    monkeypatch.setattr(scene_source, "_scan", counted)
+    settings = replace(SETTINGS, sharp_share=0.5, batches_per_building=4)
+    stream = TrainingStream(settings, library, 3, 2)
+    for index in range(8):  # two lanes
+        stream.make(index)
+    assert len(scanned) == 4
 
 
 def test_normals_point_out_of_what_is_occupied(library: FurnitureLibrary) -> None:
