@@ -89,7 +89,7 @@ def tell_input(
     logger.info("dropped   %s", ", ".join(reasons) if reasons else "none")
     if dropped.outliers:
         logger.info(
-            "outliers  are strewn through space, %.0f %% of the points, and would be built around; --keep-outliers keeps "
+            "outliers  are strewn through space, %.2g %% of the points, and would be built around; --keep-outliers keeps "
             "them, --removed writes them to a file",
             100 * dropped.outliers / points_read,
         )

